@@ -1,0 +1,1 @@
+"""What the three servers are bolted onto: start-up, identity, errors, database, AIP mechanics."""

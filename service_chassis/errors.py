@@ -1,0 +1,187 @@
+"""Errors that a caller can do something about.
+
+Domain code raises these; `status_details` turns them into `google.rpc.Status` in one place.
+Each carries a stable reason from `protos/studbook/errors/v1/error_reason.proto` and, as metadata,
+every value that its message mentions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Code(Enum):
+    """The gRPC status codes that Studbook answers with, by canonical number."""
+
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of a request that is wrong, and how to put it right."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True)
+class UnmetCondition:
+    """One condition that did not hold: its kind, the subject it is about, and what was found."""
+
+    type: str
+    subject: str
+    description: str
+
+
+@dataclass(eq=False)
+class StudbookError(Exception):
+    """Base of all errors that reach a caller.
+
+    Attributes:
+        code: gRPC status code.
+        reason: Name in `ErrorReason`, without its prefix.
+        message: What was wrong, with which value, and what to do. One or two sentences.
+        metadata: Every value the message mentions, by the keys that `ErrorReason` documents.
+        fields: The request fields at fault, for INVALID_ARGUMENT.
+        conditions: The conditions that did not hold, for FAILED_PRECONDITION.
+        resource: Name of the resource at fault, for NOT_FOUND and ALREADY_EXISTS.
+        retry_after_s: Seconds after which a retry makes sense, for UNAVAILABLE.
+    """
+
+    code: Code
+    reason: str
+    message: str
+    metadata: dict[str, str] = field(default_factory=dict)
+    fields: tuple[FieldViolation, ...] = ()
+    conditions: tuple[UnmetCondition, ...] = ()
+    resource: str = ""
+    retry_after_s: float = 0.0
+
+    def __str__(self) -> str:
+        """The message, for logs and tracebacks."""
+        return self.message
+
+
+# Values are quoted in messages; gRPC drops messages beyond a few kilobytes.
+_LONGEST_QUOTE = 120
+
+
+def quote(value: object) -> str:
+    """The value as it may stand in a message: on one line, in quotes, shortened."""
+    text = str(value)
+    short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+    return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short) + '"'
+
+
+def _plain(value: object) -> str:
+    return quote(value)[1:-1]
+
+
+def invalid_field(
+    name: str, value: object, remedy: str, *, reason: str = "FIELD_INVALID", **metadata: str
+) -> StudbookError:
+    """INVALID_ARGUMENT for one field: names the field, the value and the remedy."""
+    return StudbookError(
+        Code.INVALID_ARGUMENT,
+        reason,
+        f"{name} is {quote(value)}; {remedy}.",
+        metadata={"field": name, "value": _plain(value), **metadata},
+        fields=(FieldViolation(name, remedy),),
+    )
+
+
+def required_field(name: str, remedy: str = "it must be set") -> StudbookError:
+    """INVALID_ARGUMENT for a field that is required and empty."""
+    return StudbookError(
+        Code.INVALID_ARGUMENT,
+        "FIELD_REQUIRED",
+        f"{name} is empty; {remedy}.",
+        metadata={"field": name},
+        fields=(FieldViolation(name, remedy),),
+    )
+
+
+def not_found(resource: str, hint: str = "") -> StudbookError:
+    """NOT_FOUND for a resource name."""
+    message = f"{_plain(resource)} does not exist" + (f"; {hint}." if hint else ".")
+    return StudbookError(
+        Code.NOT_FOUND,
+        "NOT_FOUND",
+        message,
+        metadata={"resource": _plain(resource)},
+        resource=resource,
+    )
+
+
+def already_exists(
+    resource: str, hint: str, *, reason: str = "ALREADY_EXISTS", **metadata: str
+) -> StudbookError:
+    """ALREADY_EXISTS for a resource name; the hint says what to do instead."""
+    return StudbookError(
+        Code.ALREADY_EXISTS,
+        reason,
+        f"{_plain(resource)} exists already; {hint}.",
+        metadata={"resource": _plain(resource), **metadata},
+        resource=resource,
+    )
+
+
+def failed_precondition(
+    reason: str, subject: str, message: str, **metadata: str
+) -> StudbookError:
+    """FAILED_PRECONDITION with one condition; the message says what would have to hold."""
+    return StudbookError(
+        Code.FAILED_PRECONDITION,
+        reason,
+        message,
+        metadata=metadata,
+        conditions=(UnmetCondition(reason, subject, message),),
+    )
+
+
+def etag_mismatch(resource: str, current: str) -> StudbookError:
+    """ABORTED because the resource changed since the caller read it."""
+    return StudbookError(
+        Code.ABORTED,
+        "ETAG_MISMATCH",
+        f"{resource} was changed by somebody else since you read it; read it again and repeat.",
+        metadata={"resource": resource, "etag": current},
+    )
+
+
+def permission_missing(
+    permission: str, resource: str, principal: str, roles: str = ""
+) -> StudbookError:
+    """PERMISSION_DENIED that says which permission is missing, where, and which roles have it."""
+    hint = f" Roles that contain it: {roles}." if roles else ""
+    return StudbookError(
+        Code.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{principal} lacks the permission {permission} on {_plain(resource)}.{hint}",
+        metadata={
+            "permission": permission,
+            "resource": _plain(resource),
+            "principal": principal,
+            "roles": roles,
+        },
+    )
+
+
+def unavailable(reason: str, message: str, **metadata: str) -> StudbookError:
+    """UNAVAILABLE: nothing is wrong with the request; the same call may succeed shortly."""
+    return StudbookError(
+        Code.UNAVAILABLE, reason, message, metadata=metadata, retry_after_s=1.0
+    )

@@ -1,0 +1,98 @@
+"""The permissions there are, the built-in roles, and the patterns roles are granted on."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_READ_TRACKING = frozenset({"experiments.read", "runs.read", "datasets.read"})
+_READ_MODELS = frozenset({"models.read", "models.serve"})
+_VIEW = _READ_TRACKING | _READ_MODELS
+_TRAIN = frozenset({"experiments.write", "runs.write", "datasets.write", "models.write"})
+
+BUILT_IN_ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        # Reads everything but the ledger.
+        "viewer": _VIEW,
+        # Logs runs and registers versions; moves them between None, Staging and Archived.
+        "trainer": _VIEW | _TRAIN | {"runs.delete", "models.register", "models.transition"},
+        # Reads the ledger beside the models; approves once promotions can ask for approval.
+        "reviewer": _VIEW | {"ledger.read"},
+        # The only role but admin that moves versions into and out of Production.
+        "releaser": _VIEW | {"models.transition", "models.promote"},
+        # What an ops service needs: the version in Production and its files, nothing else.
+        "deployer": frozenset({"models.serve"}),
+        # Reads everything, changes nothing.
+        "auditor": _VIEW | {"ledger.read"},
+        "admin": _VIEW
+        | _TRAIN
+        | {
+            "experiments.delete",
+            "runs.delete",
+            "models.register",
+            "models.delete",
+            "models.transition",
+            "models.promote",
+            "ledger.read",
+        },
+    }
+)
+
+# Held by services among themselves; no role of access.yaml may contain them.
+INTERNAL_PERMISSIONS = frozenset({"runs.hold"})
+
+PERMISSIONS = frozenset().union(*BUILT_IN_ROLES.values())
+
+
+def is_valid_pattern(pattern: str) -> bool:
+    """Whether the pattern is one that `covers` understands.
+
+    A pattern is a resource name in which a segment may hold `*` (any characters but `/`), and
+    whose last segment may be `**`: the resource so far and everything below it.
+    """
+    segments = pattern.split("/")
+    return (
+        all(re.fullmatch(r"[a-z0-9._*+-]+", segment) for segment in segments)
+        and "**" not in segments[:-1]
+        and not any("**" in segment for segment in segments if segment != "**")
+        and segments[0] in {"workspaces", "**"}
+    )
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    subtree = pattern == "**" or pattern.endswith("/**")
+    fixed = pattern[: -len("/**")] if subtree and pattern != "**" else pattern
+    body = "" if pattern == "**" else re.escape(fixed).replace(r"\*", "[^/]*")
+    if pattern == "**":
+        return re.compile(r".*")
+    return re.compile(body + (r"(/.*)?" if subtree else ""))
+
+
+@lru_cache(maxsize=65536)
+def covers(pattern: str, resource: str) -> bool:
+    """Whether the pattern includes the resource. Matching is exact and case-sensitive."""
+    return _compiled(pattern).fullmatch(resource) is not None
+
+
+@lru_cache(maxsize=4096)
+def may_cover_below(pattern: str, parent: str) -> bool:
+    """Whether the pattern includes the parent or could include something below it.
+
+    A wildcard segment `-` in the parent (`experiments/-`) stands for any segment.
+    """
+    wanted = parent.split("/")
+    given = pattern.split("/")
+    for index, segment in enumerate(wanted):
+        if index >= len(given):
+            return False
+        if given[index] == "**":
+            return True
+        if segment != "-" and not _compiled(given[index]).fullmatch(segment):
+            return False
+    return True
