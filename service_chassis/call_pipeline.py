@@ -1,0 +1,200 @@
+"""What happens to every call before and after its handler.
+
+Verify the assertion, check the access rule of the contract on the decoded request, handle, turn
+errors into status details, write one log line. One interceptor does all of it, so the order is
+plain to read and a call pays for one layer only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+
+from service_chassis.assertion import METADATA_KEY, AssertionVerifier
+from service_chassis.caller import Caller, roles_with, set_current_caller
+from service_chassis.errors import StudbookError, permission_missing, required_field
+from service_chassis.method_access import Method, method_table, resource_names
+from service_chassis.status_details import abort_with, internal_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from grpc.aio import ServicerContext
+
+_log = structlog.get_logger("studbook.calls")
+# A client may name its request, for tracing; anything unreasonable is replaced.
+REQUEST_ID_KEY = "x-request-id"
+_LONGEST_REQUEST_ID = 64
+
+
+def authorise(method: Method, caller: Caller, request: Any, *, first: bool = True) -> None:
+    """Check the access rule of a method on a decoded request.
+
+    Raises:
+        StudbookError: PERMISSION_MISSING, or FIELD_REQUIRED when the request does not say what
+            it is about.
+    """
+    rule = method.rule
+    if rule.public or rule.any_caller or not method.resource_path:
+        return
+    names = resource_names(method, request)
+    if not names and first:
+        raise required_field(rule.resource_field, "it says what the call is about")
+    wanted = (rule.permission, *rule.may_also_require)
+    for name in names:
+        if rule.lists_children:
+            allowed = caller.may_below(rule.permission, name)
+        else:
+            # A permission that the handler weighs itself opens the door as well: whoever may
+            # promote may call TransitionStage, and the domain decides what for.
+            allowed = any(caller.may(permission, name) for permission in wanted)
+        if not allowed:
+            raise permission_missing(
+                rule.permission, name, caller.principal.id, roles_with(rule.permission)
+            )
+
+
+class CallPipeline(grpc.aio.ServerInterceptor):
+    """The interceptor that every service of Studbook runs behind."""
+
+    def __init__(self, verifier: AssertionVerifier) -> None:
+        self._verifier = verifier
+        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Wrap the handler of a contract's method; health and reflection pass unchanged."""
+        path = handler_call_details.method
+        wrapped = self._wrapped.get(path)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            method = method_table().get(path)
+            if handler is None or method is None:
+                return handler
+            wrapped = self._wrapped[path] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler:
+        behaviour = handler.unary_unary or handler.unary_stream
+        behaviour = behaviour or handler.stream_unary or handler.stream_stream
+        answer = self._streaming if method.server_streaming else self._unary
+
+        def guarded(request: Any, context: ServicerContext) -> Any:
+            return answer(method, behaviour, request, context)
+
+        kind = (
+            f"{'stream' if method.client_streaming else 'unary'}_"
+            f"{'stream' if method.server_streaming else 'unary'}_rpc_method_handler"
+        )
+        made: grpc.RpcMethodHandler = getattr(grpc, kind)(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+        return made
+
+    async def _unary(
+        self, method: Method, behaviour: Any, request: Any, context: ServicerContext
+    ) -> Any:
+        call = _Call(method, context)
+        try:
+            response = await behaviour(self._admit(call, request), context)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        call.log("OK")
+        return response
+
+    async def _streaming(
+        self, method: Method, behaviour: Any, request: Any, context: ServicerContext
+    ) -> AsyncIterator[Any]:
+        call = _Call(method, context)
+        try:
+            async for response in behaviour(self._admit(call, request), context):
+                yield response
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        call.log("OK")
+
+    def _admit(self, call: _Call, request: Any) -> Any:
+        """Who calls, and may they; returns the request, checked or to be checked as it comes."""
+        tokens = [value for key, value in call.metadata if key == METADATA_KEY]
+        token = tokens[0] if len(tokens) == 1 else ""
+        caller = self._verifier.verify(str(token), call.method.path)
+        call.caller = caller
+        set_current_caller(caller)
+        if call.method.client_streaming:
+            return _checked(call.method, caller, request)
+        authorise(call.method, caller, request)
+        return request
+
+
+async def _checked(
+    method: Method, caller: Caller, requests: AsyncIterator[Any]
+) -> AsyncIterator[Any]:
+    first = True
+    async for request in requests:
+        authorise(method, caller, request, first=first)
+        first = False
+        yield request
+
+
+class _Call:
+    """One call, for its log line and its refusal."""
+
+    def __init__(self, method: Method, context: ServicerContext) -> None:
+        self.method = method
+        self.context = context
+        self.caller: Caller | None = None
+        self.metadata: tuple[tuple[str, str | bytes], ...] = tuple(
+            context.invocation_metadata() or ()
+        )
+        self._start = time.perf_counter()
+        self.request_id = _request_id(self.metadata)
+
+    async def fail(self, error: BaseException) -> None:
+        """Log a failed call and refuse it in the caller's terms; returns where none are due."""
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            # The client went away or the deadline passed. Clean-up is the handler's; the
+            # exception has to go on, or grpc.aio leaks the call.
+            self.log("CANCELLED")
+            return
+        if isinstance(error, grpc.aio.AbortError):
+            return
+        if isinstance(error, StudbookError):
+            shown = error
+        else:
+            shown = internal_error(self.request_id)
+            _log.error("defect", request_id=self.request_id, exc_info=error)
+        self.log(shown.code.name, reason=shown.reason)
+        await abort_with(self.context, shown, self.request_id)
+
+    def log(self, code: str, **more: str) -> None:
+        """Write the call's one line."""
+        _log.info(
+            "call",
+            method=self.method.path,
+            code=code,
+            principal=self.caller.principal.id if self.caller else "",
+            ms=round((time.perf_counter() - self._start) * 1000, 2),
+            request_id=self.request_id,
+            **more,
+        )
+
+
+def _request_id(metadata: tuple[tuple[str, str | bytes], ...]) -> str:
+    for key, value in metadata:
+        if key == REQUEST_ID_KEY:
+            text = str(value)
+            if 0 < len(text) <= _LONGEST_REQUEST_ID and text.isprintable() and text.isascii():
+                return text
+    return uuid.uuid4().hex
+
+

@@ -1,0 +1,185 @@
+"""The database of a service: transactions, retries, migrations.
+
+SQLite and PostgreSQL are used through the same SQLAlchemy Core statements. Work runs in threads,
+in one transaction each, and is repeated when it was in another transaction's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from importlib import resources
+from typing import TYPE_CHECKING, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from service_chassis.errors import Code, StudbookError, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+T = TypeVar("T")
+
+_ATTEMPTS = 6
+_WRITE = "studbook_write"
+# PostgreSQL: serialization_failure, deadlock_detected, lock_not_available.
+_CONFLICT_STATES = frozenset({"40001", "40P01", "55P03"})
+# Only one replica at a time applies migrations; any constant will do.
+_MIGRATION_LOCK = 7_420_001
+
+
+def _normalised(url: str) -> sa.URL:
+    parsed = sa.make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+class Database:
+    """One database, SQLite or PostgreSQL.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:////path/file.db` or `postgresql://user@host/name`.
+        package: Package of the service; its `migrations/versions` folder holds the schema's
+            history.
+        pool_size: Most transactions at a time.
+    """
+
+    def __init__(self, url: str, package: str, *, pool_size: int = 8) -> None:
+        self._package = package
+        self.engine = sa.create_engine(
+            _normalised(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True
+        )
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # SQLite has one writer. Waiting here is fair; waiting inside SQLite is polling.
+        self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+        self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix=f"{package}-db")
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self.engine, "begin", _begin_postgresql)
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run read-only work on one consistent snapshot, in a thread."""
+        return await self._in_thread(self.read_now, work)
+
+    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run work in one transaction, in a thread; when this returns it is durable.
+
+        The work may run several times and must have no other effects.
+
+        Raises:
+            StudbookError: What the work raised, STORE_UNAVAILABLE, or TRANSACTION_CONFLICT.
+        """
+        return await self._in_thread(self.write_now, work)
+
+    def read_now(self, work: Callable[[sa.Connection], T]) -> T:
+        """`read` for callers without an event loop."""
+        return self._repeat(lambda: self._run(work, write=False))
+
+    def write_now(self, work: Callable[[sa.Connection], T]) -> T:
+        """`write` for callers without an event loop."""
+
+        def attempt() -> T:
+            with self._writer:
+                return self._run(work, write=True)
+
+        return self._repeat(attempt)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date. Safe to call from several processes at once."""
+        folder = resources.files("service_chassis") / "migrations"
+        versions = resources.files(self._package) / "migrations" / "versions"
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.set_main_option("version_locations", str(versions))
+        config.set_main_option("path_separator", "newline")
+
+        def upgrade(connection: sa.Connection) -> None:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+        self.write_now(upgrade)
+
+    def close(self) -> None:
+        """Let running work end, then close all connections."""
+        self._threads.shutdown(wait=True)
+        self.engine.dispose()
+
+    async def _in_thread(self, run: Callable[[Any], T], work: Callable[[sa.Connection], T]) -> T:
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, context.run, run, work)
+
+    def _run(self, work: Callable[[sa.Connection], T], *, write: bool) -> T:
+        with (
+            self.engine.connect().execution_options(**{_WRITE: write}) as connection,
+            connection.begin(),
+        ):
+            return work(connection)
+
+    def _repeat(self, attempt: Callable[[], T]) -> T:
+        for number in range(_ATTEMPTS):
+            try:
+                return attempt()
+            except IntegrityError:
+                # The store names the constraints it expects; any other is a defect.
+                raise
+            except DBAPIError as error:
+                if not _is_conflict(error):
+                    raise _store_error(error) from error
+            time.sleep(random.uniform(0.5, 1.5) * 0.005 * 2**number)  # noqa: S311 - back-off
+        raise StudbookError(
+            Code.ABORTED,
+            "TRANSACTION_CONFLICT",
+            "The change was in the way of others again and again; repeat the call.",
+        )
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    if getattr(error.orig, "sqlstate", None) in _CONFLICT_STATES:
+        return True
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+
+
+def _store_error(error: DBAPIError) -> BaseException:
+    """What a caller learns of a driver error; the text of the driver stays in the log."""
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return unavailable(
+            "STORE_UNAVAILABLE", "The database cannot be reached or is full; try again shortly."
+        )
+    return error
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # Transactions are begun by `_begin_sqlite`, not by the driver.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if not connection.get_execution_options().get(_WRITE):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

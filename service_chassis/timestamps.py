@@ -1,0 +1,28 @@
+"""Time as Studbook stores it: whole microseconds since 1970-01-01T00:00:00Z."""
+
+from __future__ import annotations
+
+import time
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+# 9999-12-31T23:59:59.999999Z, the last moment a protobuf Timestamp can name.
+LATEST_US = 253_402_300_799_999_999
+
+
+def now_us() -> int:
+    """The present moment in microseconds, by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+def to_timestamp(us: int | None) -> Timestamp | None:
+    """A stored time as a protobuf Timestamp; None stays None."""
+    if us is None:
+        return None
+    seconds, rest = divmod(us, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def from_timestamp(timestamp: Timestamp) -> int:
+    """A protobuf Timestamp in microseconds, rounded down."""
+    return timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
