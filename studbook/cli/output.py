@@ -1,0 +1,193 @@
+"""How the command line prints: tables for people, columns for pipes, JSON for programs.
+
+Three forms, chosen in this order:
+
+* `--json`: proto JSON of the messages of the contract. Field names are the camel-case names that
+  proto JSON defines, every field is present, 64-bit integers are strings, times are RFC 3339 in
+  UTC, NaN and infinities are the strings `NaN`, `Infinity` and `-Infinity`. A list command prints
+  one array.
+* a pipe or file: one line for each row, columns separated by tabs, no heading, no colour.
+* a terminal: a table with headings. `NO_COLOR` turns colours off; `STUDBOOK_FORCE_TTY=1` asks for
+  this form where the output is no terminal, and `COLUMNS` then says how wide it may be.
+
+Results go to stdout, everything else (progress, notes, errors) to stderr. rich and protobuf are
+imported where they are used, so that `--help` does not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.console import Console
+
+# What stands in a table where there is no value.
+MISSING = "-"
+
+_FORCE_TTY = "STUDBOOK_FORCE_TTY"
+
+
+def for_people() -> bool:
+    """Whether stdout is read by a person rather than by a program."""
+    return sys.stdout.isatty() or os.environ.get(_FORCE_TTY, "") not in {"", "0"}
+
+
+def json_value(message: Message) -> dict[str, Any]:
+    """The message as proto JSON defines it, with every field present."""
+    from google.protobuf import json_format
+
+    return json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+
+
+def print_json(value: Message | Iterable[Message] | Mapping[str, Any]) -> None:
+    """Print one message as an object, several as an array, a mapping as it is."""
+    import json
+
+    from google.protobuf.message import Message as AnyMessage
+
+    plain: object
+    if isinstance(value, AnyMessage):
+        plain = json_value(value)
+    elif isinstance(value, dict):
+        plain = value
+    else:
+        plain = [json_value(message) for message in value if isinstance(message, AnyMessage)]
+    sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of text under headings, or separated by tabs when piped."""
+    if not for_people():
+        for row in rows:
+            sys.stdout.write("\t".join(_one_line(cell) for cell in row) + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_one_line(cell)) for cell in row))
+    _console().print(table)
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print labels and values one below the other; fields without a value are left out."""
+    present = [(label, value) for label, value in fields if value]
+    if not for_people():
+        for label, value in present:
+            sys.stdout.write(f"{label}\t{_one_line(value)}\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value in present:
+        grid.add_row(label, Text(value))
+    _console().print(grid)
+
+
+def print_heading(text: str) -> None:
+    """Print a heading above a part of the answer; a comment line when piped."""
+    if for_people():
+        from rich.text import Text
+
+        _console().print(Text("\n" + text, style="bold"))
+    else:
+        sys.stdout.write(f"# {text}\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print plain lines, e.g. the names that `-q` asks for."""
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def note(text: str) -> None:
+    """Tell the person at the terminal something that is not part of the answer."""
+    sys.stderr.write(text + "\n")
+
+
+def format_time(time: Timestamp | None) -> str:
+    """UTC in ISO 8601, to the microsecond where there are any; `-` when unset.
+
+    Not rounded: what is printed can be given back with `--at`.
+    """
+    if time is None or (time.seconds == 0 and time.nanos == 0):
+        return MISSING
+    moment = datetime.fromtimestamp(time.seconds, UTC).replace(microsecond=time.nanos // 1000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def format_second(time: Timestamp | None) -> str:
+    """The same cut to whole seconds, for tables in which the exact moment does not matter."""
+    text = format_time(time)
+    return text if text == MISSING else text[:19] + "Z"
+
+
+def format_number(value: float) -> str:
+    """A metric's value: six significant digits, which is what can be compared by eye."""
+    return f"{value:.6g}"
+
+
+def format_bytes(size: int) -> str:
+    """A size in binary units, e.g. `12.3 KiB`."""
+    if size < 1024:
+        return f"{size} B"
+    scaled = float(size)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        scaled /= 1024
+        if scaled < 1024:
+            return f"{scaled:.1f} {unit}"
+    return f"{scaled / 1024:.1f} PiB"
+
+
+def short_digest(digest: str) -> str:
+    """The digest's algorithm and first twelve digits, enough to tell two apart by eye."""
+    algorithm, separator, digits = digest.partition(":")
+    return f"{algorithm}{separator}{digits[:12]}" if separator else digest[:12]
+
+
+@contextmanager
+def progress_bar(description: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while bytes move; nothing where stderr is no terminal.
+
+    Yields:
+        A function to be called with the number of further bytes.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total_bytes)
+        yield lambda count: bar.advance(task, count)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Highlighting would colour digests and numbers at random; soft wrapping is left to tables.
+    return Console(highlight=False, force_terminal=True if for_people() else None)
+
+
+def _one_line(text: str) -> str:
+    """The text without characters that would break a row or drive the terminal."""
+    return "".join(
+        " " if character in "\t\r\n" else character if character.isprintable() else "\ufffd"
+        for character in text
+    )
