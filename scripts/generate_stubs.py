@@ -92,8 +92,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         stale = differences(Path(folder))
-    for path in stale:
-        print(f"not what protos/ gives: {path} (run `make generate`)", file=sys.stderr)
+    for stub in stale:
+        print(f"not what protos/ gives: {stub} (run `make generate`)", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -45,32 +45,31 @@ def authorise(method: Method, caller: Caller, request: Any, *, first: bool = Tru
     names = resource_names(method, request)
     if not names and first:
         raise required_field(rule.resource_field, "it says what the call is about")
-    wanted = (rule.permission, *rule.may_also_require)
     for name in names:
         if rule.lists_children:
             allowed = caller.may_below(rule.permission, name)
         else:
-            # A permission that the handler weighs itself opens the door as well: whoever may
-            # promote may call TransitionStage, and the domain decides what for.
-            allowed = any(caller.may(permission, name) for permission in wanted)
+            allowed = caller.may(rule.permission, name)
         if not allowed:
             raise permission_missing(
                 rule.permission, name, caller.principal.id, roles_with(rule.permission)
             )
 
 
-class CallPipeline(grpc.aio.ServerInterceptor):
+class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
     """The interceptor that every service of Studbook runs behind."""
 
     def __init__(self, verifier: AssertionVerifier) -> None:
         self._verifier = verifier
-        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         """Wrap the handler of a contract's method; health and reflection pass unchanged."""
         path = handler_call_details.method
         wrapped = self._wrapped.get(path)
@@ -82,25 +81,25 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             wrapped = self._wrapped[path] = self._wrap(method, handler)
         return wrapped
 
-    def _wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler:
+    def _wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         behaviour = handler.unary_unary or handler.unary_stream
         behaviour = behaviour or handler.stream_unary or handler.stream_stream
         answer = self._streaming if method.server_streaming else self._unary
 
-        def guarded(request: Any, context: ServicerContext) -> Any:
+        def guarded(request: Any, context: ServicerContext[Any, Any]) -> Any:
             return answer(method, behaviour, request, context)
 
         kind = (
             f"{'stream' if method.client_streaming else 'unary'}_"
             f"{'stream' if method.server_streaming else 'unary'}_rpc_method_handler"
         )
-        made: grpc.RpcMethodHandler = getattr(grpc, kind)(
+        made: grpc.RpcMethodHandler[Any, Any] = getattr(grpc, kind)(
             guarded, handler.request_deserializer, handler.response_serializer
         )
         return made
 
     async def _unary(
-        self, method: Method, behaviour: Any, request: Any, context: ServicerContext
+        self, method: Method, behaviour: Any, request: Any, context: ServicerContext[Any, Any]
     ) -> Any:
         call = _Call(method, context)
         try:
@@ -112,7 +111,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         return response
 
     async def _streaming(
-        self, method: Method, behaviour: Any, request: Any, context: ServicerContext
+        self, method: Method, behaviour: Any, request: Any, context: ServicerContext[Any, Any]
     ) -> AsyncIterator[Any]:
         call = _Call(method, context)
         try:
@@ -149,7 +148,7 @@ async def _checked(
 class _Call:
     """One call, for its log line and its refusal."""
 
-    def __init__(self, method: Method, context: ServicerContext) -> None:
+    def __init__(self, method: Method, context: ServicerContext[Any, Any]) -> None:
         self.method = method
         self.context = context
         self.caller: Caller | None = None
@@ -196,5 +195,3 @@ def _request_id(metadata: tuple[tuple[str, str | bytes], ...]) -> str:
             if 0 < len(text) <= _LONGEST_REQUEST_ID and text.isprintable() and text.isascii():
                 return text
     return uuid.uuid4().hex
-
-

@@ -45,6 +45,10 @@ def _normalised(url: str) -> sa.URL:
     return parsed
 
 
+class TransactionConflictError(Exception):
+    """Raised by work that met another transaction's fresh row; the transaction is repeated."""
+
+
 class Database:
     """One database, SQLite or PostgreSQL.
 
@@ -135,6 +139,8 @@ class Database:
         for number in range(_ATTEMPTS):
             try:
                 return attempt()
+            except TransactionConflictError:
+                pass
             except IntegrityError:
                 # The store names the constraints it expects; any other is a defect.
                 raise

@@ -139,9 +139,7 @@ def already_exists(
     )
 
 
-def failed_precondition(
-    reason: str, subject: str, message: str, **metadata: str
-) -> StudbookError:
+def failed_precondition(reason: str, subject: str, message: str, **metadata: str) -> StudbookError:
     """FAILED_PRECONDITION with one condition; the message says what would have to hold."""
     return StudbookError(
         Code.FAILED_PRECONDITION,
@@ -182,6 +180,4 @@ def permission_missing(
 
 def unavailable(reason: str, message: str, **metadata: str) -> StudbookError:
     """UNAVAILABLE: nothing is wrong with the request; the same call may succeed shortly."""
-    return StudbookError(
-        Code.UNAVAILABLE, reason, message, metadata=metadata, retry_after_s=1.0
-    )
+    return StudbookError(Code.UNAVAILABLE, reason, message, metadata=metadata, retry_after_s=1.0)

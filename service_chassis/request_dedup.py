@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
+from sqlalchemy.exc import IntegrityError
 
+from service_chassis.database import TransactionConflictError
 from service_chassis.errors import invalid_field
 from service_chassis.timestamps import now_us
 
@@ -86,16 +88,19 @@ def once(
             )
         return response_type.FromString(bytes(known.response))
     response = work()
-    connection.execute(
-        table.insert().values(
-            principal=caller.principal.id,
-            request_type=type(request).__name__,
-            request_id=request_id,
-            body_hash=body_hash,
-            response=response.SerializeToString(),
-            expire_time=now + KEPT_US,
-        )
+    answer = table.insert().values(
+        principal=caller.principal.id,
+        request_type=type(request).__name__,
+        request_id=request_id,
+        body_hash=body_hash,
+        response=response.SerializeToString(),
+        expire_time=now + KEPT_US,
     )
+    try:
+        connection.execute(answer)
+    except IntegrityError as error:
+        # The same request is being answered on another connection; its answer is ours, too.
+        raise TransactionConflictError from error
     return response
 
 

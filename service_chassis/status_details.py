@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2
@@ -79,7 +79,7 @@ def _packed(message: Message) -> any_pb2.Any:
 
 
 async def abort_with(
-    context: grpc.aio.ServicerContext, error: StudbookError, request_id: str
+    context: grpc.aio.ServicerContext[Any, Any], error: StudbookError, request_id: str
 ) -> NoReturn:
     """End the call with the error. Raises, as `context.abort` does."""
     status = rpc_status(error, request_id)

@@ -1,0 +1,1 @@
+"""What Alembic needs to migrate the database of any service."""

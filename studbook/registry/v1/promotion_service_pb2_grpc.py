@@ -61,7 +61,7 @@ class PromotionServiceServicer:
     def TransitionStage(self, request, context):
         """Moves a version to a stage.
 
-        Needs `models.transition`; into or out of Production it needs `models.promote` instead. Moving
+        Needs `models.transition`; into or out of Production it needs `models.promote` besides. Moving
         a version into Production archives the one that is there, in the same transaction. A version
         that is in the stage already is answered with OK and `unchanged`.
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;

@@ -38,7 +38,7 @@ class PromotionServiceStub:
     TransitionStage: _grpc.UnaryUnaryMultiCallable[_promotion_service_pb2.TransitionStageRequest, _promotion_service_pb2.TransitionStageResponse]
     """Moves a version to a stage.
 
-    Needs `models.transition`; into or out of Production it needs `models.promote` instead. Moving
+    Needs `models.transition`; into or out of Production it needs `models.promote` besides. Moving
     a version into Production archives the one that is there, in the same transaction. A version
     that is in the stage already is answered with OK and `unchanged`.
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
@@ -69,7 +69,7 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     TransitionStage: _aio.UnaryUnaryMultiCallable[_promotion_service_pb2.TransitionStageRequest, _promotion_service_pb2.TransitionStageResponse]  # type: ignore[assignment]
     """Moves a version to a stage.
 
-    Needs `models.transition`; into or out of Production it needs `models.promote` instead. Moving
+    Needs `models.transition`; into or out of Production it needs `models.promote` besides. Moving
     a version into Production archives the one that is there, in the same transaction. A version
     that is in the stage already is answered with OK and `unchanged`.
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
@@ -103,7 +103,7 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_promotion_service_pb2.TransitionStageResponse, _abc.Awaitable[_promotion_service_pb2.TransitionStageResponse]]:
         """Moves a version to a stage.
 
-        Needs `models.transition`; into or out of Production it needs `models.promote` instead. Moving
+        Needs `models.transition`; into or out of Production it needs `models.promote` besides. Moving
         a version into Production archives the one that is there, in the same transaction. A version
         that is in the stage already is answered with OK and `unchanged`.
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;

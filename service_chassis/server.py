@@ -1,0 +1,122 @@
+"""Building, serving and draining a gRPC server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service_chassis.method_access import file_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from service_chassis.service_settings import ServiceSettings
+
+_log = structlog.get_logger("studbook.server")
+
+# The transport refuses what is far beyond the limit without a word of explanation; what is a
+# little beyond reaches our own check, which can name the limit.
+_TRANSPORT_SLACK = 4
+
+
+def server_options(message_bytes: int) -> list[tuple[str, int]]:
+    """gRPC settings of every server of Studbook, each for its reason."""
+    return [
+        ("grpc.max_receive_message_length", message_bytes * _TRANSPORT_SLACK),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", 32 * 1024),
+        ("grpc.max_concurrent_streams", 256),
+        # Connections end now and then, so that balancers can move clients.
+        ("grpc.max_connection_age_ms", 30 * 60 * 1000),
+        ("grpc.max_connection_age_grace_ms", 60 * 60 * 1000),
+        # Clients ping each 60 s; pings may come early, so the minimum lies well below.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 30 * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Two servers on one port must fail, not share it.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+class Server:
+    """A gRPC server with health and, when wanted, reflection.
+
+    Args:
+        settings: Address, limits and drain time.
+        interceptors: What every call passes through.
+        areas: Contract areas that are served, for health and reflection.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
+        areas: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self.grpc = grpc.aio.server(
+            interceptors=list(interceptors),
+            options=server_options(settings.message_bytes),
+            maximum_concurrent_rpcs=settings.concurrent_calls,
+        )
+        self._services = [
+            service.full_name
+            for area, file in file_descriptors()
+            if area in areas
+            for service in file.services_by_name.values()
+        ]
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined] # not re-exported
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        if settings.reflection:
+            names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self.grpc)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            SystemExit: The address cannot be bound.
+        """
+        try:
+            self.port = self.grpc.add_insecure_port(self._settings.listen)
+        except RuntimeError as error:
+            message = f"Cannot listen on {self._settings.listen}: {error}"
+            raise SystemExit(message) from None
+        await self.grpc.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        host = self._settings.listen.rsplit(":", 1)[0]
+        _log.info("serving", address=f"{host}:{self.port}")
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, let running calls end within the drain time, then stop."""
+        _log.info("draining", seconds=self._settings.drain_seconds)
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.grpc.stop(self._settings.drain_seconds)
+        _log.info("stopped")
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", *self._services):
+            await self._health.set(name, status)
+
+
+async def serve_until_stopped(
+    server: Server, *, close: Sequence[Callable[[], Awaitable[None] | None]] = ()
+) -> None:
+    """Serve until SIGTERM or SIGINT, drain, then run the given closers in order."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await server.start()
+    await stopping.wait()
+    await server.stop()
+    for closer in close:
+        done = closer()
+        if done is not None:
+            await done

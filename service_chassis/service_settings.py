@@ -1,0 +1,85 @@
+"""Settings that tracking and registry service have in common, read from environment variables."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. Subclasses set the prefix of the variables, and add their own."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    listen: str = Field("127.0.0.1:0", description="Address to serve on, `host:port`.")
+    database_url: str = Field(
+        description="SQLAlchemy URL: `sqlite:////path/file.db` or `postgresql://user@host/name`."
+    )
+    database_connections: int = Field(
+        8, ge=1, le=256, description="Most database transactions at a time."
+    )
+    artifact_store: str = Field(description="Folder of the artifact store, or its `file://` URL.")
+    assertion_trusted_keys: dict[str, Path] = Field(
+        description="Public keys (PEM files) of the components that may call, as a JSON object."
+    )
+    page_token_key_file: Path | None = Field(
+        None,
+        description="File with the key that seals page tokens, the same for all replicas. "
+        "Without it tokens are good until the process ends.",
+    )
+    message_bytes: int = Field(
+        4 * 1024 * 1024, ge=65_536, le=256 * 1024 * 1024, description="Largest message in bytes."
+    )
+    concurrent_calls: int = Field(
+        1000, ge=1, description="Most calls at a time; more are refused with RESOURCE_EXHAUSTED."
+    )
+    drain_seconds: float = Field(
+        20.0, ge=0, description="How long running calls may go on after SIGTERM."
+    )
+    reflection: bool = Field(default=False, description="Serve gRPC reflection.")
+
+    def trusted_keys(self) -> dict[str, bytes]:
+        """The public keys of the components that may call, by component."""
+        return {name: path.read_bytes() for name, path in self.assertion_trusted_keys.items()}
+
+    def page_token_key(self) -> bytes:
+        """The key that seals page tokens."""
+        if self.page_token_key_file is None:
+            return secrets.token_bytes(32)
+        return self.page_token_key_file.read_bytes()
+
+
+def read_settings(settings: type[Settings]) -> Settings:
+    """Read settings from the environment.
+
+    Raises:
+        SystemExit: One or more are missing or wrong; the message names every one of them.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        lines = [
+            f"  {prefix}{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        message = "These settings are missing or wrong:\n" + "\n".join(lines)
+        raise SystemExit(message) from None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a `host:port` or host can be reached from this machine only."""
+    host = address.rsplit(":", 1)[0].strip("[]") if address.count(":") != 0 else address
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
