@@ -62,6 +62,8 @@ class LedgerEntry(_message.Message):
     CAUSED_BY_FIELD_NUMBER: _builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    ACTOR_DIGEST_FIELD_NUMBER: _builtins.int
+    ACTOR_SALT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position, 1 for the first entry, without gaps."""
     action: _builtins.str
@@ -79,7 +81,18 @@ class LedgerEntry(_message.Message):
     previous_hash: _builtins.bytes
     """Hash of the entry before; 32 zero bytes for the first."""
     hash: _builtins.bytes
-    """SHA-256 over `previous_hash` and the canonical JSON of the whole entry."""
+    """SHA-256 over `previous_hash` and the canonical JSON (RFC 8785) of an object with the members
+    `action`, `actor_digest` (hex), `caused_by`, `content_json` (as text), `create_time`
+    (microseconds since 1970-01-01 UTC), `outcome` (without its prefix), `position`, `reason` and
+    `resource`.
+    """
+    actor_digest: _builtins.bytes
+    """SHA-256 over `actor_salt` and the canonical JSON of `actor`: an object of all its fields by
+    their proto names, the kind without its prefix. The chain covers this digest, not the actor, so
+    that a person's data can be erased without breaking it.
+    """
+    actor_salt: _builtins.bytes
+    """16 random bytes; empty once the actor was erased."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed; strictly increasing, also when the clock steps back."""
@@ -102,10 +115,12 @@ class LedgerEntry(_message.Message):
         caused_by: _builtins.int = ...,
         previous_hash: _builtins.bytes = ...,
         hash: _builtins.bytes = ...,
+        actor_digest: _builtins.bytes = ...,
+        actor_salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "caused_by", b"caused_by", "content_json", b"content_json", "create_time", b"create_time", "hash", b"hash", "outcome", b"outcome", "position", b"position", "previous_hash", b"previous_hash", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_digest", b"actor_digest", "actor_salt", b"actor_salt", "caused_by", b"caused_by", "content_json", b"content_json", "create_time", b"create_time", "hash", b"hash", "outcome", b"outcome", "position", b"position", "previous_hash", b"previous_hash", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,7 +92,9 @@ class ListLedgerEntriesRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """Workspace, `workspaces/{workspace}`, or a model of it."""
+    """Workspace, `workspaces/{workspace}`, or a model of it, or `workspaces/-` for the whole ledger,
+    which is what it takes to check the chain without gaps.
+    """
     page_size: _builtins.int
     """Most entries on a page; 0 means 50, more than 1000 means 1000, negative is refused."""
     page_token: _builtins.str

@@ -86,7 +86,10 @@ class Transition(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it took effect; strictly increasing over the whole registry."""
+        """When it took effect: the time of its ledger entry, strictly increasing over the whole registry.
+        For DISPLACED the time of the transition that displaced it, so that one version leaves in the
+        same instant as the other enters.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -261,14 +264,14 @@ class RollbackResponse(_message.Message):
     DISPLACED_FIELD_NUMBER: _builtins.int
     LEDGER_POSITION_FIELD_NUMBER: _builtins.int
     ledger_position: _builtins.int
-    """Position of the change in the ledger; 0 when only validated."""
+    """Position of the change in the ledger; 0 when unchanged or only validated."""
     @_builtins.property
     def version(self) -> _version_pb2.Version:
         """The version that is in Production now."""
 
     @_builtins.property
     def transition(self) -> Global___Transition:
-        """The transition. Unset when only validated."""
+        """The transition. Unset when unchanged or only validated."""
 
     @_builtins.property
     def displaced(self) -> _version_pb2.Version:

@@ -67,7 +67,9 @@ class PromotionServiceServicer:
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
         FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
         PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
-        itself entered in the ledger.
+        itself entered in the ledger. The first time that a version enters Production the tracking
+        service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
+        FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run was deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,10 +77,13 @@ class PromotionServiceServicer:
 
     def Rollback(self, request, context):
         """Puts the version back into Production that was there before the present one, or a named one
-        that has been there.
+        that has been there. Never needs the tracking service.
 
-        Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK); ABORTED (PRODUCTION_CHANGED,
-        TRANSACTION_CONFLICT).
+        When nothing is in Production, the one that was there last returns. A named version that is in
+        Production already is answered with OK, without a transition.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
+        never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
+        PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

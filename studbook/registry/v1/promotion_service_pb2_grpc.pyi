@@ -44,14 +44,19 @@ class PromotionServiceStub:
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
     FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
     PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
-    itself entered in the ledger.
+    itself entered in the ledger. The first time that a version enters Production the tracking
+    service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
+    FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run was deleted.
     """
     Rollback: _grpc.UnaryUnaryMultiCallable[_promotion_service_pb2.RollbackRequest, _promotion_service_pb2.RollbackResponse]
     """Puts the version back into Production that was there before the present one, or a named one
-    that has been there.
+    that has been there. Never needs the tracking service.
 
-    Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK); ABORTED (PRODUCTION_CHANGED,
-    TRANSACTION_CONFLICT).
+    When nothing is in Production, the one that was there last returns. A named version that is in
+    Production already is answered with OK, without a transition.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
+    never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
+    PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
     """
     ListTransitions: _grpc.UnaryUnaryMultiCallable[_promotion_service_pb2.ListTransitionsRequest, _promotion_service_pb2.ListTransitionsResponse]
     """Lists a model's transitions, newest first.
@@ -75,14 +80,19 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
     FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
     PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
-    itself entered in the ledger.
+    itself entered in the ledger. The first time that a version enters Production the tracking
+    service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
+    FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run was deleted.
     """
     Rollback: _aio.UnaryUnaryMultiCallable[_promotion_service_pb2.RollbackRequest, _promotion_service_pb2.RollbackResponse]  # type: ignore[assignment]
     """Puts the version back into Production that was there before the present one, or a named one
-    that has been there.
+    that has been there. Never needs the tracking service.
 
-    Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK); ABORTED (PRODUCTION_CHANGED,
-    TRANSACTION_CONFLICT).
+    When nothing is in Production, the one that was there last returns. A named version that is in
+    Production already is answered with OK, without a transition.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
+    never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
+    PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
     """
     ListTransitions: _aio.UnaryUnaryMultiCallable[_promotion_service_pb2.ListTransitionsRequest, _promotion_service_pb2.ListTransitionsResponse]  # type: ignore[assignment]
     """Lists a model's transitions, newest first.
@@ -109,7 +119,9 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
         FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
         PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
-        itself entered in the ledger.
+        itself entered in the ledger. The first time that a version enters Production the tracking
+        service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
+        FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run was deleted.
         """
 
     @_abc_1.abstractmethod
@@ -119,10 +131,13 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_promotion_service_pb2.RollbackResponse, _abc.Awaitable[_promotion_service_pb2.RollbackResponse]]:
         """Puts the version back into Production that was there before the present one, or a named one
-        that has been there.
+        that has been there. Never needs the tracking service.
 
-        Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK); ABORTED (PRODUCTION_CHANGED,
-        TRANSACTION_CONFLICT).
+        When nothing is in Production, the one that was there last returns. A named version that is in
+        Production already is answered with OK, without a transition.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
+        never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
+        PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
         """
 
     @_abc_1.abstractmethod

@@ -74,7 +74,9 @@ class ResolveVersionResponse(_message.Message):
     stage: _version_pb2.Stage.ValueType
     """The stage it was resolved by, or the stage it is in when resolved by number."""
     ledger_position: _builtins.int
-    """Position in the ledger of the transition that put it there; 0 for stage None."""
+    """Position in the ledger of the transition that put it there; 0 when it was registered there and
+    not moved since.
+    """
     @_builtins.property
     def version(self) -> _version_pb2.Version:
         """The version as it is now; `stage` may since have changed when `at` was given."""

@@ -659,22 +659,26 @@ class HoldRunRequest(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """Resource name of the run."""
     holder: _builtins.str
     """Who holds: resource name of the model version."""
     level: Global___HoldLevel.ValueType
     """How strong the hold is. Never lowered by a repeated call."""
+    validate_only: _builtins.bool
+    """Check everything and answer in full, hold nothing."""
     def __init__(
         self,
         *,
         run: _builtins.str = ...,
         holder: _builtins.str = ...,
         level: Global___HoldLevel.ValueType = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "level", b"level", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "level", b"level", "run", b"run", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
