@@ -1,1 +1,53 @@
-"""Placeholder."""
+"""Studbook: experiment tracking and a model registry with a gate to Production.
+
+Importing this package loads nothing but this file; what is named in `__all__` is loaded when it
+is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from studbook._version import __version__
+
+if TYPE_CHECKING:
+    from studbook.client import Client
+    from studbook.exceptions import StudbookError
+    from studbook.run import Run, active_run, finish, init, log
+
+__all__ = [
+    "Client",
+    "Run",
+    "StudbookError",
+    "__version__",
+    "active_run",
+    "finish",
+    "init",
+    "log",
+]
+
+_HOMES = {
+    "Client": "studbook.client",
+    "Run": "studbook.run",
+    "StudbookError": "studbook.exceptions",
+    "active_run": "studbook.run",
+    "finish": "studbook.run",
+    "init": "studbook.run",
+    "log": "studbook.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _HOMES:
+        message = f"module 'studbook' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, whether loaded or not."""
+    return sorted(__all__)

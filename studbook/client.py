@@ -1,0 +1,142 @@
+"""The connection to a Studbook server."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import grpc
+
+from studbook._version import __version__
+from studbook.address import resolve_address
+from studbook.call_channel import CallChannel
+from studbook.exceptions import InvalidArgument
+from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from studbook.registry.v1.lineage_service_pb2_grpc import LineageServiceStub
+from studbook.registry.v1.model_service_pb2_grpc import ModelServiceStub
+from studbook.registry.v1.promotion_service_pb2_grpc import PromotionServiceStub
+from studbook.registry.v1.serving_service_pb2_grpc import ServingServiceStub
+from studbook.tracking.v1.artifact_service_pb2_grpc import ArtifactServiceStub
+from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
+from studbook.tracking.v1.experiment_service_pb2_grpc import ExperimentServiceStub
+from studbook.tracking.v1.metric_service_pb2_grpc import MetricServiceStub
+from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
+
+if TYPE_CHECKING:
+    from studbook.address import Address
+    from studbook.credentials import TokenSource
+
+DEFAULT_WORKSPACE = "main"
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+
+_LARGEST_MESSAGE = 64 * 1024 * 1024
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    # A page of a thousand runs is larger than grpc's 4 MiB; the server has its own limits.
+    ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+    # A connection that a firewall dropped in silence is noticed while a call is under way.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # Repeating is decided in `call_channel`, where it is known what may be repeated.
+    ("grpc.enable_retries", 0),
+    # After an outage the next attempt to connect is not minutes away.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+
+def resolve_workspace(explicit: str | None = None) -> str:
+    """The workspace's resource name: the one given, else STUDBOOK_WORKSPACE, else `main`.
+
+    Raises:
+        InvalidArgument: When the id is not one.
+    """
+    text = explicit or os.environ.get("STUDBOOK_WORKSPACE") or DEFAULT_WORKSPACE
+    workspace = text.removeprefix("workspaces/")
+    if not _ID.fullmatch(workspace):
+        message = f'"{text}" is not a workspace; an id is of a-z 0-9 - _ . and up to 128 long.'
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return f"workspaces/{workspace}"
+
+
+def open_channel(address: Address) -> grpc.Channel:
+    """A bare channel: plain text on loopback, TLS everywhere else.
+
+    TLS trusts the authorities in the file STUDBOOK_CA_FILE names, or else grpc's own list.
+
+    Raises:
+        InvalidArgument: When that file cannot be read.
+    """
+    if not address.secure:
+        return grpc.insecure_channel(str(address), options=CHANNEL_OPTIONS)
+    authorities = None
+    if ca_file := os.environ.get("STUDBOOK_CA_FILE"):
+        try:
+            authorities = Path(ca_file).read_bytes()
+        except OSError as error:
+            message = f"STUDBOOK_CA_FILE names {ca_file}, which cannot be read: {error.strerror}."
+            raise InvalidArgument(message, reason="FIELD_INVALID") from error
+    credentials = grpc.ssl_channel_credentials(root_certificates=authorities)
+    return grpc.secure_channel(str(address), credentials, options=CHANNEL_OPTIONS)
+
+
+class Client:
+    """The generated stubs of all services on one connection.
+
+    The connection is made with the first call. Safe to use from several threads; not across
+    `os.fork()`.
+
+    Args:
+        address: `host:port` of the gateway; default STUDBOOK_ADDRESS, else this machine.
+        workspace: Id of the workspace; default STUDBOOK_WORKSPACE, else `main`.
+        token_source: Where tokens come from; default: see `studbook.credentials`.
+
+    Attributes:
+        address: Whom it calls.
+        workspace: Resource name of the workspace, `workspaces/main`.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        workspace: str | None = None,
+        token_source: TokenSource | None = None,
+    ) -> None:
+        self.address = resolve_address(address)
+        self.workspace = resolve_workspace(workspace)
+        if token_source is None:
+            from studbook.credentials import (  # noqa: PLC0415 - not needed with a given source
+                default_token_source,
+            )
+
+            token_source = default_token_source(str(self.address))
+        self._channel = CallChannel(
+            open_channel(self.address),
+            address=str(self.address),
+            token_source=token_source,
+            client_name=f"python/{__version__}",
+        )
+        self.experiments = ExperimentServiceStub(self._channel)
+        self.runs = RunServiceStub(self._channel)
+        self.metrics = MetricServiceStub(self._channel)
+        self.datasets = DatasetServiceStub(self._channel)
+        self.artifacts = ArtifactServiceStub(self._channel)
+        self.models = ModelServiceStub(self._channel)
+        self.promotions = PromotionServiceStub(self._channel)
+        self.serving = ServingServiceStub(self._channel)
+        self.lineage = LineageServiceStub(self._channel)
+        self.identity = IdentityServiceStub(self._channel)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
