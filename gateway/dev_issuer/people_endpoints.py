@@ -1,0 +1,165 @@
+"""The endpoints of the issuer for people and service accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from authlib.oauth2.rfc6749 import AccessDeniedError, OAuth2Error, ResourceProtector
+from authlib.oidc.core.errors import LoginRequiredError
+from authlib.oidc.discovery import OpenIDProviderMetadata
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.dev_issuer.clients import SCOPES, Account
+from gateway.dev_issuer.grants import user_info
+from gateway.dev_issuer.login_page import LoginForms, error_page
+from gateway.dev_issuer.password_hash import hash_secret, verify_secret
+from gateway.dev_issuer.provider import AccessTokenValidator, FormRequest, Provider
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+class PeopleEndpoints:
+    """Discovery, keys, login, tokens, userinfo and revocation."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._config = provider.config
+        self._forms = LoginForms()
+        self._protector = ResourceProtector()
+        self._protector.register_token_validator(AccessTokenValidator(provider))
+        # Compared with when the person is unknown, so that answers take equally long.
+        self._nobody = hash_secret("")
+        self._metadata = self._describe()
+
+    def routes(self, path: str) -> list[Route]:
+        """The routes below the path of the issuer's URL."""
+        return [
+            Route(f"{path}/.well-known/openid-configuration", self.discovery),
+            Route(f"{path}/jwks", self.keys),
+            Route(f"{path}/authorize", self.authorize, methods=["GET", "POST"]),
+            Route(f"{path}/token", self.token, methods=["POST"]),
+            Route(f"{path}/userinfo", self.userinfo, methods=["GET", "POST"]),
+            Route(f"{path}/revoke", self.revoke, methods=["POST"]),
+        ]
+
+    def _describe(self) -> dict[str, Any]:
+        issuer = self._config.issuer
+        metadata = OpenIDProviderMetadata(
+            issuer=issuer,
+            authorization_endpoint=f"{issuer}/authorize",
+            token_endpoint=f"{issuer}/token",
+            userinfo_endpoint=f"{issuer}/userinfo",
+            revocation_endpoint=f"{issuer}/revoke",
+            jwks_uri=f"{issuer}/jwks",
+            scopes_supported=list(SCOPES),
+            response_types_supported=["code"],
+            response_modes_supported=["query"],
+            grant_types_supported=["authorization_code", "refresh_token", "client_credentials"],
+            subject_types_supported=["public"],
+            id_token_signing_alg_values_supported=sorted({self._provider.key.algorithm, "RS256"}),
+            token_endpoint_auth_methods_supported=[
+                "none",
+                "client_secret_basic",
+                "client_secret_post",
+            ],
+            revocation_endpoint_auth_methods_supported=["none"],
+            code_challenge_methods_supported=["S256"],
+            authorization_response_iss_parameter_supported=True,
+            prompt_values_supported=["none", "login"],
+            claims_supported=["sub", "name", "email", "email_verified", "groups"],
+        )
+        metadata.validate()
+        return dict(metadata)
+
+    async def discovery(self, _request: Request) -> Response:
+        """The issuer's description of itself."""
+        return JSONResponse(self._metadata)
+
+    async def keys(self, _request: Request) -> Response:
+        """The public keys."""
+        return JSONResponse(self._provider.key.public_keys())
+
+    async def authorize(self, request: Request) -> Response:
+        """Log somebody in and send a code to the client."""
+        oauth = await FormRequest.read(request)
+        return await run_in_threadpool(self._authorize, request, oauth)
+
+    def _authorize(self, request: Request, oauth: FormRequest) -> Response:
+        try:
+            grant = self._provider.get_consent_grant(oauth, end_user=None)
+        except LoginRequiredError as error:
+            return self._without_a_page(request, oauth, error)
+        except OAuth2Error as error:
+            return self._refuse(error)
+        if request.method == "GET":
+            return self._forms.page(request, self._config.people)
+        if not self._forms.is_genuine(request, oauth.form.get("proof", "")):
+            return self._forms.page(
+                request, self._config.people, "This page was out of date; please try again."
+            )
+        account = self._authenticate(oauth.form)
+        if account is None:
+            return self._forms.page(
+                request, self._config.people, "User name and password do not match."
+            )
+        response: Response = self._provider.create_authorization_response(oauth, account, grant)
+        return response
+
+    def _authenticate(self, form: dict[str, str]) -> Account | None:
+        account = self._provider.account(form.get("sub", ""))
+        if "password" not in form:
+            return account if account is not None and account.person.auto_login else None
+        stored = account.person.password_hash if account is not None else None
+        matches = verify_secret(form["password"], stored or self._nobody)
+        return account if stored is not None and matches else None
+
+    def _without_a_page(
+        self, request: Request, oauth: FormRequest, required: LoginRequiredError
+    ) -> Response:
+        """Answer `prompt=none`: at once for people with auto_login, which a terminal asks for.
+
+        Not when a web page of somebody else sent the browser here; browsers say so.
+        """
+        required.state = oauth.payload.state
+        account = self._provider.account(oauth.payload.data.get("login_hint", ""))
+        elsewhere = request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        if account is None or not account.person.auto_login or elsewhere:
+            return self._refuse(required)
+        try:
+            grant = self._provider.get_consent_grant(oauth, end_user=account)
+        except OAuth2Error as error:
+            return self._refuse(error)
+        response: Response = self._provider.create_authorization_response(oauth, account, grant)
+        return response
+
+    def _refuse(self, error: OAuth2Error) -> Response:
+        if not error.redirect_uri:
+            return error_page(error.description or error.error or "The request is invalid.")
+        response: Response = self._provider.handle_error_response(None, error)
+        self._provider.name_issuer(response)
+        return response
+
+    async def token(self, request: Request) -> Response:
+        """Exchange a code, a refresh token or client credentials for tokens."""
+        oauth = await FormRequest.read(request)
+        return await run_in_threadpool(self._provider.create_token_response, oauth)
+
+    async def revoke(self, request: Request) -> Response:
+        """End a login."""
+        oauth = await FormRequest.read(request)
+        return await run_in_threadpool(self._provider.create_endpoint_response, "revocation", oauth)
+
+    async def userinfo(self, request: Request) -> Response:
+        """What the bearer's scope lets a client know about the person."""
+        try:
+            token = self._protector.validate_request(["openid"], request)
+            account = self._provider.account(token.sub)
+            if account is None:
+                raise AccessDeniedError
+        except OAuth2Error as error:
+            status, body, headers = error()
+            return JSONResponse(body, status, headers=dict(headers))
+        return JSONResponse(user_info(account, token.get_scope()))

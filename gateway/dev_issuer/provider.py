@@ -1,0 +1,201 @@
+"""Authlib's authorisation server, for Starlette requests."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6750 import BearerTokenValidator
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from starlette.responses import Response
+
+from gateway.dev_issuer.clients import SCOPES, Account, RegisteredClient
+from gateway.dev_issuer.grants import (
+    AccessTokenGenerator,
+    CodeGrant,
+    IdToken,
+    MandatoryPkce,
+    RotatingRefresh,
+    ServiceAccountGrant,
+)
+from gateway.dev_issuer.signing_key import SigningKey
+from gateway.dev_issuer.token_store import CodeStore, RefreshToken, RefreshTokenStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from gateway.dev_issuer.config import DevIssuerConfig
+
+_LONGEST_BODY = 64 * 1024
+
+
+class BodyTooLargeError(ValueError):
+    """The request's body is larger than any honest one."""
+
+
+async def read_body(request: Request) -> bytes:
+    """The request's body, refused as soon as it gets too large."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            message = f"the body is larger than {_LONGEST_BODY} bytes"
+            raise BodyTooLargeError(message)
+    return body
+
+
+class Payload(OAuth2Payload):
+    """Query and form of a request."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._data = dict(reversed(pairs))
+        self._lists: defaultdict[str, list[str]] = defaultdict(list)
+        for key, value in pairs:
+            self._lists[key].append(value)
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The first value of each parameter."""
+        return self._data
+
+    @property
+    def datalist(self) -> defaultdict[str, list[str]]:
+        """All values of each parameter, for noticing repeated ones."""
+        return self._lists
+
+
+class FormRequest(OAuth2Request):
+    """A Starlette request whose body was read already, as Authlib reads requests."""
+
+    def __init__(self, request: Request, body: bytes) -> None:
+        super().__init__(request.method, str(request.url), headers=request.headers)
+        query = parse_qsl(request.url.query, keep_blank_values=True)
+        fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        self._form = dict(reversed(fields))
+        self.payload = Payload([*query, *fields])
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body's fields alone; secrets are never taken from the query."""
+        return self._form
+
+    @classmethod
+    async def read(cls, request: Request) -> FormRequest:
+        """Read the body and wrap the request."""
+        return cls(request, await read_body(request))
+
+
+class _Revocation(RevocationEndpoint):
+    """Logging out: ends the login that a refresh token belongs to (RFC 7009)."""
+
+    server: Provider
+    CLIENT_AUTH_METHODS = ["none"]  # noqa: RUF012 - Authlib declares it as a plain list
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> RefreshToken | None:
+        """The refresh token. Access tokens are not kept: they run out within the hour."""
+        return self.server.refresh_tokens.find(token_string)
+
+    def revoke_token(self, token: RefreshToken, request: OAuth2Request) -> None:
+        """End the whole login."""
+        self.server.refresh_tokens.end_login(token.family)
+
+
+class AccessToken:
+    """A verified access token of this issuer, for the userinfo endpoint."""
+
+    def __init__(self, claims: Mapping[str, Any]) -> None:
+        self.sub = str(claims.get("sub", ""))
+        self._scope = str(claims.get("scope", ""))
+
+    def get_scope(self) -> str:
+        """The token's scope."""
+        return self._scope
+
+    def is_expired(self) -> bool:
+        """False: expired ones do not get this far."""
+        return False
+
+    def is_revoked(self) -> bool:
+        """False: access tokens cannot be revoked."""
+        return False
+
+
+class AccessTokenValidator(BearerTokenValidator):
+    """Recognises the access tokens that this issuer signed."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__()
+        self._provider = provider
+
+    def authenticate_token(self, token_string: str) -> AccessToken | None:
+        """The token, when it verifies."""
+        claims = self._provider.key.verified_claims(token_string, "at+jwt")
+        return AccessToken(claims) if claims is not None else None
+
+
+class Provider(AuthorizationServer):
+    """The authorisation server for people and service accounts."""
+
+    def __init__(self, config: DevIssuerConfig) -> None:
+        super().__init__(scopes_supported=SCOPES)
+        self.config = config
+        self.key = SigningKey.read(config.signing_key)
+        self.codes = CodeStore()
+        self.refresh_tokens = RefreshTokenStore(config.state_file, config.refresh_token_lifetime_s)
+        self._clients = {client.client_id: RegisteredClient(client) for client in config.clients}
+        self._accounts = {person.sub: Account(person) for person in config.people}
+        self.register_token_generator("default", AccessTokenGenerator(self))
+        self.register_grant(CodeGrant, [MandatoryPkce(), IdToken(self)])
+        self.register_grant(RotatingRefresh)
+        self.register_grant(ServiceAccountGrant)
+        self.register_endpoint(_Revocation)
+        self.register_hook("after_create_authorization_response", Provider.name_issuer)
+
+    def name_issuer(self, response: Response) -> None:
+        """Add `iss` to an authorisation response, against mix-up attacks (RFC 9207)."""
+        if location := response.headers.get("location"):
+            response.headers["location"] = add_params_to_uri(
+                location, [("iss", self.config.issuer)]
+            )
+
+    def account(self, sub: str) -> Account | None:
+        """The person with this `sub`."""
+        return self._accounts.get(sub)
+
+    def query_client(self, client_id: str) -> RegisteredClient | None:
+        """The client with this identifier."""
+        return self._clients.get(client_id)
+
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
+        """Keep the refresh token, if there is one, in the family of its login."""
+        secret = token.get("refresh_token")
+        origin = request.authorization_code or request.refresh_token
+        if secret is None or origin is None:
+            return
+        self.refresh_tokens.add(
+            secret,
+            family=origin.family,
+            client_id=request.client.client_id,
+            sub=request.user.person.sub,
+            scope=token.get("scope", ""),
+        )
+
+    def create_oauth2_request(self, request: FormRequest) -> FormRequest:
+        """Requests arrive here wrapped already, because reading a body takes an `await`."""
+        return request
+
+    def handle_response(
+        self, status: int, body: str | dict[str, Any], headers: list[tuple[str, str]]
+    ) -> Response:
+        """Authlib's answer as a Starlette response."""
+        content = json.dumps(body) if isinstance(body, dict) else body
+        return Response(content, status, dict(headers))
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Signals have no listeners here."""
