@@ -1,0 +1,65 @@
+# Everything a developer or a continuous-integration job does, by one word each.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.PHONY: help demo up test check lint types imports contracts unit coverage generate docs bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[server,demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[server,demo,dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Install, start everything, play the main job, stop
+	$(BIN)/studbook demo
+
+up: $(VENV)/.demo ## Install and start everything; stays up until Ctrl-C
+	$(BIN)/studbook up
+
+test: check coverage ## All checks and all tests
+
+check: lint types imports contracts ## Everything that needs no server
+
+lint: $(VENV)/.dev ## Format and lint
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.dev ## Static types, strictly
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## Imports point one way
+	$(BIN)/lint-imports --no-cache
+
+contracts: $(VENV)/.dev ## Contracts keep their rules; stubs and reference are what they give
+	$(BIN)/python scripts/generate_stubs.py --check
+	$(BIN)/buf format protos --diff --exit-code
+	$(BIN)/buf lint build/studbook.binpb --config buf.yaml
+	PATH=$(BIN):$$PATH scripts/check_breaking
+	$(BIN)/python scripts/generate_reference.py --check
+
+unit: $(VENV)/.dev ## Tests that start no process
+	$(BIN)/pytest --numprocesses $(WORKERS) tests/contract tests/unit
+
+coverage: $(VENV)/.dev ## All tests, with coverage of the code that matters
+	$(BIN)/coverage erase
+	$(BIN)/pytest --numprocesses $(WORKERS) --cov --cov-report=term:skip-covered
+
+generate: $(VENV)/.dev ## Renew stubs and reference after a change of protos/
+	$(BIN)/python scripts/generate_stubs.py
+	$(BIN)/python scripts/generate_reference.py
+
+bench: $(VENV)/.dev ## Measure; prints JSON
+	$(BIN)/python -m bench
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
