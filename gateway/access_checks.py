@@ -1,0 +1,234 @@
+"""Reading `access.yaml`: every fault is found in one go, each with its line and its remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gateway.access_file import AccessFile, Issuer, PeopleIssuer, Pipeline
+from gateway.positioned_yaml import Document, YamlError, parse
+from service_chassis.permissions import (
+    BUILT_IN_ROLES,
+    INTERNAL_PERMISSIONS,
+    PERMISSIONS,
+    is_valid_pattern,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+    from gateway.positioned_yaml import Path
+
+# A name can pass to somebody else; beside it must stand the number that cannot.
+_NAME_NEEDS_ID = {
+    "repository": ("repository_id",),
+    "repository_owner": ("repository_owner_id", "repository_id"),
+    "project_path": ("project_id",),
+    "namespace_path": ("namespace_id", "project_id"),
+    "organization_slug": ("organization_id",),
+    "pipeline_slug": ("pipeline_id",),
+}
+_LARGEST_FILE = 1024 * 1024
+Problem = tuple["Path", str]
+
+
+class AccessFileError(ValueError):
+    """The file cannot be used. The message has a line for every fault."""
+
+
+def read_access_file(text: str, name: str = "access.yaml") -> AccessFile:
+    """Read and check the text of an access file.
+
+    Raises:
+        AccessFileError: It is not YAML, not of the right form, or contradicts itself.
+    """
+    if len(text) > _LARGEST_FILE:
+        message = f"{name} is larger than {_LARGEST_FILE} bytes"
+        raise AccessFileError(message)
+    try:
+        document = parse(text)
+    except YamlError as error:
+        message = f"{name}: {error}"
+        raise AccessFileError(message) from None
+    try:
+        file = AccessFile.model_validate(document.value)
+    except ValidationError as error:
+        problems = [
+            (tuple(problem["loc"]), _in_words(problem))
+            for problem in error.errors(include_url=False)
+        ]
+        raise _error(name, document, problems) from None
+    found = list(_contradictions(file))
+    if found:
+        raise _error(name, document, found)
+    return file
+
+
+def _error(name: str, document: Document, problems: list[Problem]) -> AccessFileError:
+    lines = sorted((document.line(path), _place(document, path), text) for path, text in problems)
+    return AccessFileError(
+        "\n".join(f"{name}, line {line}: {place}: {text}." for line, place, text in lines)
+    )
+
+
+def _place(document: Document, path: Path) -> str:
+    """The path as a person would write it, `bindings[0].members[1]`."""
+    text = ""
+    known: Path = ()
+    for part in path:
+        # Pydantic names the branch of a union too; only what stands in the file helps a reader.
+        real = (*known, part) in document.lines
+        if not real and part != path[-1]:
+            continue
+        known = (*known, part)
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "file"
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "missing":
+            return "is missing; it must be given"
+        case "extra_forbidden":
+            return "is not a setting that exists here; correct its name or remove it"
+        case "string_type":
+            return f"is {problem['input']!r}, which YAML does not read as text; put it in quotes"
+        case "union_tag_not_found":
+            return "needs `kind: people` or `kind: pipelines`"
+        case _:
+            return problem["msg"].removeprefix("Value error, ")
+
+
+def _contradictions(file: AccessFile) -> Iterator[Problem]:
+    yield from _issuer_problems(file)
+    for name, pipeline in file.pipelines.items():
+        yield from _pipeline_problems(file, ("pipelines", name), pipeline)
+    yield from _role_problems(file)
+    for index, binding in enumerate(file.bindings):
+        place: Path = ("bindings", index)
+        if binding.role not in BUILT_IN_ROLES and binding.role not in file.roles:
+            known = ", ".join([*BUILT_IN_ROLES, *file.roles])
+            yield (*place, "role"), f'"{binding.role}" is not a role; there are {known}'
+        for number, member in enumerate(binding.members):
+            text = _member_problem(file, member)
+            if text:
+                yield (*place, "members", number), f'"{member}" {text}'
+        for number, pattern in enumerate(binding.resources):
+            if not is_valid_pattern(pattern):
+                yield (
+                    (*place, "resources", number),
+                    (
+                        f'"{pattern}" is not a resource pattern; write a resource name such as '
+                        "workspaces/main/models/wine-cultivar, with * for any part of a segment "
+                        "and ** at the end for everything below"
+                    ),
+                )
+
+
+def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for name, issuer in file.issuers.items():
+        place = ("issuers", name)
+        if issuer.url in seen:
+            yield (
+                (*place, "url"),
+                (
+                    f'"{issuer.url}" is the URL of {seen[issuer.url]} too; an issuer is either for '
+                    "people or for pipelines"
+                ),
+            )
+        seen[issuer.url] = name
+        if isinstance(issuer, PeopleIssuer):
+            yield from _people_problems(place, issuer)
+
+
+def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
+    audiences = {issuer.audience, *issuer.other_audiences}
+    if issuer.login and issuer.login.client_id in audiences:
+        yield (
+            (*place, "audience"),
+            (
+                f'"{issuer.login.client_id}" is the client id of the login as well; ID tokens carry '
+                "it as their audience and would pass for access tokens. Register the gateway as a "
+                "resource (API) of its own at the issuer"
+            ),
+        )
+    clients = [account.client_id for account in issuer.service_accounts]
+    for index, client in enumerate(clients):
+        if client in clients[:index]:
+            yield (*place, "service_accounts", index), f'"{client}" stands here twice'
+        if issuer.login and client == issuer.login.client_id:
+            yield (
+                (*place, "service_accounts", index),
+                f'"{client}" logs people in, so it cannot be a service account',
+            )
+
+
+def _pipeline_problems(file: AccessFile, place: Path, pipeline: Pipeline) -> Iterator[Problem]:
+    issuer = file.issuers.get(pipeline.issuer)
+    if issuer is None or issuer.kind != "pipelines":
+        yield (
+            (*place, "issuer"),
+            f'"{pipeline.issuer}" is not an issuer with `kind: pipelines`',
+        )
+        return
+    if not any(claim in issuer.immutable_claims for claim in pipeline.claims):
+        yield (
+            (*place, "claims"),
+            (
+                "any repository of the issuer could match: add a claim that never passes to somebody "
+                f"else, such as {issuer.immutable_claims[0]}"
+            ),
+        )
+    for claim in pipeline.claims:
+        ids = _NAME_NEEDS_ID.get(claim, ())
+        if ids and not any(one in pipeline.claims for one in ids):
+            yield (
+                (*place, "claims", claim),
+                (
+                    "is a name, and names can be taken over by others after a deletion or renaming; "
+                    f"add {' or '.join(ids)} beside it"
+                ),
+            )
+        if not pipeline.accepted(claim):
+            yield (*place, "claims", claim), "has no value; name at least one"
+
+
+def _role_problems(file: AccessFile) -> Iterator[Problem]:
+    for name, permissions in file.roles.items():
+        if name in BUILT_IN_ROLES:
+            yield ("roles", name), "is a built-in role; choose another name"
+        for index, permission in enumerate(permissions):
+            if permission in INTERNAL_PERMISSIONS:
+                yield ("roles", name, index), f'"{permission}" is for services among themselves'
+            elif permission not in PERMISSIONS:
+                known = ", ".join(sorted(PERMISSIONS))
+                yield (
+                    ("roles", name, index),
+                    f'"{permission}" is not a permission; there are {known}',
+                )
+
+
+def _member_problem(file: AccessFile, member: str) -> str:
+    kind, _, rest = member.partition(":")
+    if kind == "pipeline":
+        return "" if rest in file.pipelines else "names a pipeline that the file does not define"
+    issuer_name, _, value = rest.partition(":")
+    if kind not in {"user", "group", "service"} or not value:
+        return (
+            "is not a member; write user:ISSUER:SUB, group:ISSUER:NAME, service:ISSUER:CLIENT_ID "
+            "or pipeline:NAME"
+        )
+    return _issuer_member_problem(file.issuers.get(issuer_name), kind, issuer_name, value)
+
+
+def _issuer_member_problem(issuer: Issuer | None, kind: str, name: str, value: str) -> str:
+    if not isinstance(issuer, PeopleIssuer):
+        return f'names "{name}", which is not an issuer with `kind: people`'
+    accounts = {account.client_id for account in issuer.service_accounts}
+    if kind == "service" and value not in accounts:
+        return f"names a client that is not among service_accounts of the issuer {name}; add it"
+    return ""

@@ -1,0 +1,161 @@
+"""The form of `access.yaml`: what may stand in it, and reading it.
+
+What its entries mean together is checked in `access_checks`, and what follows from them is decided
+in `access_rules`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+# Kept apart from the contract: these are the algorithms that the signature check knows.
+ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
+Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+
+# Claims of common CI systems that never pass to somebody else, as a name does when a repository is
+# deleted and its name is taken again.
+IMMUTABLE_CLAIMS = (
+    "repository_id",  # GitHub Actions
+    "repository_owner_id",
+    "project_id",  # GitLab
+    "namespace_id",
+    "kubernetes.io/serviceaccount/uid",  # Kubernetes
+    "pipeline_id",  # Buildkite
+    "organization_id",
+    "oidc.circleci.com/project-id",  # CircleCI
+)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_issuer_url(url: str) -> str:
+    """The URL itself, when keys may be fetched from it.
+
+    Raises:
+        ValueError: It is not https (http is good enough on loopback), or holds more than scheme,
+            host and path.
+    """
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    local = parts.scheme == "http" and is_loopback_host(parts.hostname or "")
+    if not (secure or local) or not parts.hostname:
+        message = "must begin with https:// (http:// is for issuers on loopback only)"
+        raise ValueError(message)
+    if parts.query or parts.fragment or parts.username or parts.password or not url.isprintable():
+        message = "must consist of scheme, host and path only"
+        raise ValueError(message)
+    return url
+
+
+IssuerUrl = Annotated[str, AfterValidator(check_issuer_url)]
+# Parts of principal ids, which are separated by colons.
+EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Login(_Section):
+    """How people log in with the command line at an issuer."""
+
+    client_id: Text
+    scope: Text = "openid profile groups offline_access"
+
+
+class ServiceAccount(_Section):
+    """A program with client credentials of its own at an issuer."""
+
+    client_id: Annotated[str, StringConstraints(pattern=r"^[^\s:]{1,128}$")]
+    subject: Text | None = Field(
+        default=None,
+        description="The `sub` of its tokens, where the issuer does not use the client id.",
+    )
+
+    @property
+    def token_subject(self) -> str:
+        """What its tokens must say in `sub`."""
+        return self.subject or self.client_id
+
+
+class _Issuer(_Section):
+    url: IssuerUrl
+    audience: Text
+    other_audiences: tuple[Text, ...] = Field(
+        default=(), description="Audiences that a token may name beside ours, e.g. `account`."
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
+
+
+class PeopleIssuer(_Issuer):
+    """An OIDC provider at which people, and service accounts, log in."""
+
+    kind: Literal["people"]
+    token_types: tuple[Literal["at+jwt", "JWT", "none"], ...] = ("at+jwt", "JWT")
+    max_token_lifetime_s: Annotated[int, Field(ge=60, le=7 * 86_400)] = 86_400
+    groups_claim: Text = "groups"
+    display_name_claim: Text = "name"
+    allowed_clients: tuple[Text, ...] | None = Field(
+        default=None, description="Clients whose tokens are taken (`azp` or `client_id`)."
+    )
+    login: Login | None = None
+    service_accounts: tuple[ServiceAccount, ...] = ()
+
+
+class PipelineIssuer(_Issuer):
+    """A CI system that gives its jobs OIDC tokens."""
+
+    kind: Literal["pipelines"]
+    token_types: tuple[Literal["JWT", "none"], ...] = ("JWT",)
+    max_token_lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 3600
+    immutable_claims: Annotated[tuple[Text, ...], Field(min_length=1)] = IMMUTABLE_CLAIMS
+
+
+Issuer = PeopleIssuer | PipelineIssuer
+
+
+class Pipeline(_Section):
+    """CI jobs that act as one principal: those whose tokens have these claims."""
+
+    issuer: EntryName
+    claims: Annotated[dict[Text, tuple[Text, ...] | Text], Field(min_length=1)]
+
+    def accepted(self, claim: str) -> tuple[str, ...]:
+        """The values of a claim of which the token must have one."""
+        values = self.claims[claim]
+        return (values,) if isinstance(values, str) else values
+
+
+class Binding(_Section):
+    """A role for some members on some resources."""
+
+    role: Text
+    members: Annotated[tuple[Text, ...], Field(min_length=1)]
+    resources: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class AccessFile(_Section):
+    """The whole of `access.yaml`."""
+
+    version: Literal[1]
+    issuers: Annotated[
+        dict[EntryName, Annotated[Issuer, Field(discriminator="kind")]], Field(min_length=1)
+    ]
+    pipelines: dict[EntryName, Pipeline] = Field(default_factory=dict)
+    roles: dict[EntryName, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    bindings: tuple[Binding, ...] = ()

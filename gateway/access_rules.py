@@ -1,0 +1,181 @@
+"""Who may do what: decisions that follow from `access.yaml`, and nothing but decisions.
+
+Everything here is a pure function of the file and the caller, so that the same code that admits a
+call can explain it. Nobody may do anything that no binding grants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.access_checks import read_access_file
+from service_chassis.caller import roles_with
+from service_chassis.permissions import BUILT_IN_ROLES, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.access_file import AccessFile, Binding, Issuer, Pipeline
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One role on one resource pattern that a caller holds, and through which member entry."""
+
+    role: str
+    member: str
+    resource: str
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something is allowed, by which grant, and the same in words."""
+
+    allowed: bool
+    grant: Grant | None
+    explanation: str
+
+
+@dataclass(frozen=True)
+class NamedIssuer:
+    """An issuer with its name in the file."""
+
+    name: str
+    settings: Issuer
+
+
+class AccessRules:
+    """The decisions of one state of the file.
+
+    Args:
+        file: The checked content.
+        revision: Identifies this state in logs.
+    """
+
+    def __init__(self, file: AccessFile, revision: str = "") -> None:
+        self.revision = revision
+        self.file = file
+        self.issuers: Mapping[str, NamedIssuer] = {
+            issuer.url: NamedIssuer(name, issuer) for name, issuer in file.issuers.items()
+        }
+        self._roles = {
+            **{name: tuple(sorted(held)) for name, held in BUILT_IN_ROLES.items()},
+            **{name: tuple(sorted(set(held))) for name, held in file.roles.items()},
+        }
+        self._grants: dict[str, list[Grant]] = {}
+        for binding in file.bindings:
+            self._add(binding)
+        # The narrowest first: of several that match, the one that asks for most claims is meant.
+        self._pipelines = sorted(file.pipelines.items(), key=lambda item: -len(item[1].claims))
+
+    def _add(self, binding: Binding) -> None:
+        for member in binding.members:
+            grants = self._grants.setdefault(member, [])
+            for resource in binding.resources:
+                grants.append(Grant(binding.role, member, resource, self._roles[binding.role]))
+
+    def grants(self, principal: str, groups: Iterable[str]) -> list[Grant]:
+        """Everything that a caller holds, itself or through a group."""
+        return [grant for member in (principal, *groups) for grant in self._grants.get(member, ())]
+
+    def grants_for(
+        self, principal: str, groups: Iterable[str], permissions: Iterable[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The resource patterns on which a caller holds each of some permissions.
+
+        Permissions that the caller holds nowhere are absent.
+        """
+        held = self.grants(principal, groups)
+        found = {
+            permission: tuple(
+                dict.fromkeys(grant.resource for grant in held if permission in grant.permissions)
+            )
+            for permission in permissions
+        }
+        return {permission: patterns for permission, patterns in found.items() if patterns}
+
+    def explain(
+        self, principal: str, groups: Iterable[str], permission: str, resource: str
+    ) -> Verdict:
+        """Whether a caller holds a permission on a resource, and why."""
+        held = [
+            grant for grant in self.grants(principal, groups) if permission in grant.permissions
+        ]
+        for grant in held:
+            if covers(grant.resource, resource):
+                words = (
+                    f"Allowed: {grant.member} has the role {grant.role} on {grant.resource}, "
+                    f"which contains {permission}."
+                )
+                return Verdict(allowed=True, grant=grant, explanation=words)
+        elsewhere = ", ".join(dict.fromkeys(grant.resource for grant in held))
+        words = f"Denied: {principal} lacks the permission {permission} on {resource}. " + (
+            f"It holds it only on {elsewhere}."
+            if elsewhere
+            else "No binding gives it this permission anywhere."
+        )
+        hint = f" Roles that contain it: {self.roles_with(permission)}."
+        return Verdict(allowed=False, grant=None, explanation=words + hint)
+
+    def roles_with(self, permission: str) -> str:
+        """The roles that contain a permission, built in or of the file, as text for a message."""
+        own = [name for name, held in self.file.roles.items() if permission in held]
+        return ", ".join([*filter(None, [roles_with(permission)]), *own])
+
+    def match_pipeline(
+        self, issuer: str, claims: Mapping[str, Any]
+    ) -> tuple[str, dict[str, str]] | None:
+        """The pipeline that a token's claims belong to, with the claims that decided it.
+
+        Args:
+            issuer: Name of the token's issuer in the file.
+            claims: Verified claims of the token.
+        """
+        for name, pipeline in self._pipelines:
+            if pipeline.issuer == issuer:
+                matched = _matched(pipeline, claims)
+                if matched is not None:
+                    return name, matched
+        return None
+
+
+def _matched(pipeline: Pipeline, claims: Mapping[str, Any]) -> dict[str, str] | None:
+    found = {name: claim_text(claims, name) for name in pipeline.claims}
+    if all(value and value in pipeline.accepted(name) for name, value in found.items()):
+        return found
+    return None
+
+
+def claim_value(claims: Mapping[str, Any], name: str) -> Any:
+    """A claim by its name, or by a path of names separated by `/`; None when it is absent.
+
+    A claim whose name itself contains slashes, as namespaced claims do, is found first. Names are
+    tried from the longest, because `kubernetes.io/serviceaccount/uid` is a path while
+    `oidc.circleci.com/project-id` is a name.
+    """
+    if name in claims:
+        return claims[name]
+    head, slash, rest = name.partition("/")
+    inner = claims.get(head)
+    return claim_value(inner, rest) if slash and isinstance(inner, dict) else None
+
+
+def claim_text(claims: Mapping[str, Any], name: str) -> str:
+    """A claim as text, as rules compare it and the ledger records it; empty when absent."""
+    value = claim_value(claims, name)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def load_rules(text: str, name: str = "access.yaml") -> AccessRules:
+    """The rules of a file's text.
+
+    Raises:
+        AccessFileError: The file cannot be used.
+    """
+    revision = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return AccessRules(read_access_file(text, name), revision)

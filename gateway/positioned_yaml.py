@@ -1,0 +1,80 @@
+"""YAML that remembers on which line everything stood, so that errors can say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Path = tuple[str | int, ...]
+
+
+class YamlError(ValueError):
+    """The text is not YAML, or has a key twice; the message begins with the line."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Parsed YAML with the line of every mapping value and list item."""
+
+    value: Any
+    lines: dict[Path, int] = field(default_factory=dict)
+
+    def line(self, path: Iterable[str | int]) -> int:
+        """The line of a place, or of the nearest place around it that stands in the file."""
+        known: Path = ()
+        for part in path:
+            if (*known, part) in self.lines:
+                known = (*known, part)
+        return self.lines.get(known, 1)
+
+
+def parse(text: str) -> Document:
+    """Parse a YAML document of plain values.
+
+    Raises:
+        YamlError: It does not parse, or a mapping has the same key twice. YAML keeps the last of
+            several, and in a file of permissions nobody should have to know that.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None)
+        lines: dict[Path, int] = {}
+        _index(node, (), lines, frozenset())
+        return Document(loader.construct_document(node), lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = mark.line + 1 if mark else 1
+        message = f"line {line}: {error.problem or error.context}"
+        raise YamlError(message) from None
+    except yaml.YAMLError as error:
+        message = f"line 1: {error}"
+        raise YamlError(message) from None
+    finally:
+        loader.dispose()
+
+
+def _index(node: yaml.Node, path: Path, lines: dict[Path, int], above: frozenset[int]) -> None:
+    if id(node) in above:
+        message = f"line {node.start_mark.line + 1}: an alias contains itself"
+        raise YamlError(message)
+    above |= {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[*path, index] = item.start_mark.line + 1
+            _index(item, (*path, index), lines, above)
+    elif isinstance(node, yaml.MappingNode):
+        for key, item in node.value:
+            place = (*path, str(key.value))
+            line = key.start_mark.line + 1
+            if place in lines:
+                message = f"line {line}: {key.value} stands here and on line {lines[place]}"
+                raise YamlError(message)
+            lines[place] = line
+            _index(item, place, lines, above)

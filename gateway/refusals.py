@@ -1,0 +1,101 @@
+"""How the gateway refuses a call, in the caller's terms."""
+
+from __future__ import annotations
+
+from service_chassis.errors import Code, StudbookError, unavailable
+
+_MESSAGES = {
+    "TOKEN_MISSING": "The call carries no token; log in, or send `authorization: Bearer TOKEN`.",
+    "TOKEN_INVALID": "The token cannot be verified; log in again.",
+    "TOKEN_EXPIRED": "The token has expired; log in again.",
+    "ISSUER_UNKNOWN": "The token's issuer is not one that this server accepts; log in at one of "
+    "those that GetServerInfo names.",
+    "AUDIENCE_MISMATCH": "The token was issued for another audience; ask the issuer for one with "
+    "the audience that GetServerInfo names.",
+    "PIPELINE_UNKNOWN": "The token is good, yet its claims match no pipeline in the server's "
+    "access rules; ask for a pipeline entry with the claims of this job.",
+}
+
+
+class TokenRefused(StudbookError):
+    """UNAUTHENTICATED.
+
+    What the caller learns is the same for every fault of one kind; which check failed is for the
+    log only, since it would help a forger more than a user.
+
+    Attributes:
+        check: The check that failed, in a few words.
+    """
+
+    def __init__(self, reason: str, check: str) -> None:
+        super().__init__(Code.UNAUTHENTICATED, reason, _MESSAGES[reason])
+        self.check = check
+
+
+def issuer_unavailable(issuer: str) -> StudbookError:
+    """UNAVAILABLE, because an issuer's keys cannot be had."""
+    return unavailable(
+        "ISSUER_UNAVAILABLE",
+        f"The keys of the token's issuer {issuer} cannot be fetched; try again shortly.",
+        issuer=issuer,
+    )
+
+
+def service_unavailable(service: str) -> StudbookError:
+    """UNAVAILABLE, because a service behind the gateway cannot be reached."""
+    return unavailable(
+        "SERVICE_UNAVAILABLE",
+        f"The {service} service cannot be reached at present; try again shortly.",
+        service=service,
+    )
+
+
+def unknown_method(path: str) -> StudbookError:
+    """UNIMPLEMENTED, because no contract has this RPC."""
+    return StudbookError(
+        Code.UNIMPLEMENTED,
+        "UNKNOWN_METHOD",
+        "This server has no such method; the client may be newer than the server, or older.",
+        metadata={"method": path[:256]},
+    )
+
+
+def method_is_internal(path: str, principal: str, permission: str) -> StudbookError:
+    """PERMISSION_DENIED, because only services may call this RPC."""
+    return StudbookError(
+        Code.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{path} is for services among themselves; {principal} cannot be granted {permission}.",
+        metadata={
+            "permission": permission,
+            "resource": "**",
+            "principal": principal,
+            "roles": "",
+        },
+    )
+
+
+def permission_held_nowhere(permission: str, principal: str, roles: str) -> StudbookError:
+    """PERMISSION_DENIED, because the caller holds the permission on no resource at all."""
+    return StudbookError(
+        Code.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{principal} lacks the permission {permission} on every resource. "
+        f"Roles that contain it: {roles}.",
+        metadata={
+            "permission": permission,
+            "resource": "**",
+            "principal": principal,
+            "roles": roles,
+        },
+    )
+
+
+def message_too_large(size: int, limit: int) -> StudbookError:
+    """RESOURCE_EXHAUSTED, because one message is beyond the limit."""
+    return StudbookError(
+        Code.RESOURCE_EXHAUSTED,
+        "MESSAGE_TOO_LARGE",
+        f"The message has {size} bytes; at most {limit} are accepted. Send smaller parts.",
+        metadata={"limit_bytes": str(limit), "size_bytes": str(size)},
+    )

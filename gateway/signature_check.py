@@ -1,0 +1,103 @@
+"""The only place that uses python-jose, and for one thing: one signature with one chosen key.
+
+Its defaults are unsafe (keys are tried in turn, `kid` is ignored, a key set with two key types
+breaks it), so it is given a key object that was chosen and checked here, and one algorithm.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, NewType
+
+from jose import jwk, jws
+from jose.exceptions import JOSEError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+PreparedKey = NewType("PreparedKey", object)
+
+_MOST_KEYS = 32
+_RSA_BITS = range(2048, 8193)
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
+# Whatever a malformed key or signature provokes means the same: it does not verify.
+_FAILURES = (
+    JOSEError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+
+
+def prepare_keys(
+    key_set: Mapping[str, Any], algorithms: Iterable[str]
+) -> dict[tuple[str, str], PreparedKey]:
+    """The keys of a JWKS that may verify signatures, by (`kid`, `alg`).
+
+    Keys for other uses, of other types or sizes, without `kid` or with one that repeats are left
+    out: key sets of real issuers hold such, and one of them must not spoil the rest.
+
+    Raises:
+        ValueError: It is not a key set, or one beyond all measure.
+    """
+    keys = key_set.get("keys")
+    if not isinstance(keys, list):
+        message = "the key set has no list `keys`"
+        raise ValueError(message)
+    if len(keys) > _MOST_KEYS:
+        message = f"the key set has {len(keys)} keys; at most {_MOST_KEYS} are read"
+        raise ValueError(message)
+    usable = [key for key in keys if isinstance(key, dict) and _may_verify(key)]
+    ids = [key["kid"] for key in usable]
+    return {
+        (key["kid"], algorithm): prepared
+        for key in usable
+        if ids.count(key["kid"]) == 1
+        for algorithm in algorithms
+        if (prepared := _prepared(key, algorithm)) is not None
+    }
+
+
+def _may_verify(key: dict[str, Any]) -> bool:
+    operations = key.get("key_ops", ["verify"])
+    return (
+        isinstance(key.get("kid"), str)
+        and key["kid"] != ""
+        and key.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+        and not _PRIVATE_MEMBERS & key.keys()
+    )
+
+
+def _prepared(key: dict[str, Any], algorithm: str) -> PreparedKey | None:
+    if key.get("alg", algorithm) != algorithm or not _fits(key, algorithm):
+        return None
+    try:
+        return PreparedKey(jwk.construct(key, algorithm))
+    except _FAILURES:
+        return None
+
+
+def _fits(key: dict[str, Any], algorithm: str) -> bool:
+    if algorithm in _CURVES:
+        return key.get("kty") == "EC" and key.get("crv") == _CURVES[algorithm]
+    if key.get("kty") != "RSA":
+        return False
+    modulus, exponent = (_number(key.get(name)) for name in ("n", "e"))
+    return modulus.bit_length() in _RSA_BITS and exponent % 2 == 1 and 3 <= exponent < 2**32
+
+
+def _number(value: object) -> int:
+    try:
+        data = str(value).encode("ascii")
+        return int.from_bytes(base64.urlsafe_b64decode(data + b"=" * (-len(data) % 4)))
+    except ValueError:
+        return 0
+
+
+def signature_is_valid(token: str, key: PreparedKey, algorithm: str) -> bool:
+    """Whether the key made the token's signature with the algorithm."""
+    try:
+        jws.verify(token, key, algorithms=[algorithm])
+    except _FAILURES:
+        return False
+    return True
