@@ -84,43 +84,38 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
     def _wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         behaviour = handler.unary_unary or handler.unary_stream
         behaviour = behaviour or handler.stream_unary or handler.stream_stream
-        answer = self._streaming if method.server_streaming else self._unary
 
-        def guarded(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            return answer(method, behaviour, request, context)
+        # grpc.aio looks at the kind of function to know how to call it.
+        async def one(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            call = _Call(method, context)
+            try:
+                response = await behaviour(self._admit(call, request), context)
+            except BaseException as error:
+                await call.fail(error)
+                raise
+            call.log("OK")
+            return response
+
+        async def many(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            call = _Call(method, context)
+            try:
+                async for response in behaviour(self._admit(call, request), context):
+                    yield response
+            except BaseException as error:
+                await call.fail(error)
+                raise
+            call.log("OK")
 
         kind = (
             f"{'stream' if method.client_streaming else 'unary'}_"
             f"{'stream' if method.server_streaming else 'unary'}_rpc_method_handler"
         )
         made: grpc.RpcMethodHandler[Any, Any] = getattr(grpc, kind)(
-            guarded, handler.request_deserializer, handler.response_serializer
+            many if method.server_streaming else one,
+            handler.request_deserializer,
+            handler.response_serializer,
         )
         return made
-
-    async def _unary(
-        self, method: Method, behaviour: Any, request: Any, context: ServicerContext[Any, Any]
-    ) -> Any:
-        call = _Call(method, context)
-        try:
-            response = await behaviour(self._admit(call, request), context)
-        except BaseException as error:
-            await call.fail(error)
-            raise
-        call.log("OK")
-        return response
-
-    async def _streaming(
-        self, method: Method, behaviour: Any, request: Any, context: ServicerContext[Any, Any]
-    ) -> AsyncIterator[Any]:
-        call = _Call(method, context)
-        try:
-            async for response in behaviour(self._admit(call, request), context):
-                yield response
-        except BaseException as error:
-            await call.fail(error)
-            raise
-        call.log("OK")
 
     def _admit(self, call: _Call, request: Any) -> Any:
         """Who calls, and may they; returns the request, checked or to be checked as it comes."""
