@@ -81,7 +81,10 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Print labels and values one below the other; fields without a value are left out."""
+    """Print labels and values one below the other; fields without a value are left out.
+
+    Several lines under one label repeat it; people see it once.
+    """
     present = [(label, value) for label, value in fields if value]
     if not for_people():
         for label, value in present:
@@ -93,8 +96,9 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, value in present:
-        grid.add_row(label, Text(value))
+    for index, (label, value) in enumerate(present):
+        repeated = index > 0 and present[index - 1][0] == label
+        grid.add_row("" if repeated else label, Text(value))
     _console().print(grid)
 
 

@@ -37,7 +37,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from studbook.cli import output, run_reading, run_tables
+    from studbook.cli import output, run_calls, run_tables
     from studbook.cli.references import experiment_name, short_run
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import ListRunsRequest
@@ -50,7 +50,7 @@ def list_runs(
             order_by=order_by,
             show_deleted=deleted,
         )
-        runs = run_reading.list_runs(client, request, limit)
+        runs = run_calls.list_runs(client, request, limit)
     if as_json:
         output.print_json(runs)
     elif names_only:
@@ -63,11 +63,11 @@ def list_runs(
 @app.command("show")
 def show_run(run: RunArgument, *, as_json: AsJson = False) -> None:
     """Show everything that was recorded of a run."""
-    from studbook.cli import output, run_reading, run_tables
+    from studbook.cli import output, run_calls, run_tables
     from studbook.client import Client
 
     with Client() as client:
-        found = run_reading.find_run(client, run)
+        found = run_calls.find_run(client, run)
     if as_json:
         output.print_json(found)
     else:
@@ -84,14 +84,14 @@ def compare_runs(
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: what differs, and each metric against the first run."""
-    from studbook.cli import output, run_comparison, run_reading
+    from studbook.cli import output, run_calls, run_comparison
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import CompareRunsRequest
 
     if len(runs) < 2:
         raise typer.BadParameter("Name at least two runs.")
     with Client() as client:
-        names = [run_reading.find_run_name(client, run) for run in runs]
+        names = [run_calls.find_run_name(client, run) for run in runs]
         comparison = client.runs.CompareRuns(CompareRunsRequest(runs=names))
     if as_json:
         output.print_json(comparison)
@@ -106,13 +106,13 @@ def remove_run(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run: it disappears from lists until `run restore` takes it back."""
-    from studbook.cli import output, run_reading
+    from studbook.cli import output, run_calls
     from studbook.cli.references import short_run
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import DeleteRunRequest
 
     with Client() as client:
-        found = run_reading.find_run(client, run)
+        found = run_calls.find_run(client, run)
         short = short_run(found.name)
         if not yes:
             typer.confirm(f"Delete {short} ({found.display_name})?", abort=True, err=True)
@@ -123,13 +123,13 @@ def remove_run(
 @app.command("restore")
 def restore_run(run: RunArgument) -> None:
     """Take the deletion of a run back. Needs EXPERIMENT/RUN or the resource name."""
-    from studbook.cli import output, run_reading
+    from studbook.cli import output, run_calls
     from studbook.cli.references import short_run
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import UndeleteRunRequest
 
     with Client() as client:
-        name = run_reading.find_run_name(client, run)
+        name = run_calls.find_run_name(client, run)
         client.runs.UndeleteRun(UndeleteRunRequest(name=name))
     output.note(f"Restored {short_run(name)}.")
 
@@ -139,11 +139,11 @@ def list_artifacts(
     run: RunArgument, *, names_only: NamesOnly = False, as_json: AsJson = False
 ) -> None:
     """List the files that a run left behind."""
-    from studbook.cli import output, run_reading, run_tables
+    from studbook.cli import output, run_calls, run_tables
     from studbook.client import Client
 
     with Client() as client:
-        artifacts = run_reading.list_artifacts(client, run_reading.find_run_name(client, run))
+        artifacts = run_calls.list_artifacts(client, run_calls.find_run_name(client, run))
     if as_json:
         output.print_json(artifacts)
     elif names_only:

@@ -1,0 +1,111 @@
+"""The commands under `studbook model` that change something."""
+
+from typing import Annotated
+
+import typer
+
+from studbook.cli.options import AsJson, DryRun, Expect, Reason
+
+VersionArgument = Annotated[
+    str, typer.Argument(metavar="NAME@VERSION", help="E.g. wine-cultivar@1.2.0.")
+]
+
+
+def register_version(
+    version: VersionArgument,
+    *,
+    run: Annotated[
+        str, typer.Option("--run", help="Run that made it: EXPERIMENT/RUN, id or resource name.")
+    ],
+    paths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--path",
+            help="File or folder among the run's artifacts; may be repeated. Default: model.",
+        ),
+    ] = None,
+    description: Annotated[
+        str, typer.Option(help="What is special about this version, for people.")
+    ] = "",
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register files of a run as a version; creates the model when it is the first."""
+    from studbook.cli import model_calls, model_tables, output, run_calls
+    from studbook.cli.references import numbered_version
+    from studbook.client import Client
+    from studbook.registry.v1.version_pb2 import Version
+
+    details = Version(description=description, tags=model_calls.read_tags(tags or []))
+    with Client() as client:
+        reference = numbered_version(version, client.workspace)
+        source_run = run_calls.find_run(client, run).name
+        registered = model_calls.register(
+            client, reference, source_run, paths or ["model"], details, dry_run=dry_run
+        )
+    if as_json:
+        output.print_json(registered)
+    else:
+        model_tables.print_registered(registered, dry_run=dry_run)
+
+
+def promote_version(
+    version: VersionArgument,
+    *,
+    stage: Annotated[
+        str, typer.Option("--to", metavar="STAGE", help="production, staging, archived or none.")
+    ],
+    reason: Reason = "",
+    expect: Expect = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move a version to a stage; into Production it archives the one that is there."""
+    from studbook.cli import model_calls, model_tables, output
+    from studbook.cli.references import numbered_version
+    from studbook.client import Client
+
+    with Client() as client:
+        reference = numbered_version(version, client.workspace)
+        answer = model_calls.move(
+            client, reference, stage, reason=reason, expect=expect, dry_run=dry_run
+        )
+    if as_json:
+        output.print_json(answer)
+    else:
+        model_tables.print_moved(answer, stage, dry_run=dry_run)
+
+
+def roll_back(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model, e.g. wine-cultivar.")],
+    *,
+    to_version: Annotated[
+        str,
+        typer.Option("--to", metavar="VERSION", help="Default: the one before the present one."),
+    ] = "",
+    reason: Reason = "",
+    expect: Expect = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put the former version back into Production."""
+    from studbook.cli import model_calls, model_tables, output
+    from studbook.cli.references import model_name
+    from studbook.client import Client
+
+    with Client() as client:
+        answer = model_calls.roll_back(
+            client,
+            model_name(name, client.workspace),
+            to_version,
+            reason=reason,
+            expect=expect,
+            dry_run=dry_run,
+        )
+    if as_json:
+        output.print_json(answer)
+    else:
+        model_tables.print_rolled_back(answer, dry_run=dry_run)
