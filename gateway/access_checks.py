@@ -151,9 +151,9 @@ def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
         yield (
             (*place, "audience"),
             (
-                f'"{issuer.login.client_id}" is the client id of the login as well; ID tokens carry '
-                "it as their audience and would pass for access tokens. Register the gateway as a "
-                "resource (API) of its own at the issuer"
+                f'"{issuer.login.client_id}" is the client id of the login as well; ID tokens '
+                "carry it as their audience and would pass for access tokens. Register the "
+                "gateway as a resource (API) of its own at the issuer"
             ),
         )
     clients = [account.client_id for account in issuer.service_accounts]
@@ -179,8 +179,8 @@ def _pipeline_problems(file: AccessFile, place: Path, pipeline: Pipeline) -> Ite
         yield (
             (*place, "claims"),
             (
-                "any repository of the issuer could match: add a claim that never passes to somebody "
-                f"else, such as {issuer.immutable_claims[0]}"
+                "any repository of the issuer could match: add a claim that never passes to "
+                f"somebody else, such as {issuer.immutable_claims[0]}"
             ),
         )
     for claim in pipeline.claims:
@@ -189,8 +189,8 @@ def _pipeline_problems(file: AccessFile, place: Path, pipeline: Pipeline) -> Ite
             yield (
                 (*place, "claims", claim),
                 (
-                    "is a name, and names can be taken over by others after a deletion or renaming; "
-                    f"add {' or '.join(ids)} beside it"
+                    "is a name, and names can be taken over by others after a deletion or "
+                    f"renaming; add {' or '.join(ids)} beside it"
                 ),
             )
         if not pipeline.accepted(claim):

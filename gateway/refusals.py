@@ -17,7 +17,7 @@ _MESSAGES = {
 }
 
 
-class TokenRefused(StudbookError):
+class TokenRefusedError(StudbookError):
     """UNAUTHENTICATED.
 
     What the caller learns is the same for every fault of one kind; which check failed is for the

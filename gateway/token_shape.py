@@ -25,7 +25,7 @@ _BANNED_HEADERS = frozenset(
 )
 
 
-class MalformedToken(ValueError):
+class MalformedTokenError(ValueError):
     """The text is not a token; the message says which check failed, for the log."""
 
 
@@ -45,20 +45,20 @@ def take_apart(text: str) -> UnverifiedToken:
     """The parts of a compact JWS.
 
     Raises:
-        MalformedToken: It is not one, or not in its one canonical form.
+        MalformedTokenError: It is not one, or not in its one canonical form.
     """
     if len(text) > LONGEST_TOKEN:
-        raise MalformedToken("too long")
+        raise MalformedTokenError("too long")
     parts = text.split(".")
     if len(parts) != 3:
-        raise MalformedToken("not three parts")
+        raise MalformedTokenError("not three parts")
     header_bytes, claims_bytes, _ = (_decoded(part) for part in parts)
     if len(header_bytes) > _LONGEST_HEADER:
-        raise MalformedToken("header too long")
+        raise MalformedTokenError("header too long")
     header = parse_object(header_bytes)
     claims = parse_object(claims_bytes)
     if banned := _BANNED_HEADERS & header.keys():
-        raise MalformedToken(f"header {sorted(banned)[0]}")
+        raise MalformedTokenError(f"header {min(banned)}")
     return UnverifiedToken(
         header=header,
         claims=claims,
@@ -72,48 +72,48 @@ def take_apart(text: str) -> UnverifiedToken:
 def _text(members: dict[str, Any], name: str) -> str:
     value = members.get(name)
     if not isinstance(value, str) or not value:
-        raise MalformedToken(f"{name} is not text")
+        raise MalformedTokenError(f"{name} is not text")
     return value
 
 
 def _decoded(part: str) -> bytes:
     """Base64url in its canonical form, so that a token cannot be written in two ways."""
     if not _PART.fullmatch(part):
-        raise MalformedToken("not base64url")
+        raise MalformedTokenError("not base64url")
     try:
         data = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error:
-        raise MalformedToken("not base64url") from None
+        raise MalformedTokenError("not base64url") from None
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != part:
-        raise MalformedToken("base64url not canonical")
+        raise MalformedTokenError("base64url not canonical")
     return data
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedToken("duplicate member")
+        raise MalformedTokenError("duplicate member")
     return members
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _LONGEST_NUMBER:
-        raise MalformedToken("number too long")
+        raise MalformedTokenError("number too long")
     return int(digits)
 
 
 def _constant(name: str) -> Any:
-    raise MalformedToken(f"{name} is not JSON")
+    raise MalformedTokenError(f"{name} is not JSON")
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
     """A JSON object, without duplicate members, huge numbers, deep nesting or broken text.
 
     Raises:
-        MalformedToken: It is anything else.
+        MalformedTokenError: It is anything else.
     """
     if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
-        raise MalformedToken("nested too deeply")
+        raise MalformedTokenError("nested too deeply")
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -123,10 +123,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
         )
         # Escapes can spell halves of characters, which no text may hold.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except MalformedToken:
+    except MalformedTokenError:
         raise
     except (ValueError, RecursionError):
-        raise MalformedToken("not JSON") from None
+        raise MalformedTokenError("not JSON") from None
     if not isinstance(value, dict):
-        raise MalformedToken("not a JSON object")
+        raise MalformedTokenError("not a JSON object")
     return value

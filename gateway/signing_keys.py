@@ -1,0 +1,159 @@
+"""The issuers' public keys: fetched, prepared, kept fresh, and kept while an issuer is down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.key_set_fetch import KeySetError, fetch_key_set, new_http_client
+from gateway.refusals import TokenRefusedError, issuer_unavailable
+from gateway.signature_check import PreparedKey, prepare_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.access_rules import AccessRules, NamedIssuer
+
+_log = structlog.get_logger("studbook.keys")
+
+# An issuer that rotates its keys announces them earlier than this.
+_REFRESH_S = 600.0
+# Tokens with made-up key ids must not make us hammer the issuer: one attempt a minute, whether it
+# succeeds or not.
+_COOLDOWN_S = 60.0
+# While there are no keys at all, the background task tries more often, ever more slowly.
+_FIRST_RETRY_S = 1.0
+# How long the last good set is used while the issuer is down.
+_STALE_S = 24 * 3600.0
+
+
+class IssuerKeys:
+    """The keys of one issuer.
+
+    Args:
+        issuer: The issuer with the algorithms that it may use.
+        clock: A monotonic clock in seconds; tests pass their own.
+    """
+
+    def __init__(self, issuer: NamedIssuer, clock: Callable[[], float] = time.monotonic) -> None:
+        self.issuer = issuer
+        self._clock = clock
+        self._http = new_http_client(issuer.settings.url)
+        self._keys: dict[tuple[str, str], PreparedKey] = {}
+        self._fetched_at = float("-inf")
+        self._attempted_at = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def find(self, key_id: str, algorithm: str) -> PreparedKey:
+        """The key with this id for this algorithm.
+
+        A key id that is not known makes us fetch the set anew, at most once a minute.
+
+        Raises:
+            StudbookError: TOKEN_INVALID when the issuer has no such key, ISSUER_UNAVAILABLE when
+                there is no key set to say so.
+        """
+        key = self._fresh_keys().get((key_id, algorithm))
+        if key is None and self._clock() - self._attempted_at >= _COOLDOWN_S:
+            await self.refresh()
+            key = self._fresh_keys().get((key_id, algorithm))
+        if key is not None:
+            return key
+        if not self._fresh_keys():
+            raise issuer_unavailable(self.issuer.settings.url)
+        raise TokenRefusedError("TOKEN_INVALID", "no key with this kid and alg")
+
+    def _fresh_keys(self) -> dict[tuple[str, str], PreparedKey]:
+        return self._keys if self._clock() - self._fetched_at < _STALE_S else {}
+
+    async def refresh(self) -> bool:
+        """Fetch the key set now, or wait for the fetch that is under way; whether there is one.
+
+        A fetched set replaces the former at once, so that a key the issuer withdrew is dead.
+        """
+        if self._fetching is None or self._fetching.done():
+            self._attempted_at = self._clock()
+            self._fetching = asyncio.create_task(self._fetch())
+        # Shielded: the caller that began it may give up, the others still wait for it.
+        await asyncio.shield(self._fetching)
+        return self._fetched_at >= self._attempted_at
+
+    async def _fetch(self) -> None:
+        name, settings = self.issuer.name, self.issuer.settings
+        try:
+            key_set = await fetch_key_set(self._http, settings.url)
+            keys = prepare_keys(key_set, settings.algorithms)
+        except (KeySetError, ValueError) as error:
+            _log.warning("keys_not_fetched", issuer=name, error=str(error), kept=len(self._keys))
+            return
+        if not keys:
+            _log.warning("no_usable_keys", issuer=name, algorithms=settings.algorithms)
+        self._keys = keys
+        self._fetched_at = self._clock()
+        _log.info("keys_fetched", issuer=name, keys=sorted({key_id for key_id, _ in keys}))
+
+    async def keep_fresh(self) -> None:
+        """Fetch the key set now and then, for ever."""
+        retry = _FIRST_RETRY_S
+        while True:
+            if await self.refresh():
+                retry = _FIRST_RETRY_S
+                pause = _REFRESH_S
+            else:
+                pause = retry
+                retry = min(retry * 2, _COOLDOWN_S)
+            # Replicas that started together need not ask together.
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+
+    async def close(self) -> None:
+        """End what is under way and close the connections."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._fetching
+        await self._http.aclose()
+
+
+class SigningKeys:
+    """The keys of all issuers in the access rules."""
+
+    def __init__(self) -> None:
+        self._issuers: dict[str, tuple[IssuerKeys, asyncio.Task[None]]] = {}
+
+    def of(self, issuer_url: str) -> IssuerKeys:
+        """The keys of an issuer that is in the rules."""
+        return self._issuers[issuer_url][0]
+
+    async def follow(self, rules: AccessRules) -> None:
+        """Begin to fetch the keys of new issuers; forget those of issuers that are gone."""
+        for url, (keys, _) in list(self._issuers.items()):
+            if rules.issuers.get(url) != keys.issuer:
+                await self._drop(url)
+        for url, issuer in rules.issuers.items():
+            if url not in self._issuers:
+                keys = IssuerKeys(issuer)
+                self._issuers[url] = keys, asyncio.create_task(keys.keep_fresh())
+
+    async def first_fetch(self) -> None:
+        """Wait until each issuer was asked once, so that the first callers need not."""
+        await asyncio.gather(*(keys.refresh() for keys, _ in self._issuers.values()))
+
+    async def close(self) -> None:
+        """Stop fetching."""
+        await self._drop_all(list(self._issuers))
+
+    async def _drop_all(self, urls: Iterable[str]) -> None:
+        for url in urls:
+            await self._drop(url)
+
+    async def _drop(self, url: str) -> None:
+        keys, task = self._issuers.pop(url)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await keys.close()
