@@ -1,0 +1,135 @@
+"""From a call's metadata to an authenticated caller, remembered for a minute."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.principals import Identity, identify
+from gateway.refusals import (
+    TokenRefusedError,
+    method_is_internal,
+    permission_held_nowhere,
+)
+from service_chassis.caller import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.access_rules import AccessRules
+    from gateway.token_verifier import TokenVerifier
+    from service_chassis.method_access import Method
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+_REMEMBERED_S = 60.0
+_MOST_REMEMBERED = 10_000
+
+
+class RulesSource(Protocol):
+    """Holds the access rules that are in force."""
+
+    @property
+    def current(self) -> AccessRules:
+        """The rules in force at this moment."""
+
+
+@dataclass(frozen=True)
+class Authenticated:
+    """A caller whose token was verified, under the rules that it was verified with."""
+
+    identity: Identity
+    rules: AccessRules
+    token_digest: str
+    expires_at: float
+
+    def grants_for(self, permissions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The resource patterns on which the caller holds each of some permissions."""
+        return self.rules.grants_for(self.identity.principal.id, self.identity.groups, permissions)
+
+
+class Authenticator:
+    """Authenticates callers.
+
+    Args:
+        rules: The access rules in force; a change of them forgets all callers.
+        verifier: Verifies tokens.
+        now: The wall clock in seconds; tests pass their own.
+    """
+
+    def __init__(
+        self, rules: RulesSource, verifier: TokenVerifier, now: Callable[[], float] = time.time
+    ) -> None:
+        self._rules = rules
+        self._verifier = verifier
+        self._now = now
+        self._known: OrderedDict[str, tuple[float, Authenticated]] = OrderedDict()
+
+    async def authenticate(self, metadata: Metadata) -> Authenticated:
+        """Who makes a call with this metadata.
+
+        Raises:
+            StudbookError: UNAUTHENTICATED; or UNAVAILABLE when the issuer's keys cannot be had.
+        """
+        token = bearer_token(metadata)
+        rules = self._rules.current
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        known = self._known.get(digest)
+        if known is not None and self._now() < known[0] and known[1].rules is rules:
+            return known[1]
+        verified = await self._verifier.verify(token, rules)
+        caller = Authenticated(identify(verified, rules), rules, digest, verified.expires_at)
+        self._remember(caller)
+        return caller
+
+    def _remember(self, caller: Authenticated) -> None:
+        until = min(caller.expires_at, self._now() + _REMEMBERED_S)
+        self._known[caller.token_digest] = until, caller
+        self._known.move_to_end(caller.token_digest)
+        while len(self._known) > _MOST_REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def bearer_token(metadata: Metadata) -> str:
+    """The token that a call carries.
+
+    Raises:
+        StudbookError: TOKEN_MISSING, or TOKEN_INVALID when there are several or another scheme.
+    """
+    values = [value for key, value in metadata if key == "authorization"]
+    if not values:
+        raise TokenRefusedError("TOKEN_MISSING", "no authorization entry")
+    # Two entries could mean one token to us and another to whoever logs or proxies the call.
+    if len(values) > 1:
+        raise TokenRefusedError("TOKEN_INVALID", "several authorization entries")
+    scheme, _, token = str(values[0]).partition(" ")
+    if scheme.lower() != "bearer":
+        raise TokenRefusedError("TOKEN_INVALID", "scheme is not Bearer")
+    if not token.strip():
+        raise TokenRefusedError("TOKEN_MISSING", "empty token")
+    return token
+
+
+def admit(method: Method, authenticated: Authenticated) -> Caller:
+    """The caller with the grants that matter for a method, when it may call the method at all.
+
+    Whether it may on the very resource is decided by the service, which alone has the decoded
+    request.
+
+    Raises:
+        StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource.
+    """
+    principal, rule = authenticated.identity.principal, method.rule
+    if rule.internal:
+        raise method_is_internal(method.path, principal.id, rule.permission)
+    grants = authenticated.grants_for(method.permissions)
+    if rule.permission and rule.permission not in grants:
+        roles = authenticated.rules.roles_with(rule.permission)
+        raise permission_held_nowhere(rule.permission, principal.id, roles)
+    if not rule.permission and not rule.any_caller:
+        # A contract that says nothing grants nothing.
+        raise permission_held_nowhere("(none)", principal.id, "none")
+    return Caller(principal, grants)

@@ -1,0 +1,117 @@
+"""From verified claims to the one who calls: a person, a service account or a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.access_file import PeopleIssuer
+from gateway.access_rules import claim_text, claim_value
+from gateway.refusals import TokenRefusedError
+from gateway.token_verifier import client_of
+from service_chassis.caller import Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.access_rules import AccessRules
+    from gateway.token_verifier import VerifiedToken
+
+_LONGEST_LABEL = 200
+_LONGEST_TOKEN_ID = 128
+
+# What is recorded of a job beside the claims that its pipeline matches on.
+_PROVENANCE_CLAIMS = (
+    # GitHub Actions
+    "repository", "repository_id", "repository_owner", "repository_owner_id", "ref", "ref_type",
+    "sha", "environment", "workflow_ref", "workflow_sha", "job_workflow_ref", "job_workflow_sha",
+    "event_name", "run_id", "run_number", "run_attempt", "actor", "actor_id",
+    "runner_environment",
+    # GitLab
+    "project_path", "project_id", "namespace_path", "namespace_id", "ref_path", "ref_protected",
+    "pipeline_id", "pipeline_source", "job_id", "user_login", "user_id", "ci_config_ref_uri",
+    "ci_config_sha",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who calls, and the groups it belongs to as access rules name them."""
+
+    principal: Principal
+    groups: tuple[str, ...] = ()
+
+
+def identify(token: VerifiedToken, rules: AccessRules) -> Identity:
+    """Who a verified token speaks for.
+
+    Raises:
+        StudbookError: PIPELINE_UNKNOWN when a CI token matches no pipeline; TOKEN_INVALID when a
+            service account's token does not have that account's subject.
+    """
+    if isinstance(token.issuer.settings, PeopleIssuer):
+        return _person_or_service(token, token.issuer.settings)
+    return _pipeline(token, rules)
+
+
+def _principal(token: VerifiedToken, **fields: Any) -> Principal:
+    token_id = token.claims.get("jti")
+    usable = (
+        isinstance(token_id, str)
+        and 0 < len(token_id) <= _LONGEST_TOKEN_ID
+        and token_id.isprintable()
+    )
+    return Principal(
+        issuer=token.issuer.settings.url,
+        subject=token.claims["sub"],
+        token_id=str(token_id) if usable else f"sha256:{token.digest[:16]}",
+        **fields,
+    )
+
+
+def _person_or_service(token: VerifiedToken, issuer: PeopleIssuer) -> Identity:
+    claims, name = token.claims, token.issuer.name
+    client, subject = client_of(claims), claims["sub"]
+    account = next((one for one in issuer.service_accounts if one.client_id == client), None)
+    if account is not None and subject != account.token_subject:
+        # Otherwise whoever may log in through that client would be the service.
+        raise TokenRefusedError("TOKEN_INVALID", "subject is not that of the service account")
+    label = _label(claims, issuer.display_name_claim)
+    # A subject that equals the client id marks a client-credentials token (RFC 9068). It is a
+    # service even when the file does not list it, so that no person can be mistaken for it.
+    if account is not None or subject == client:
+        principal = _principal(
+            token, id=f"service:{name}:{client}", kind="service", display_name=label or client
+        )
+        return Identity(principal)
+    principal = _principal(token, id=f"user:{name}:{subject}", kind="user", display_name=label)
+    return Identity(principal, _groups(claims, name, issuer.groups_claim))
+
+
+def _label(claims: Mapping[str, Any], claim: str) -> str:
+    text = claim_text(claims, claim)
+    return "".join(c for c in text if c.isprintable())[:_LONGEST_LABEL]
+
+
+def _groups(claims: Mapping[str, Any], issuer: str, claim: str) -> tuple[str, ...]:
+    values = claim_value(claims, claim)
+    named = values if isinstance(values, list) else [values]
+    texts = [value for value in named if isinstance(value, str) and value.isprintable() and value]
+    return tuple(f"group:{issuer}:{value}" for value in dict.fromkeys(texts))
+
+
+def _pipeline(token: VerifiedToken, rules: AccessRules) -> Identity:
+    match = rules.match_pipeline(token.issuer.name, token.claims)
+    if match is None:
+        raise TokenRefusedError("PIPELINE_UNKNOWN", "claims match no pipeline")
+    name, matched = match
+    recorded = {claim: claim_text(token.claims, claim) for claim in _PROVENANCE_CLAIMS}
+    return Identity(
+        _principal(
+            token,
+            id=f"pipeline:{name}",
+            kind="pipeline",
+            display_name=name,
+            pipeline_claims={claim: text for claim, text in recorded.items() if text} | matched,
+        )
+    )

@@ -1,0 +1,165 @@
+"""Is this token genuine, for us, and still good: the strict shell around the signature check.
+
+The library that checks the signature checks nothing else here. Every rule stands in this file, in
+the order in which it is applied, with a name that the log shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NewType
+
+from gateway.access_file import PeopleIssuer
+from gateway.refusals import TokenRefusedError
+from gateway.signature_check import signature_is_valid
+from gateway.token_shape import MalformedTokenError, UnverifiedToken, take_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.access_file import Issuer
+    from gateway.access_rules import AccessRules, NamedIssuer
+    from gateway.signing_keys import SigningKeys
+
+# A dictionary of claims can be passed on as verified only by this module.
+VerifiedClaims = NewType("VerifiedClaims", dict[str, Any])
+
+LEEWAY_S = 60
+_LATEST_TIME = 2**40
+_LONGEST_SUBJECT = 255
+# What only ID tokens carry. They tell a client who logged in and are no key to anything.
+_ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "nonce", "s_hash"})
+_OTHER_PURPOSES = frozenset({"id", "refresh", "logout", "offline"})
+
+
+@dataclass(frozen=True)
+class VerifiedToken:
+    """A token that passed every check.
+
+    Attributes:
+        issuer: Who issued it, as configured.
+        claims: What it says.
+        digest: SHA-256 of its text in hex; tells tokens apart in caches and logs.
+        expires_at: Seconds since the epoch.
+    """
+
+    issuer: NamedIssuer
+    claims: VerifiedClaims
+    digest: str
+    expires_at: float
+
+
+class TokenVerifier:
+    """Verifies tokens.
+
+    Args:
+        keys: The issuers' keys.
+        now: The wall clock in seconds; tests pass their own.
+    """
+
+    def __init__(self, keys: SigningKeys, now: Callable[[], float] = time.time) -> None:
+        self._keys = keys
+        self._now = now
+
+    async def verify(self, text: str, rules: AccessRules) -> VerifiedToken:
+        """The verified content of a token.
+
+        Raises:
+            StudbookError: UNAUTHENTICATED, with the reason for the caller and the failed check
+                for the log; or ISSUER_UNAVAILABLE.
+        """
+        try:
+            token = take_apart(text)
+        except MalformedTokenError as error:
+            raise TokenRefusedError("TOKEN_INVALID", str(error)) from None
+        issuer = rules.issuers.get(token.issuer)
+        if issuer is None:
+            raise TokenRefusedError("ISSUER_UNKNOWN", "issuer not configured")
+        if token.algorithm not in issuer.settings.algorithms:
+            raise TokenRefusedError("TOKEN_INVALID", "algorithm not allowed for the issuer")
+        key = await self._keys.of(token.issuer).find(token.key_id, token.algorithm)
+        if not signature_is_valid(text, key, token.algorithm):
+            raise TokenRefusedError("TOKEN_INVALID", "signature")
+        claims = _checked(token, issuer.settings, self._now())
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return VerifiedToken(issuer, claims, digest, float(claims["exp"]))
+
+
+def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:
+    """The claims, after all that can be wrong with a genuine token."""
+    claims = token.claims
+    _check_type(token, issuer)
+    _check_audience(claims, issuer)
+    _check_subject(claims)
+    _check_times(claims, issuer.max_token_lifetime_s, now)
+    if isinstance(issuer, PeopleIssuer):
+        _check_client(claims, issuer)
+    return VerifiedClaims(claims)
+
+
+def _check_type(token: UnverifiedToken, issuer: Issuer) -> None:
+    media_type = token.type.lower().removeprefix("application/") or "none"
+    if media_type not in {accepted.lower() for accepted in issuer.token_types}:
+        raise TokenRefusedError("TOKEN_INVALID", "header typ")
+    claims = token.claims
+    if "events" in claims or str(claims.get("typ", "")).lower() in _OTHER_PURPOSES:
+        raise TokenRefusedError("TOKEN_INVALID", "token for another purpose")
+    # The tokens that CI systems issue are ID tokens by name, made to be shown to others.
+    if isinstance(issuer, PeopleIssuer) and _ID_TOKEN_CLAIMS & claims.keys():
+        raise TokenRefusedError("TOKEN_INVALID", "ID token in place of an access token")
+
+
+def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
+    audience = claims.get("aud")
+    named = [audience] if isinstance(audience, str) else audience
+    if not isinstance(named, list) or issuer.audience not in named:
+        raise TokenRefusedError("AUDIENCE_MISMATCH", "aud")
+    # A token that is good elsewhere too can be replayed to us by whoever runs that elsewhere.
+    allowed = (issuer.audience, *issuer.other_audiences)
+    if not all(one in allowed for one in named):
+        raise TokenRefusedError("AUDIENCE_MISMATCH", "aud names others too")
+
+
+def _check_subject(claims: Mapping[str, Any]) -> None:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        raise TokenRefusedError("TOKEN_INVALID", "sub")
+    if not subject.isprintable() or subject != subject.strip():
+        raise TokenRefusedError("TOKEN_INVALID", "sub with invisible characters")
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TokenRefusedError("TOKEN_INVALID", f"{name} is not a number")
+    if not 0 < value < _LATEST_TIME:
+        raise TokenRefusedError("TOKEN_INVALID", f"{name} out of range")
+    return value
+
+
+def _check_times(claims: Mapping[str, Any], longest: int, now: float) -> None:
+    expires, issued = _time(claims, "exp"), _time(claims, "iat")
+    if issued > now + LEEWAY_S:
+        raise TokenRefusedError("TOKEN_INVALID", "iat in the future")
+    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY_S:
+        raise TokenRefusedError("TOKEN_INVALID", "nbf in the future")
+    if not 0 < expires - issued <= longest:
+        raise TokenRefusedError("TOKEN_INVALID", "lifetime")
+    if expires + LEEWAY_S <= now:
+        raise TokenRefusedError("TOKEN_EXPIRED", "exp")
+
+
+def client_of(claims: Mapping[str, Any]) -> str:
+    """The client that the token was issued to, where it says so."""
+    client = claims.get("client_id", claims.get("azp"))
+    return client if isinstance(client, str) else ""
+
+
+def _check_client(claims: Mapping[str, Any], issuer: PeopleIssuer) -> None:
+    if "azp" in claims and "client_id" in claims and claims["azp"] != claims["client_id"]:
+        raise TokenRefusedError("TOKEN_INVALID", "azp and client_id differ")
+    client = client_of(claims)
+    if issuer.allowed_clients is not None and client not in issuer.allowed_clients:
+        raise TokenRefusedError("TOKEN_INVALID", "client not allowed")
