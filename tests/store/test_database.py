@@ -1,0 +1,128 @@
+"""Transactions: whole or not at all, repeated when in another's way, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from service_chassis.database import Database, TransactionConflictError
+from service_chassis.errors import StudbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+METADATA = sa.MetaData()
+COUNTERS = sa.Table(
+    "counters",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+@pytest.fixture
+def database(database_factory: Callable[[str], Database]) -> Database:
+    made = database_factory("registry_service")
+    made.write_now(METADATA.create_all)
+    made.write_now(lambda c: c.execute(COUNTERS.insert().values(name="n", value=0)))
+    return made
+
+
+def value(database: Database) -> int:
+    found = database.read_now(lambda c: c.execute(sa.select(COUNTERS.c.value)).scalar_one())
+    return int(found)
+
+
+def add_one(connection: sa.Connection) -> None:
+    row = connection.execute(sa.select(COUNTERS.c.value).with_for_update()).one()
+    connection.execute(COUNTERS.update().values(value=row.value + 1))
+
+
+def test_failed_work_leaves_nothing(database: Database) -> None:
+    def work(connection: sa.Connection) -> None:
+        add_one(connection)
+        message = "no"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="no"):
+        database.write_now(work)
+    assert value(database) == 0
+
+
+def test_concurrent_changes_all_count(database: Database) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        for done in [threads.submit(database.write_now, add_one) for _ in range(64)]:
+            done.result()
+    assert value(database) == 64
+
+
+def test_conflicting_work_is_repeated(database: Database) -> None:
+    attempts = []
+
+    def work(connection: sa.Connection) -> None:
+        attempts.append(1)
+        add_one(connection)
+        if len(attempts) < 3:
+            raise TransactionConflictError
+
+    database.write_now(work)
+    assert (len(attempts), value(database)) == (3, 1)
+
+
+def test_endless_conflict_is_reported(database: Database) -> None:
+    def work(_connection: sa.Connection) -> None:
+        raise TransactionConflictError
+
+    with pytest.raises(StudbookError) as caught:
+        database.write_now(work)
+    assert caught.value.reason == "TRANSACTION_CONFLICT"
+
+
+def test_reading_sees_one_moment(database: Database) -> None:
+    started, changed = threading.Event(), threading.Event()
+
+    def work(connection: sa.Connection) -> list[int]:
+        query = sa.select(COUNTERS.c.value)
+        first = connection.execute(query).scalar_one()
+        started.set()
+        assert changed.wait(10)
+        return [first, connection.execute(query).scalar_one()]
+
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(database.read_now, work)
+        assert started.wait(10)
+        database.write_now(add_one)
+        changed.set()
+        assert reading.result() == [0, 0]
+
+
+def test_loop_stays_free_while_work_runs(database: Database) -> None:
+    async def run() -> bool:
+        let_go = threading.Event()
+        work = asyncio.ensure_future(database.read(lambda _: let_go.wait(10)))
+        await asyncio.sleep(0)
+        let_go.set()
+        return await work
+
+    assert asyncio.run(run())
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(database.migrate) for _ in range(4)]:
+            done.result()
+
+
+def test_unreachable_database_is_unavailable(tmp_path: Path) -> None:
+    url = f"postgresql://nobody@/none?host={tmp_path}"
+    database = Database(url, "registry_service")
+    with pytest.raises(StudbookError) as caught:
+        database.read_now(lambda c: c.execute(sa.select(1)))
+    assert (caught.value.code.name, caught.value.reason) == ("UNAVAILABLE", "STORE_UNAVAILABLE")
+    database.close()
