@@ -1,0 +1,174 @@
+"""Receiving the bytes of one file."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from studbook.exceptions import StudbookError, Unavailable, VerificationFailed
+from studbook.file_digests import READ_BYTES, hex_of, prefixed
+from studbook.safe_paths import folder_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from studbook.patience import Patience
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file to be received: its path below the target folder, its digest and size."""
+
+    path: str
+    digest: str
+    size: int
+
+
+def receive(
+    folder: Path,
+    part: Part,
+    source: Callable[[int], Iterator[bytes]],
+    *,
+    patience: Patience,
+    on_position: Callable[[int], None] | None = None,
+) -> Path:
+    """Write one file below a folder, so that it is seen whole and right or not at all.
+
+    The bytes go to a temporary name; there an attempt that was cut off goes on.
+
+    Args:
+        folder: Target folder; made when missing.
+        part: What is expected.
+        source: Begins to deliver the bytes from an offset.
+        patience: How long to go on when the connection breaks.
+        on_position: Told the number of bytes that are there.
+
+    Returns:
+        The file.
+
+    Raises:
+        InvalidArgument: When the path would leave the folder.
+        VerificationFailed: When the bytes do not have the digest.
+    """
+    with (
+        folder_for(folder, part.path) as (parent, name),
+        _temporary_file(parent, part.digest) as (descriptor, temporary),
+    ):
+        received = _Received(descriptor)
+        resumed = received.size > 0
+        _fill(received, part, source, patience, on_position)
+        if resumed and received.digest() != part.digest:
+            # What an earlier attempt left behind may be at fault: once more from the start.
+            received.start_over()
+            _fill(received, part, source, patience, on_position)
+        if received.digest() != part.digest:
+            os.unlink(temporary, dir_fd=parent)
+            raise _mismatch(part, received)
+        os.fsync(descriptor)
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.fsync(parent)
+    return folder.joinpath(*part.path.split("/"))
+
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def _temporary_file(parent: int, digest: str) -> Iterator[tuple[int, str]]:
+    """The file an attempt that was cut off has left, or a new one; locked."""
+    name = f".studbook-{hex_of(digest)}.part"
+    descriptor = _open(parent, name)
+    resumable = descriptor is not None
+    if descriptor is None:  # somebody else is fetching the same bytes to the same place
+        name = f".studbook-{secrets.token_hex(16)}.part"
+        descriptor = os.open(name, _FLAGS | os.O_EXCL, 0o666, dir_fd=parent)
+    try:
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+        if not resumable:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=parent)
+
+
+def _open(parent: int, name: str) -> int | None:
+    descriptor = os.open(name, _FLAGS, 0o666, dir_fd=parent)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine = os.fstat(descriptor)
+        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+        return descriptor
+    # Whoever held the lock has just finished and renamed the file away.
+    os.close(descriptor)
+    return None
+
+
+class _Received:
+    """The bytes of a file so far, hashed as they come."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._hash = hashlib.sha256()
+        self.size = 0
+        while block := os.pread(descriptor, READ_BYTES, self.size):
+            self._hash.update(block)
+            self.size += len(block)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._descriptor, view[written:], self.size + written)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def start_over(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def digest(self) -> str:
+        return prefixed(self._hash.hexdigest())
+
+
+def _fill(
+    received: _Received,
+    part: Part,
+    source: Callable[[int], Iterator[bytes]],
+    patience: Patience,
+    on_position: Callable[[int], None] | None,
+) -> None:
+    while received.size < part.size:
+        try:
+            for data in source(received.size):
+                received.write(data)
+                patience.progressed()
+                if on_position:
+                    on_position(received.size)
+                # More than was announced cannot have the digest; do not fill the disk with it.
+                if received.size > part.size:
+                    return
+            if received.size < part.size:
+                message = f"{part.path} ended after {received.size} of {part.size} bytes."
+                raise Unavailable(message, reason="TRANSFER_INCOMPLETE")
+        except StudbookError as error:
+            patience.after(error)
+
+
+def _mismatch(part: Part, received: _Received) -> VerificationFailed:
+    return VerificationFailed(
+        f"{part.path} has the digest {received.digest()} after {received.size} bytes; "
+        f"expected were {part.digest} and {part.size} bytes. It was not kept.",
+        reason="DIGEST_MISMATCH",
+        metadata={"path": part.path, "declared": part.digest, "actual": received.digest()},
+    )

@@ -1,0 +1,121 @@
+"""Sending the bytes of one file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from studbook.exceptions import StudbookError, VerificationFailed
+from studbook.file_digests import HashedFile, state_of
+from studbook.patience import Patience
+from studbook.tracking.v1 import artifact_service_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from studbook.client import Client
+
+CHUNK_BYTES = 1024 * 1024
+# A transfer slower than this is taken for one that hangs; it is then resumed.
+_SLOWEST_BYTES_PER_S = 128 * 1024
+_LEAST_DEADLINE_S = 120.0
+
+
+def send_bytes(
+    client: Client,
+    run: str,
+    file: HashedFile,
+    *,
+    patience: Patience | None = None,
+    on_position: Callable[[int], None] | None = None,
+) -> None:
+    """Send one file's bytes, from where an earlier attempt ended.
+
+    Args:
+        client: Connection.
+        run: Resource name of the run that the bytes are for.
+        file: The file as it was when it was hashed.
+        patience: How long to go on when the connection breaks.
+        on_position: Told the number of bytes sent.
+
+    Raises:
+        StudbookError: VerificationFailed when the file is no longer what was hashed; else as in
+            the contract.
+    """
+    patience = patience or Patience()
+    furthest = 0
+    while True:
+        query = artifact_service_pb2.QueryUploadRequest(run=run, digest=file.digest)
+        try:
+            progress = client.artifacts.QueryUpload(query)
+            if progress.complete:
+                return
+            if progress.committed_size > furthest:
+                furthest = progress.committed_size
+                patience.progressed()
+            _Attempt(run, file, progress.committed_size, on_position).send(client)
+        except StudbookError as error:
+            if error.reason == "DIGEST_MISMATCH":
+                raise _changed(file) from error
+            patience.after(error)
+        else:
+            return
+
+
+class _Attempt:
+    """One Upload call."""
+
+    def __init__(
+        self, run: str, file: HashedFile, offset: int, on_position: Callable[[int], None] | None
+    ) -> None:
+        self._header = artifact_service_pb2.UploadHeader(
+            run=run, digest=file.digest, size_bytes=file.state.size, write_offset=offset
+        )
+        self._file = file
+        self._on_position = on_position
+        # grpc swallows what its request iterator raises, and reports a cancelled call instead.
+        self._failure: StudbookError | OSError | None = None
+
+    def send(self, client: Client) -> None:
+        remaining = self._header.size_bytes - self._header.write_offset
+        deadline = _LEAST_DEADLINE_S + remaining / _SLOWEST_BYTES_PER_S
+        try:
+            client.artifacts.Upload(self._messages(), timeout=deadline)
+        except StudbookError as error:
+            if self._failure is not None:
+                raise self._failure from error
+            raise
+        if self._failure is not None:
+            raise self._failure
+
+    def _messages(self) -> Iterator[artifact_service_pb2.UploadRequest]:
+        try:
+            yield from self._read()
+        except (StudbookError, OSError) as error:
+            self._failure = error
+            raise
+
+    def _read(self) -> Iterator[artifact_service_pb2.UploadRequest]:
+        with self._file.path.open("rb", buffering=0) as source:
+            if state_of(source.fileno()) != self._file.state:
+                raise _changed(self._file)
+            yield artifact_service_pb2.UploadRequest(header=self._header)
+            position = self._header.write_offset
+            while position < self._header.size_bytes:
+                wanted = min(CHUNK_BYTES, self._header.size_bytes - position)
+                data = os.pread(source.fileno(), wanted, position)
+                if not data:
+                    raise _changed(self._file)
+                yield artifact_service_pb2.UploadRequest(data=data)
+                position += len(data)
+                if self._on_position:
+                    self._on_position(position)
+
+
+def _changed(file: HashedFile) -> VerificationFailed:
+    return VerificationFailed(
+        f"{file.path} changed while it was being uploaded; nothing was recorded.",
+        reason="FILE_CHANGED",
+        metadata={"path": str(file.path)},
+        next_step="Log the file when it is complete, or write to another file and rename it.",
+    )

@@ -1,0 +1,83 @@
+"""Writing files under names that came from elsewhere, without ever leaving the target folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+from studbook.exceptions import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LONGEST_PATH = 1024
+# Control characters, lone surrogates, line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def check_artifact_path(path: str) -> tuple[str, ...]:
+    """The parts of an artifact's path.
+
+    Raises:
+        InvalidArgument: When it is not relative, climbs, has empty parts, backslashes or control
+            characters, or is longer than 1024 bytes.
+    """
+    parts = tuple(path.split("/"))
+    if any(part in {"", ".", ".."} for part in parts):
+        raise _refused(path, "it must be relative, without empty parts, `.` or `..`")
+    if "\\" in path or any(category(character) in _UNPRINTABLE for character in path):
+        raise _refused(path, "it must not hold backslashes or control characters")
+    if len(path.encode(errors="replace")) > _LONGEST_PATH:
+        raise _refused(path, f"it must not be longer than {_LONGEST_PATH} bytes")
+    return parts
+
+
+@contextmanager
+def folder_for(root: Path, path: str) -> Iterator[tuple[int, str]]:
+    """Open the folder that `path` lies in below `root`, making what is missing.
+
+    Yields:
+        Descriptor of the folder, for the `dir_fd` arguments of `os`, and the file's own name.
+        A symbolic link among the folders is refused, also one that appears in the meantime.
+
+    Raises:
+        InvalidArgument: When the path is refused, or a link or file stands where a folder should.
+        OSError: When a folder cannot be made.
+    """
+    *folders, name = check_artifact_path(path)
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            inner = _open_folder(descriptor, folder, path)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(parent: int, folder: str, path: str) -> int:
+    with suppress(FileExistsError):
+        os.mkdir(folder, dir_fd=parent)
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except NotADirectoryError:
+        raise _refused(path, f'"{folder}" is a link or a file in the target folder') from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # what some systems say of a link
+            raise _refused(path, f'"{folder}" is a link in the target folder') from None
+        raise
+
+
+def _refused(path: str, why: str) -> InvalidArgument:
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path[:120])
+    return InvalidArgument(
+        f'The artifact path "{shown}" is refused: {why}.',
+        reason="ARTIFACT_PATH_INVALID",
+        metadata={"value": shown},
+    )
