@@ -185,8 +185,13 @@ def progress_bar(description: str, total_bytes: int) -> Iterator[Callable[[int],
 def _console() -> Console:
     from rich.console import Console
 
-    # Highlighting would colour digests and numbers at random; soft wrapping is left to tables.
-    return Console(highlight=False, force_terminal=True if for_people() else None)
+    # Highlighting would colour digests and numbers at random.
+    return Console(
+        highlight=False,
+        force_terminal=True if for_people() else None,
+        # Without colours means without any escape sequence, bold included.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
 
 def _one_line(text: str) -> str:
