@@ -1,0 +1,3 @@
+-- Each service owns its database; neither reads the other's.
+CREATE DATABASE tracking;
+CREATE DATABASE registry;
