@@ -1,0 +1,123 @@
+"""The development issuer, really serving, for its own tests and those of its clients."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from gateway.dev_issuer.app import create_app
+from gateway.dev_issuer.config import DevIssuerConfig
+from gateway.dev_issuer.password_hash import hash_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+
+@dataclass(frozen=True)
+class ServedIssuer:
+    """An issuer at its address, with the secrets of its people and clients."""
+
+    config: DevIssuerConfig
+    password: str = "hunter-of-snarks"
+    service_secret: str = "serving-secret"
+    ci_secret: str = "ci-secret"
+
+    @property
+    def url(self) -> str:
+        return self.config.issuer
+
+    @property
+    def ci_url(self) -> str:
+        assert self.config.ci is not None
+        return self.config.ci.issuer
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        self.is_up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+def write_issuer_config(folder: Path, port: int) -> Path:
+    """A configuration with fresh keys, as a file in the folder."""
+    for name, key in (
+        ("people", ec.generate_private_key(ec.SECP256R1())),
+        ("ci", rsa.generate_private_key(65537, 2048)),
+    ):
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / f"{name}.pem").write_bytes(pem)
+    served = ServedIssuer
+    document = {
+        "issuer": f"http://127.0.0.1:{port}/people",
+        "audience": "studbook",
+        "signing_key": "people.pem",
+        "state_file": "logins.sqlite",
+        "people": [
+            {
+                "sub": "ada",
+                "name": "Ada",
+                "email": "ada@example.com",
+                "groups": ["data-science"],
+                "auto_login": True,
+            },
+            {"sub": "linus", "name": "Linus", "password_hash": hash_secret(served.password)},
+        ],
+        "clients": [
+            {
+                "client_id": "studbook-cli",
+                "redirect_uris": ["http://127.0.0.1/callback", "http://[::1]/callback"],
+            },
+            {
+                "client_id": "serving",
+                "name": "Serving",
+                "secret_hash": hash_secret(served.service_secret),
+            },
+        ],
+        "ci": {
+            "issuer": f"http://127.0.0.1:{port}/ci",
+            "signing_key": "ci.pem",
+            "clients": [{"client_id": "ci", "secret_hash": hash_secret(served.ci_secret)}],
+            "repositories": [
+                {
+                    "repository": "acme/wine-cultivar",
+                    "repository_id": "730112",
+                    "repository_owner_id": "4711",
+                    "environments": ["production"],
+                }
+            ],
+        },
+    }
+    path = folder / "dev-issuer.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedIssuer]:
+    """One issuer for all tests of this process; every test makes logins of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    folder = tmp_path_factory.mktemp("issuer")
+    config = DevIssuerConfig.read(write_issuer_config(folder, listener.getsockname()[1]))
+    server = _Server(create_app(config))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    assert server.is_up.wait(20)
+    yield ServedIssuer(config)
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
