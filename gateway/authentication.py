@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.principals import Identity, identify
-from gateway.refusals import (
-    TokenRefusedError,
-    method_is_internal,
-    permission_held_nowhere,
-)
-from service_chassis.caller import Caller
+from gateway.refusals import TokenRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.access_rules import AccessRules
     from gateway.token_verifier import TokenVerifier
-    from service_chassis.method_access import Method
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -111,25 +105,3 @@ def bearer_token(metadata: Metadata) -> str:
     if not token.strip():
         raise TokenRefusedError("TOKEN_MISSING", "empty token")
     return token
-
-
-def admit(method: Method, authenticated: Authenticated) -> Caller:
-    """The caller with the grants that matter for a method, when it may call the method at all.
-
-    Whether it may on the very resource is decided by the service, which alone has the decoded
-    request.
-
-    Raises:
-        StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource.
-    """
-    principal, rule = authenticated.identity.principal, method.rule
-    if rule.internal:
-        raise method_is_internal(method.path, principal.id, rule.permission)
-    grants = authenticated.grants_for(method.permissions)
-    if rule.permission and rule.permission not in grants:
-        roles = authenticated.rules.roles_with(rule.permission)
-        raise permission_held_nowhere(rule.permission, principal.id, roles)
-    if not rule.permission and not rule.any_caller:
-        # A contract that says nothing grants nothing.
-        raise permission_held_nowhere("(none)", principal.id, "none")
-    return Caller(principal, grants)

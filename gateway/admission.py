@@ -1,0 +1,86 @@
+"""May this caller call this method at all; and the signed note that tells the service so."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.refusals import method_is_internal, permission_held_nowhere
+from service_chassis.caller import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.authentication import Authenticated
+    from service_chassis.assertion import AssertionSigner
+    from service_chassis.method_access import Method
+
+# Half of what an assertion is good for, so that one is never used up on its way.
+_REUSED_S = 30.0
+_MOST_KEPT = 4096
+
+
+def admit(method: Method, authenticated: Authenticated) -> Caller:
+    """The caller with the grants that matter for a method, when it may call the method at all.
+
+    Whether it may on the very resource is decided by the service, which alone has the decoded
+    request.
+
+    Raises:
+        StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource.
+    """
+    principal, rule = authenticated.identity.principal, method.rule
+    if rule.internal:
+        raise method_is_internal(method.path, principal.id, rule.permission)
+    grants = authenticated.grants_for(method.permissions)
+    if rule.permission and rule.permission not in grants:
+        roles = authenticated.rules.roles_with(rule.permission)
+        raise permission_held_nowhere(rule.permission, principal.id, roles)
+    if not rule.permission and not rule.any_caller:
+        # A contract that says nothing grants nothing.
+        raise permission_held_nowhere("(none)", principal.id, "none")
+    return Caller(principal, grants)
+
+
+@dataclass(frozen=True)
+class _Note:
+    assertion: str
+    caller: Authenticated
+    until: float
+
+
+class AssertionDesk:
+    """Admits callers and hands out assertions, each used for several calls since signing costs.
+
+    Args:
+        signer: Signs with the gateway's key.
+        clock: A monotonic clock in seconds; tests pass their own.
+    """
+
+    def __init__(
+        self, signer: AssertionSigner, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._signer = signer
+        self._clock = clock
+        self._notes: OrderedDict[tuple[str, str], _Note] = OrderedDict()
+
+    def assertion(self, method: Method, authenticated: Authenticated) -> str:
+        """The assertion for a call.
+
+        Raises:
+            StudbookError: PERMISSION_MISSING, when the caller may not call the method.
+        """
+        key = authenticated.token_digest, method.path
+        note = self._notes.get(key)
+        # A caller that was verified anew, or under new rules, is another object.
+        if note is not None and note.caller is authenticated and self._clock() < note.until:
+            return note.assertion
+        caller = admit(method, authenticated)
+        assertion = self._signer.sign(caller, method.path, method.area)
+        self._notes[key] = _Note(assertion, authenticated, self._clock() + _REUSED_S)
+        self._notes.move_to_end(key)
+        if len(self._notes) > _MOST_KEPT:
+            self._notes.popitem(last=False)
+        return assertion

@@ -1,0 +1,249 @@
+"""Passing calls on: bytes in, bytes out, for all four kinds of call.
+
+Messages are not decoded. What a client learns of a call (status, details, trailers) is what the
+service said; what the gateway itself refuses is told in the same form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from gateway.calls import Call, conduct
+from gateway.metadata_filter import to_client, to_service
+from gateway.refusals import unknown_method
+from service_chassis.method_access import Method, method_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from grpc.aio import ServicerContext
+
+    from gateway.admission import AssertionDesk
+    from gateway.authentication import Authenticator, Metadata
+    from gateway.upstreams import Upstreams
+    from service_chassis.errors import StudbookError
+
+# How long a call may take when the client names no deadline.
+_UNARY_S = 30.0
+_TRANSFER_S = 15 * 60.0
+_CONVERSATION_S = 60 * 60.0
+# The service gets a little less time than the client gave, so that its answer can still come back.
+_MARGIN_S = 0.05
+_SHORTEST_S = 0.001
+
+Handler = grpc.RpcMethodHandler[bytes, bytes]
+Context = "ServicerContext[bytes, bytes]"
+
+
+class Forwarder(grpc.GenericRpcHandler):
+    """Answers every method of the tracking and registry contracts by asking the service.
+
+    Args:
+        authenticator: Tells who calls.
+        desk: Admits callers and hands out assertions.
+        upstreams: The services.
+        message_bytes: Largest message that is accepted from a client.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        desk: AssertionDesk,
+        upstreams: Upstreams,
+        message_bytes: int,
+    ) -> None:
+        self._authenticator = authenticator
+        self._desk = desk
+        self._upstreams = upstreams
+        self._message_bytes = message_bytes
+        self._handlers = {
+            path: self._handler(method)
+            for path, method in method_table().items()
+            if method.area != "identity"
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """The handler of a method; for one that no contract has, the handler that says so."""
+        path = handler_call_details.method
+        handler = self._handlers.get(path)
+        # A handler for streams takes any kind of call.
+        return handler or grpc.stream_stream_rpc_method_handler(partial(_refuse_unknown, path))
+
+    def _handler(self, method: Method) -> Handler:
+        if method.client_streaming and method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(partial(self._stream_stream, method))
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(partial(self._stream_unary, method))
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(partial(self._unary_stream, method))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary_unary, method))
+
+    async def _unary_unary(
+        self, method: Method, request: bytes, context: ServicerContext[bytes, bytes]
+    ) -> bytes:
+        call = Call(method.path, method.area, context)
+
+        async def work() -> bytes:
+            call.received(request, self._message_bytes)
+            metadata = await self._admit(method, call)
+            start = self._upstreams.channel(method.area).unary_unary(method.path)
+            upstream = start(request, timeout=time_for(method, context), metadata=metadata)
+            try:
+                return await _single_answer(call, upstream)
+            finally:
+                upstream.cancel()
+
+        return await conduct(call, work())
+
+    async def _stream_unary(
+        self,
+        method: Method,
+        requests: AsyncIterator[bytes],
+        context: ServicerContext[bytes, bytes],
+    ) -> bytes:
+        call = Call(method.path, method.area, context)
+
+        async def work() -> bytes:
+            metadata = await self._admit(method, call)
+            start = self._upstreams.channel(method.area).stream_unary(method.path)
+            upstream = start(timeout=time_for(method, context), metadata=metadata)
+            async with _RequestPump(call, requests, upstream, self._message_bytes):
+                return await _single_answer(call, upstream)
+
+        return await conduct(call, work())
+
+    async def _unary_stream(
+        self, method: Method, request: bytes, context: ServicerContext[bytes, bytes]
+    ) -> None:
+        call = Call(method.path, method.area, context)
+
+        async def work() -> None:
+            call.received(request, self._message_bytes)
+            metadata = await self._admit(method, call)
+            start = self._upstreams.channel(method.area).unary_stream(method.path)
+            upstream = start(request, timeout=time_for(method, context), metadata=metadata)
+            try:
+                await _pass_answers(call, upstream)
+            finally:
+                upstream.cancel()
+
+        await conduct(call, work())
+
+    async def _stream_stream(
+        self,
+        method: Method,
+        requests: AsyncIterator[bytes],
+        context: ServicerContext[bytes, bytes],
+    ) -> None:
+        call = Call(method.path, method.area, context)
+
+        async def work() -> None:
+            metadata = await self._admit(method, call)
+            start = self._upstreams.channel(method.area).stream_stream(method.path)
+            upstream = start(timeout=time_for(method, context), metadata=metadata)
+            async with _RequestPump(call, requests, upstream, self._message_bytes):
+                await _pass_answers(call, upstream)
+
+        await conduct(call, work())
+
+    async def _admit(self, method: Method, call: Call) -> Metadata:
+        """The metadata for the service, once the caller is known and may call the method."""
+        if method.rule.public:
+            # There is nobody to vouch for.
+            return to_service(call.metadata, call.request_id, "")
+        authenticated = await self._authenticator.authenticate(call.metadata)
+        call.principal = authenticated.identity.principal.id
+        assertion = self._desk.assertion(method, authenticated)
+        return to_service(call.metadata, call.request_id, assertion)
+
+
+def time_for(method: Method, context: ServicerContext[Any, Any]) -> float:
+    """Seconds that the service has for a call."""
+    remaining = context.time_remaining()
+    # Without a deadline some versions of gRPC report none, others an eternity.
+    if remaining is not None and remaining < 10 * 365 * 86_400:
+        return max(remaining - _MARGIN_S, _SHORTEST_S)
+    if method.client_streaming and method.server_streaming:
+        return _CONVERSATION_S
+    return _TRANSFER_S if method.client_streaming or method.server_streaming else _UNARY_S
+
+
+async def _refuse_unknown(
+    path: str, _requests: AsyncIterator[bytes], context: ServicerContext[bytes, bytes]
+) -> None:
+    async def refuse() -> None:
+        raise unknown_method(path)
+
+    await conduct(Call(path, "", context), refuse())
+
+
+async def _pass_initial_metadata(call: Call, upstream: Any) -> None:
+    initial = to_client(await upstream.initial_metadata())
+    if initial:
+        await call.context.send_initial_metadata(initial)
+
+
+async def _single_answer(call: Call, upstream: Any) -> bytes:
+    response: bytes = await upstream
+    await _pass_initial_metadata(call, upstream)
+    call.context.set_trailing_metadata(to_client(await upstream.trailing_metadata()))
+    call.sent(response)
+    return response
+
+
+async def _pass_answers(call: Call, upstream: Any) -> None:
+    await _pass_initial_metadata(call, upstream)
+    # The next message is read once this one is written, so a slow client slows the service.
+    async for response in upstream:
+        await call.context.write(response)
+        call.sent(response)
+    call.context.set_trailing_metadata(to_client(await upstream.trailing_metadata()))
+
+
+class _RequestPump:
+    """Passes a client's messages on while the answer is awaited; ends the upstream call with it."""
+
+    def __init__(
+        self, call: Call, requests: AsyncIterator[bytes], upstream: Any, message_bytes: int
+    ) -> None:
+        self._call = call
+        self._requests = requests
+        self._upstream = upstream
+        self._message_bytes = message_bytes
+        self._refusal: StudbookError | None = None
+        self._task: asyncio.Task[None]
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._upstream.cancel()
+        # Our own cancelling of the upstream call must not look like the client's.
+        if self._refusal is not None and kind is asyncio.CancelledError:
+            raise self._refusal
+        if not self._task.cancelled() and (defect := self._task.exception()):
+            raise defect
+
+    async def _run(self) -> None:
+        try:
+            async for message in self._requests:
+                self._call.received(message, self._message_bytes)
+                await self._upstream.write(message)
+            # The stream of a client that went away ends like that of one that is done.
+            if not self._call.context.cancelled():
+                await self._upstream.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # The service ended the call first; how it did is what the client is told.
+            return
+        except StudbookError as refusal:
+            self._refusal = refusal
+            self._upstream.cancel()
+        except BaseException:
+            self._upstream.cancel()
+            raise
