@@ -1,0 +1,331 @@
+"""What one does with registered models, in one call each.
+
+Every function takes an open `client`, or opens one for the call with the usual settings.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from studbook.client import Client
+from studbook.exceptions import AlreadyExists, InvalidArgument, NotFound, VerificationFailed
+from studbook.model_reference import STAGES, Reference, parse_reference
+from studbook.registry.v1 import (
+    lineage_service_pb2,
+    model_pb2,
+    model_service_pb2,
+    promotion_service_pb2,
+    serving_service_pb2,
+    version_pb2,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from studbook.artifact_transfer import Progress
+    from studbook.model_directory import FetchedModel
+
+__all__ = [
+    "Reference",
+    "fetch",
+    "lineage",
+    "parse_reference",
+    "promote",
+    "register",
+    "resolve",
+    "rollback",
+    "transition",
+]
+
+
+class LoggedRun(Protocol):
+    """What is needed of a run whose files become a version."""
+
+    @property
+    def name(self) -> str:
+        """Resource name."""
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the server has everything."""
+
+
+def register(
+    run: LoggedRun | str,
+    name: str,
+    version: str,
+    paths: Sequence[str] | str,
+    *,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    wait: float = 300.0,
+    client: Client | None = None,
+) -> version_pb2.Version:
+    """Register files of a run as a version of a model; the model is made when it is missing.
+
+    Args:
+        run: The run, or its resource name.
+        name: Id of the model.
+        version: Number, e.g. `1.2.0`.
+        paths: Artifact paths of the run: files, or folders with everything below them.
+        description: What is special about this version.
+        tags: Free labels of the version.
+        wait: Seconds to wait for the server to have verified the files.
+        client: Connection.
+
+    Returns:
+        The version; READY unless verification takes longer than `wait`.
+
+    Raises:
+        AlreadyExists: When the number is taken by other files.
+        VerificationFailed: When the stored files do not have their digests.
+        StudbookError: Else as in the contract.
+    """
+    if not isinstance(run, str):
+        run.flush()
+        run = run.name
+    wanted = [paths] if isinstance(paths, str) else list(paths)
+    with _connection(client) as connection:
+        model = parse_reference(f"{name}@{version}").model_name(connection.workspace)
+        ensure_model(connection, model)
+        request = model_service_pb2.CreateVersionRequest(
+            parent=model,
+            version_id=version,
+            source_run=run,
+            artifact_paths=wanted,
+            version=version_pb2.Version(description=description, tags=tags or {}),
+            request_id=str(uuid.uuid4()),
+        )
+        created = connection.models.CreateVersion(request).version
+        return _wait_until_verified(connection, created, wait)
+
+
+def ensure_model(client: Client, model: str) -> None:
+    """Make a model unless it is there.
+
+    Args:
+        client: Connection.
+        model: Resource name of the model.
+    """
+    try:
+        client.models.GetModel(model_service_pb2.GetModelRequest(name=model))
+    except NotFound:
+        parent, _, model_id = model.rpartition("/models/")
+        request = model_service_pb2.CreateModelRequest(
+            parent=parent,
+            model_id=model_id,
+            model=model_pb2.Model(),
+            request_id=str(uuid.uuid4()),
+        )
+        try:
+            client.models.CreateModel(request)
+        except AlreadyExists:
+            return  # somebody made it in between
+
+
+def _wait_until_verified(
+    client: Client, version: version_pb2.Version, wait: float
+) -> version_pb2.Version:
+    deadline = time.monotonic() + wait
+    pause = 0.05
+    while version.state == version_pb2.VERSION_STATE_PENDING and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 2, 2.0)
+        request = model_service_pb2.GetVersionRequest(name=version.name)
+        version = client.models.GetVersion(request).version
+    if version.state == version_pb2.VERSION_STATE_FAILED:
+        message = f"{version.name} did not verify: {version.state_reason}"
+        raise VerificationFailed(message, metadata={"resource": version.name})
+    return version
+
+
+def resolve(
+    reference: str | Reference, *, at: datetime | None = None, client: Client | None = None
+) -> serving_service_pb2.ResolveVersionResponse:
+    """Find the version that a reference stands for, now or at a moment in the past.
+
+    Args:
+        reference: `NAME` (Production), `NAME@STAGE` or `NAME@NUMBER`.
+        at: Moment to answer for, with its time zone; for a stage only.
+        client: Connection.
+
+    Raises:
+        NotFound: When there is no such model or version, or nothing in that stage.
+    """
+    wanted = _read(reference)
+    with _connection(client) as connection:
+        request = serving_service_pb2.ResolveVersionRequest(
+            model=wanted.model_name(connection.workspace)
+        )
+        if wanted.version:
+            request.version = wanted.version
+        else:
+            request.stage = stage_number(wanted.stage)
+        if at is not None:
+            if at.tzinfo is None:
+                message = f"{at} has no time zone; give one, e.g. datetime.now(UTC)."
+                raise InvalidArgument(message, reason="FIELD_INVALID")
+            request.at.FromDatetime(at)
+        return connection.serving.ResolveVersion(request)
+
+
+def fetch(
+    reference: str | Reference,
+    directory: Path | str,
+    *,
+    progress: Progress | None = None,
+    client: Client | None = None,
+) -> FetchedModel:
+    """Bring a version's files into a directory, verified, all of them or none.
+
+    A directory that has the version already is verified and left as it is; one with another
+    version of a fetched model is replaced.
+
+    Args:
+        reference: `NAME` (Production), `NAME@STAGE` or `NAME@NUMBER`.
+        directory: Where the files are to be.
+        progress: Told how far the fetching is.
+        client: Connection.
+
+    Raises:
+        NotFound: When there is nothing that the reference stands for.
+        AlreadyExists: When the directory holds something else.
+        VerificationFailed: When bytes do not have their digest.
+    """
+    from studbook.model_directory import fetch_version  # noqa: PLC0415 - POSIX only, unlike the rest
+
+    with _connection(client) as connection:
+        version = resolve(reference, client=connection).version
+        return fetch_version(connection, version, directory, progress=progress)
+
+
+def transition(
+    reference: str | Reference,
+    stage: str,
+    *,
+    reason: str = "",
+    expected_production: str | None = None,
+    client: Client | None = None,
+) -> promotion_service_pb2.TransitionStageResponse:
+    """Move a version, named by number, to a stage.
+
+    Args:
+        reference: `NAME@NUMBER`.
+        stage: `none`, `staging`, `production` or `archived`.
+        reason: Why; entered in the ledger.
+        expected_production: Number of the version that must be in Production, or `none`; the
+            call is refused when another one is. Not checked when absent.
+        client: Connection.
+
+    Raises:
+        PermissionDenied: When the caller may not.
+        FailedPrecondition: When a rule forbids it.
+        Conflict: When another version is in Production than expected.
+    """
+    wanted = _read(reference)
+    if not wanted.version:
+        message = f"{wanted} names a stage; name the version by its number, NAME@1.2.0."
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    with _connection(client) as connection:
+        model = wanted.model_name(connection.workspace)
+        request = promotion_service_pb2.TransitionStageRequest(
+            name=f"{model}/versions/{wanted.version}",
+            to_stage=stage_number(stage),
+            reason=reason,
+            expected_production=_expected(model, expected_production),
+            request_id=str(uuid.uuid4()),
+        )
+        return connection.promotions.TransitionStage(request)
+
+
+def promote(
+    reference: str | Reference,
+    *,
+    reason: str = "",
+    expected_production: str | None = None,
+    client: Client | None = None,
+) -> promotion_service_pb2.TransitionStageResponse:
+    """Put a version into Production; see `transition`."""
+    return transition(
+        reference,
+        "production",
+        reason=reason,
+        expected_production=expected_production,
+        client=client,
+    )
+
+
+def rollback(
+    model: str,
+    *,
+    to_version: str = "",
+    reason: str = "",
+    expected_production: str | None = None,
+    client: Client | None = None,
+) -> promotion_service_pb2.RollbackResponse:
+    """Put the version back into Production that was there before.
+
+    Args:
+        model: Id of the model.
+        to_version: Number of the version to return to; default: the one before the present one.
+        reason: Why; entered in the ledger.
+        expected_production: As for `transition`.
+        client: Connection.
+
+    Raises:
+        FailedPrecondition: When there is no earlier one.
+    """
+    with _connection(client) as connection:
+        name = parse_reference(model).model_name(connection.workspace)
+        request = promotion_service_pb2.RollbackRequest(
+            name=name,
+            to_version=f"{name}/versions/{to_version}" if to_version else "",
+            reason=reason,
+            expected_production=_expected(name, expected_production),
+            request_id=str(uuid.uuid4()),
+        )
+        return connection.promotions.Rollback(request)
+
+
+def lineage(
+    reference: str | Reference, *, client: Client | None = None
+) -> lineage_service_pb2.GetLineageResponse:
+    """How a version came to be: run, parameters, data, code, environment, transitions."""
+    wanted = _read(reference)
+    with _connection(client) as connection:
+        name = f"{wanted.model_name(connection.workspace)}/versions/{wanted.version}"
+        if not wanted.version:
+            name = resolve(wanted, client=connection).version.name
+        request = lineage_service_pb2.GetLineageRequest(name=name)
+        return connection.lineage.GetLineage(request)
+
+
+def stage_number(stage: str) -> version_pb2.Stage.ValueType:
+    """The contract's number for a stage as people write it.
+
+    Raises:
+        InvalidArgument: When there is no such stage.
+    """
+    if stage.lower() not in STAGES:
+        message = f'"{stage}" is not a stage; there are {", ".join(STAGES)}.'
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return version_pb2.Stage.Value(f"STAGE_{stage.upper()}")
+
+
+def _expected(model: str, number: str | None) -> str:
+    if number is None or number == "none":
+        return number or ""
+    return f"{model}/versions/{number}"
+
+
+def _read(reference: str | Reference) -> Reference:
+    return parse_reference(reference) if isinstance(reference, str) else reference
+
+
+def _connection(client: Client | None) -> AbstractContextManager[Client]:
+    return nullcontext(client) if client is not None else Client()
