@@ -38,7 +38,7 @@ class Call:
         self.path = path
         self.area = area
         self.context = context
-        self.metadata: Metadata = tuple(context.invocation_metadata() or ())  # type: ignore[arg-type]
+        self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self.request_id = request_id_of(self.metadata)
         self.principal = ""
         self._received = 0
@@ -101,7 +101,8 @@ async def _refuse(call: Call, error: StudbookError) -> NoReturn:
 
 
 async def _end_as_the_service_did(call: Call, error: grpc.aio.AioRpcError) -> NoReturn:
-    trailers = to_client(error.trailing_metadata())
+    trailing: Any = error.trailing_metadata() or ()
+    trailers = to_client(trailing)
     explained = any(key == DETAILS_KEY for key, _ in trailers)
     if error.code() is grpc.StatusCode.UNAVAILABLE and not explained:
         # Not an answer of the service but of the transport: there is nobody to answer.

@@ -15,6 +15,7 @@ import grpc
 from gateway.calls import Call, conduct
 from gateway.metadata_filter import to_client, to_service
 from gateway.refusals import unknown_method
+from service_chassis.errors import StudbookError
 from service_chassis.method_access import Method, method_table
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.admission import AssertionDesk
     from gateway.authentication import Authenticator, Metadata
     from gateway.upstreams import Upstreams
-    from service_chassis.errors import StudbookError
 
 # How long a call may take when the client names no deadline.
 _UNARY_S = 30.0
@@ -36,10 +36,9 @@ _MARGIN_S = 0.05
 _SHORTEST_S = 0.001
 
 Handler = grpc.RpcMethodHandler[bytes, bytes]
-Context = "ServicerContext[bytes, bytes]"
 
 
-class Forwarder(grpc.GenericRpcHandler):
+class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic at run time
     """Answers every method of the tracking and registry contracts by asking the service.
 
     Args:

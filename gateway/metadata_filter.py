@@ -45,11 +45,11 @@ def to_service(metadata: Metadata, request_id: str, assertion: str) -> Metadata:
     return tuple(passed.items())
 
 
-def to_client(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:
+def to_client(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
     """What the client gets of a service's initial or trailing metadata."""
     return tuple(
         (key, value)
-        for key, value in metadata or ()
+        for key, value in metadata
         if key == DETAILS_KEY
         or not (key.startswith((":", "grpc-")) or key in _TRANSPORT_KEYS or key == ASSERTION_KEY)
     )
