@@ -16,7 +16,7 @@ from service_chassis.method_access import file_descriptors
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from service_chassis.service_settings import ServiceSettings
+    from service_chassis.service_settings import ServerSettings
 
 _log = structlog.get_logger("studbook.server")
 
@@ -25,13 +25,15 @@ _log = structlog.get_logger("studbook.server")
 _TRANSPORT_SLACK = 4
 
 
-def server_options(message_bytes: int) -> list[tuple[str, int]]:
+def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
     """gRPC settings of every server of Studbook, each for its reason."""
     return [
-        ("grpc.max_receive_message_length", message_bytes * _TRANSPORT_SLACK),
+        ("grpc.max_receive_message_length", settings.message_bytes * _TRANSPORT_SLACK),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", 32 * 1024),
-        ("grpc.max_concurrent_streams", 256),
+        # Between the two limits metadata would be refused at random.
+        ("grpc.max_metadata_size", settings.metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.metadata_bytes),
+        ("grpc.max_concurrent_streams", settings.concurrent_streams),
         # Connections end now and then, so that balancers can move clients.
         ("grpc.max_connection_age_ms", 30 * 60 * 1000),
         ("grpc.max_connection_age_grace_ms", 60 * 60 * 1000),
@@ -50,18 +52,21 @@ class Server:
         settings: Address, limits and drain time.
         interceptors: What every call passes through.
         areas: Contract areas that are served, for health and reflection.
+        credentials: Certificate and key for TLS; plain text without.
     """
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        settings: ServerSettings,
         interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
         areas: Sequence[str],
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         self._settings = settings
+        self._credentials = credentials
         self.grpc = grpc.aio.server(
             interceptors=list(interceptors),
-            options=server_options(settings.message_bytes),
+            options=server_options(settings),
             maximum_concurrent_rpcs=settings.concurrent_calls,
         )
         self._services = [
@@ -84,7 +89,7 @@ class Server:
             SystemExit: The address cannot be bound.
         """
         try:
-            self.port = self.grpc.add_insecure_port(self._settings.listen)
+            self.port = self._bind(self._settings.listen)
         except RuntimeError as error:
             message = f"Cannot listen on {self._settings.listen}: {error}"
             raise SystemExit(message) from None
@@ -93,10 +98,16 @@ class Server:
         host = self._settings.listen.rsplit(":", 1)[0]
         _log.info("serving", address=f"{host}:{self.port}")
 
+    def _bind(self, address: str) -> int:
+        if self._credentials is None:
+            return self.grpc.add_insecure_port(address)
+        return self.grpc.add_secure_port(address, self._credentials)
+
     async def stop(self) -> None:
         """Say NOT_SERVING, let running calls end within the drain time, then stop."""
         _log.info("draining", seconds=self._settings.drain_seconds)
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await asyncio.sleep(self._settings.announce_seconds)
         await self.grpc.stop(self._settings.drain_seconds)
         _log.info("stopped")
 

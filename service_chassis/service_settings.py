@@ -1,4 +1,4 @@
-"""Settings that tracking and registry service have in common, read from environment variables."""
+"""Settings that the servers have in common, read from environment variables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,37 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs. Subclasses set the prefix of the variables, and add their own."""
+class ServerSettings(BaseSettings):
+    """What every server needs. Subclasses set the prefix of the variables, and add their own."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     listen: str = Field("127.0.0.1:0", description="Address to serve on, `host:port`.")
+    message_bytes: int = Field(
+        4 * 1024 * 1024, ge=65_536, le=256 * 1024 * 1024, description="Largest message in bytes."
+    )
+    metadata_bytes: int = Field(
+        32 * 1024, ge=8192, le=1024 * 1024, description="Most metadata of one call in bytes."
+    )
+    concurrent_calls: int = Field(
+        1000, ge=1, description="Most calls at a time; more are refused with RESOURCE_EXHAUSTED."
+    )
+    concurrent_streams: int = Field(256, ge=1, description="Most calls at a time per connection.")
+    announce_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long to go on serving after SIGTERM while health says NOT_SERVING, "
+        "so that load balancers notice; 2 to 5 behind one.",
+    )
+    drain_seconds: float = Field(
+        20.0, ge=0, description="How long running calls may go on after that."
+    )
+    reflection: bool = Field(default=False, description="Serve gRPC reflection.")
+
+
+class ServiceSettings(ServerSettings):
+    """What tracking and registry service need beside that."""
+
     database_url: str = Field(
         description="SQLAlchemy URL: `sqlite:////path/file.db` or `postgresql://user@host/name`."
     )
@@ -34,16 +59,6 @@ class ServiceSettings(BaseSettings):
         description="File with the key that seals page tokens, the same for all replicas. "
         "Without it tokens are good until the process ends.",
     )
-    message_bytes: int = Field(
-        4 * 1024 * 1024, ge=65_536, le=256 * 1024 * 1024, description="Largest message in bytes."
-    )
-    concurrent_calls: int = Field(
-        1000, ge=1, description="Most calls at a time; more are refused with RESOURCE_EXHAUSTED."
-    )
-    drain_seconds: float = Field(
-        20.0, ge=0, description="How long running calls may go on after SIGTERM."
-    )
-    reflection: bool = Field(default=False, description="Serve gRPC reflection.")
 
     def trusted_keys(self) -> dict[str, bytes]:
         """The public keys of the components that may call, by component."""
