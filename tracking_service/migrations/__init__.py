@@ -1,0 +1,1 @@
+"""History of the tracking service's schema, applied at start."""

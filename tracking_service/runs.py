@@ -1,0 +1,134 @@
+"""Runs: made, changed, deleted and taken back."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from service_chassis.errors import already_exists, failed_precondition, invalid_field
+from service_chassis.etags import check_etag
+from tracking_service.presence import found, require_not_deleted
+from tracking_service.records import HoldLevel, Run, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service_chassis.caller import Principal
+    from tracking_service.records import NewRun
+    from tracking_service.store.tracking_store import TrackingStore
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """What UpdateRun is to change: new values by the names of record fields."""
+
+    name: str
+    etag: str
+    values: Mapping[str, Any]
+
+
+def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> Run:
+    """Make a run in state RUNNING.
+
+    Raises:
+        StudbookError: NOT_FOUND for the experiment, ALREADY_EXISTS.
+    """
+    experiment = found(store.experiments.find_for_new_run(new.experiment), new.experiment)
+    uid = uuid.uuid4().hex
+    run = Run(
+        key=0,
+        experiment_key=experiment.key,
+        uid=uid,
+        name=f"{experiment.name}/runs/{new.run_id or uid}",
+        workspace=experiment.name.split("/")[1],
+        display_name=new.display_name,
+        description=new.description,
+        state=RunState.RUNNING,
+        state_reason="",
+        creator=creator,
+        start_us=new.start_us,
+        end_us=None,
+        create_us=now,
+        update_us=now,
+        delete_us=None,
+        heartbeat_us=now,
+        revision=1,
+        environment=None,
+        code=None,
+        tags=new.tags,
+    )
+    stored = store.runs.add(experiment, run)
+    if stored is None:
+        raise already_exists(run.name, "choose another run_id, or leave it empty to be given one")
+    return stored
+
+
+def update(store: TrackingStore, change: RunChange, now: int) -> Run:
+    """Change names, tags, state and times.
+
+    A run that is set to RUNNING loses its end and the reason for it, unless these are set too.
+
+    Raises:
+        StudbookError: NOT_FOUND, ETAG_MISMATCH, RUN_NOT_ACTIVE when deleted, FIELD_INVALID for a
+            running run with an end.
+    """
+    before = found(store.runs.find_for_change(change.name), change.name)
+    check_etag(change.etag, before.etag, before.name)
+    require_not_deleted(before)
+    values = dict(change.values)
+    if values.get("state") is RunState.RUNNING and before.state is not RunState.RUNNING:
+        values = {"end_us": None, "state_reason": "", **values}
+    after = replace(before, **values)
+    if after.state is RunState.RUNNING and after.end_us is not None:
+        raise invalid_field(
+            "run.end_time", after.end_us, "a run that is RUNNING has no end; set its state, too"
+        )
+    if after == before:
+        return before
+    after = replace(after, update_us=now, heartbeat_us=now, revision=before.revision + 1)
+    store.runs.save(after)
+    if after.tags != before.tags:
+        store.run_contents.set_tags(after, after.tags)
+    return after
+
+
+def delete(store: TrackingStore, name: str, etag: str, now: int) -> Run:
+    """Delete a run, softly: it stays readable under its name. Repeating it changes nothing.
+
+    Raises:
+        StudbookError: NOT_FOUND, ETAG_MISMATCH, RESOURCE_HELD.
+    """
+    before = found(store.runs.find_for_change(name), name)
+    check_etag(etag, before.etag, name)
+    if before.delete_us is not None:
+        return before
+    for hold in store.holds.of_run(before.key):
+        if hold.level >= HoldLevel.RUN:
+            raise failed_precondition(
+                "RESOURCE_HELD",
+                name,
+                f"{name} cannot be deleted: {hold.holder}, which is or was in Production, "
+                "rests on it.",
+                resource=name,
+                holder=hold.holder,
+            )
+    return _saved(store, replace(before, delete_us=now), now)
+
+
+def undelete(store: TrackingStore, name: str, now: int) -> Run:
+    """Take a deletion back. A run that is not deleted stays as it is.
+
+    Raises:
+        StudbookError: NOT_FOUND.
+    """
+    before = found(store.runs.find_for_change(name), name)
+    if before.delete_us is None:
+        return before
+    return _saved(store, replace(before, delete_us=None), now)
+
+
+def _saved(store: TrackingStore, run: Run, now: int) -> Run:
+    after = replace(run, update_us=now, revision=run.revision + 1)
+    store.runs.save(after)
+    return after

@@ -1,0 +1,211 @@
+"""Queries on runs themselves; what was logged into them is read through `run_contents`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from service_chassis.listing import list_page
+from service_chassis.resource_names import RUN
+from tracking_service.records import Code, Environment, Run, RunPlace, RunState
+from tracking_service.store.inserts import insert_new
+from tracking_service.store.listed_fields import run_fields
+from tracking_service.store.principals import principal_document, principal_record
+from tracking_service.store.run_contents import RunContents
+from tracking_service.tables import experiments, run_packages, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from service_chassis.listing import PageRequest
+    from tracking_service.records import Experiment
+
+_RUN_ROWS = sa.select(runs, experiments.c.experiment.label("experiment_id")).join(
+    experiments, experiments.c.id == runs.c.experiment
+)
+
+
+class RunStore:
+    """Runs within one transaction.
+
+    Locks on a run let metrics be appended meanwhile; everything else that is logged waits.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._contents = RunContents(connection)
+
+    def find(self, name: str) -> Run | None:
+        """The run of this name with all that was logged, deleted or not."""
+        return self._find(_named(_RUN_ROWS, name))
+
+    def find_for_change(self, name: str) -> Run | None:
+        """The run of this name with all that was logged, locked."""
+        return self._find(_named(_RUN_ROWS, name).with_for_update(of=runs, key_share=True))
+
+    def place(self, name: str) -> RunPlace | None:
+        """Where the records of the run of this name go."""
+        return self._place(_named(_RUN_ROWS, name), name)
+
+    def place_for_change(self, name: str) -> RunPlace | None:
+        """Where the records of the run of this name go; the run is locked."""
+        return self._place(_named(_RUN_ROWS, name).with_for_update(of=runs, key_share=True), name)
+
+    def add(self, experiment: Experiment, run: Run) -> Run | None:
+        """Store a new run with its tags; None when its name is taken. Its keys are filled in."""
+        ids = RUN.parse(run.name)
+        values = {
+            **_changeable(run),
+            "uid": run.uid,
+            "experiment": experiment.key,
+            "workspace": ids["workspace"],
+            "run": ids["run"],
+            "creator_id": run.creator.id,
+            "creator": principal_document(run.creator),
+            "create_time": run.create_us,
+        }
+        key = insert_new(self._connection, runs, values)
+        if key is None:
+            return None
+        stored = replace(run, key=key, experiment_key=experiment.key)
+        self._contents.set_tags(stored, run.tags)
+        return stored
+
+    def save(self, run: Run) -> None:
+        """Store the names, state and times of a run that is locked."""
+        self._connection.execute(runs.update().where(runs.c.id == run.key).values(_changeable(run)))
+
+    def set_environment(self, run: Run, environment: Environment) -> None:
+        """Record where a run ran, in place of what was recorded before."""
+        document = asdict(environment)
+        packages = document.pop("packages")
+        self._connection.execute(
+            runs.update().where(runs.c.id == run.key).values(environment=document)
+        )
+        self._connection.execute(run_packages.delete().where(run_packages.c.run == run.key))
+        self._connection.execute(run_packages.insert().values(run=run.key, packages=dict(packages)))
+
+    def set_code(self, run: Run, code: Code) -> None:
+        """Record which code ran, in place of what was recorded before."""
+        self._connection.execute(
+            runs.update()
+            .where(runs.c.id == run.key)
+            .values(code=asdict(code), code_commit=code.commit or None)
+        )
+
+    def page(
+        self,
+        workspace: str,
+        experiment: Experiment | None,
+        page: PageRequest,
+        visible: Callable[[str], bool],
+        *,
+        show_deleted: bool,
+    ) -> tuple[list[Run], str]:
+        """One page of the runs of a workspace, or of one experiment of it, without packages."""
+        statement = _RUN_ROWS.where(runs.c.workspace == workspace)
+        if experiment is not None:
+            statement = _RUN_ROWS.where(runs.c.experiment == experiment.key)
+        if not show_deleted:
+            statement = statement.where(runs.c.delete_time.is_(None))
+        rows, token = list_page(
+            self._connection,
+            statement,
+            page,
+            run_fields(None if experiment is None else experiment.key),
+            runs.c.id,
+            lambda row: visible(_name(row)),
+        )
+        return self._records(rows), token
+
+    def _find(self, statement: sa.Select[Any]) -> Run | None:
+        row = self._connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        run = self._records([row])[0]
+        if run.environment is None:
+            return run
+        packages = self._connection.execute(
+            sa.select(run_packages.c.packages).where(run_packages.c.run == run.key)
+        ).scalar_one()
+        return replace(run, environment=replace(run.environment, packages=packages))
+
+    def _place(self, statement: sa.Select[Any], name: str) -> RunPlace | None:
+        columns = (runs.c.id, runs.c.experiment, runs.c.uid, runs.c.state, runs.c.delete_time)
+        row = self._connection.execute(
+            statement.with_only_columns(*columns, runs.c.workspace)
+        ).one_or_none()
+        if row is None:
+            return None
+        return RunPlace(
+            key=row.id,
+            experiment_key=row.experiment,
+            uid=row.uid,
+            name=name,
+            workspace=row.workspace,
+            state=RunState(row.state),
+            delete_us=row.delete_time,
+        )
+
+    def _records(self, rows: Sequence[sa.Row[Any]]) -> list[Run]:
+        found = [_record(row) for row in rows]
+        return self._contents.fill(found)
+
+
+def _named(statement: sa.Select[Any], name: str) -> sa.Select[Any]:
+    ids = RUN.parse(name)
+    return statement.where(
+        experiments.c.workspace == ids["workspace"],
+        experiments.c.experiment == ids["experiment"],
+        runs.c.run == ids["run"],
+    )
+
+
+def _name(row: sa.Row[Any]) -> str:
+    return RUN.format(workspace=row.workspace, experiment=row.experiment_id, run=row.run)
+
+
+def _changeable(run: Run) -> dict[str, Any]:
+    return {
+        "display_name": run.display_name,
+        "description": run.description,
+        "state": int(run.state),
+        "state_reason": run.state_reason,
+        "start_time": run.start_us,
+        "end_time": run.end_us,
+        "update_time": run.update_us,
+        "delete_time": run.delete_us,
+        "heard_time": run.heartbeat_us,
+        "revision": run.revision,
+    }
+
+
+def _record(row: sa.Row[Any]) -> Run:
+    return Run(
+        key=row.id,
+        experiment_key=row.experiment,
+        uid=row.uid,
+        name=_name(row),
+        workspace=row.workspace,
+        display_name=row.display_name,
+        description=row.description,
+        state=RunState(row.state),
+        state_reason=row.state_reason,
+        creator=principal_record(row.creator),
+        start_us=row.start_time,
+        end_us=row.end_time,
+        create_us=row.create_time,
+        update_us=row.update_time,
+        delete_us=row.delete_time,
+        heartbeat_us=row.heard_time,
+        revision=row.revision,
+        environment=None if row.environment is None else _environment(row.environment),
+        code=None if row.code is None else Code(**row.code),
+    )
+
+
+def _environment(document: dict[str, Any]) -> Environment:
+    lists = {name: tuple(document[name]) for name in ("command_line", "accelerators")}
+    return Environment(**{**document, **lists})
