@@ -1,0 +1,210 @@
+"""Stores files by the digest of their bytes, in a folder.
+
+    sha256/ab/abcdef...           whole files, verified, never changed
+    partial/{scope}-{digest}      uploads that are under way or were interrupted
+
+A file appears under `sha256/` only when all its bytes are on disk and have its digest. Partial
+files are kept apart by scope (the workspace), so that nobody learns from them what others upload.
+The methods block and belong in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from service_chassis.blob_upload import (
+    BlobWriter,
+    offset_out_of_range,
+    open_exclusively,
+    store_errors,
+    sync_folder,
+)
+from service_chassis.errors import Code, StudbookError, invalid_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CHUNK_BYTES", "BlobWriter", "FolderBlobStore", "byte_range", "open_blob_store"]
+
+CHUNK_BYTES = 1 << 20
+
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def byte_range(offset: int, limit: int, size: int) -> int:
+    """How many bytes a read of `limit` bytes (0: up to the end) from `offset` yields.
+
+    Raises:
+        StudbookError: OFFSET_OUT_OF_RANGE.
+    """
+    if not 0 <= offset <= size:
+        raise offset_out_of_range(offset, size, f"the file has {size} bytes")
+    if limit < 0:
+        raise invalid_field("read_limit", limit, "give 0 for all bytes, or more")
+    return min(limit, size - offset) if limit else size - offset
+
+
+def _corrupt(digest: str, problem: str) -> StudbookError:
+    return StudbookError(
+        Code.DATA_LOSS,
+        "BLOB_CORRUPT",
+        f"The stored file sha256:{digest} {problem}; upload it again.",
+        metadata={"digest": f"sha256:{digest}"},
+    )
+
+
+class FolderBlobStore:
+    """Files by SHA-256, 64 hexadecimal digits in lower case, in a folder.
+
+    Args:
+        root: The folder; made if it does not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._files = root / "sha256"
+        self._partials = root / "partial"
+        for folder in (self._files, self._partials):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def size(self, digest: str) -> int | None:
+        """Size of a stored file, None when it is not stored."""
+        with store_errors():
+            try:
+                return self._file(digest).stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def upload_offset(self, scope: str, digest: str) -> int:
+        """Number of bytes of an unfinished upload that are stored."""
+        with store_errors():
+            try:
+                return self._partial(scope, digest).stat().st_size
+            except FileNotFoundError:
+                return 0
+
+    def open_upload(self, scope: str, digest: str, size: int, offset: int) -> BlobWriter:
+        """Begin or resume an upload.
+
+        Args:
+            scope: Who may share unfinished uploads, e.g. a workspace.
+            digest: Digest that the whole file is to have.
+            size: Size of the whole file.
+            offset: Where the bytes to come begin: 0, or what `upload_offset` says.
+
+        Raises:
+            StudbookError: OFFSET_OUT_OF_RANGE; TRANSACTION_CONFLICT while another upload of the
+                digest is under way in the same scope; STORE_UNAVAILABLE.
+        """
+        partial = self._partial(scope, digest)
+        writer = BlobWriter(partial, self._file(digest), size, open_exclusively(partial))
+        try:
+            writer.resume_at(offset)
+        except BaseException:
+            writer.suspend()
+            raise
+        return writer
+
+    def read(
+        self, digest: str, offset: int, limit: int, chunk: int = CHUNK_BYTES
+    ) -> Iterator[bytes]:
+        """Yield exactly `limit` bytes from an offset, in pieces of at most `chunk` bytes.
+
+        Raises:
+            StudbookError: BLOB_CORRUPT when the file is missing or ends before that.
+        """
+        with store_errors():
+            try:
+                descriptor = os.open(self._file(digest), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise _corrupt(digest, "is missing") from error
+        try:
+            end = offset + limit
+            while offset < end:
+                with store_errors():
+                    data = os.pread(descriptor, min(chunk, end - offset), offset)
+                if not data:
+                    raise _corrupt(digest, f"ends at {offset} instead of {end} bytes or more")
+                offset += len(data)
+                yield data
+        finally:
+            os.close(descriptor)
+
+    def recompute(self, digest: str) -> str:
+        """The digest that the stored bytes have now.
+
+        Raises:
+            StudbookError: BLOB_CORRUPT when the file is missing.
+        """
+        size = self.size(digest)
+        if size is None:
+            raise _corrupt(digest, "is missing")
+        actual = hashlib.sha256()
+        for data in self.read(digest, 0, size):
+            actual.update(data)
+        return actual.hexdigest()
+
+    def remove(self, digest: str) -> bool:
+        """Delete a stored file; False when there is none. Reads that are under way go on."""
+        path = self._file(digest)
+        with store_errors():
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            sync_folder(path.parent)
+            return True
+
+    def discard_stale_uploads(self, older_than_s: float) -> int:
+        """Delete unfinished uploads that nobody has written to for so long; returns how many."""
+        with store_errors():
+            return sum(_discard_if_stale(path, older_than_s) for path in self._partials.iterdir())
+
+    def _file(self, digest: str) -> Path:
+        _check_hex(digest)
+        return self._files / digest[:2] / digest
+
+    def _partial(self, scope: str, digest: str) -> Path:
+        _check_hex(digest)
+        return self._partials / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-{digest}"
+
+
+def _check_hex(digest: str) -> None:
+    # Digests become file names. Requests are checked long before; this is the last line.
+    if not _HEX_DIGEST.fullmatch(digest):
+        message = "a digest has 64 hexadecimal digits in lower case"
+        raise ValueError(message)
+
+
+def _discard_if_stale(partial: Path, older_than_s: float) -> bool:
+    try:
+        descriptor = open_exclusively(partial)
+    except StudbookError:
+        return False
+    try:
+        stale = time.time() - os.fstat(descriptor).st_mtime >= older_than_s
+        if stale:
+            partial.unlink(missing_ok=True)
+        return stale
+    finally:
+        os.close(descriptor)
+
+
+def open_blob_store(url: str) -> FolderBlobStore:
+    """The store at a `file:///` URL or a path.
+
+    Raises:
+        ValueError: The URL is of another kind.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
+        return FolderBlobStore(Path(unquote(parts.path)))
+    if parts.scheme == "file" or "://" in url or not url:
+        message = f"artifact store {url!r} is neither a file:/// URL nor a path"
+        raise ValueError(message)
+    return FolderBlobStore(Path(url))
