@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The registry service: models, versions, stages, ledger and lineage."""

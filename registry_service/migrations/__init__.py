@@ -1,0 +1,1 @@
+"""History of the registry service's schema, applied at start."""

@@ -1,0 +1,32 @@
+"""What the registry keeps, in SQL: one class for each noun, all within one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry_service.store.ledger_store import LedgerStore
+from registry_service.store.model_store import ModelStore
+from registry_service.store.stay_store import StayStore
+from registry_service.store.version_store import VersionStore
+from service_chassis.timestamps import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+
+class RegistryStore:
+    """The registry's tables as one transaction sees them.
+
+    Args:
+        connection: A connection inside a transaction.
+        clock: The present moment in microseconds.
+    """
+
+    def __init__(self, connection: sa.Connection, clock: Callable[[], int] = now_us) -> None:
+        self.now_us = clock
+        self.ledger = LedgerStore(connection, clock)
+        self.models = ModelStore(connection)
+        self.versions = VersionStore(connection)
+        self.stays = StayStore(connection)

@@ -1,0 +1,14 @@
+"""Actors as they stand in the database."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from service_chassis.caller import Principal
+
+
+@lru_cache(maxsize=4096)
+def read_actor(principal_json: str) -> Principal:
+    """The actor that was written as JSON."""
+    return Principal(**json.loads(principal_json))

@@ -1,0 +1,139 @@
+"""The ledger's tables."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from registry_service import ledger as chain
+from registry_service.store.actor_columns import read_actor
+from registry_service.tables import actors, ledger, ledger_head
+from service_chassis.field_table import Field, FieldTable, Kind
+from service_chassis.listing import list_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from service_chassis.listing import PageRequest
+
+FIELDS = FieldTable(
+    {
+        "position": Field(ledger.c.position, Kind.INTEGER),
+        "create_time": Field(ledger.c.create_us, Kind.TIMESTAMP),
+        "action": Field(ledger.c.action, Kind.TEXT),
+        "resource": Field(ledger.c.resource, Kind.TEXT),
+        "actor": Field(actors.c.actor, Kind.TEXT),
+        "outcome": Field(
+            ledger.c.outcome, Kind.ENUM, values={item.name: item for item in chain.Outcome}
+        ),
+    },
+    sortable=frozenset({"position"}),
+)
+
+_ENTRIES = sa.select(ledger, actors.c.salt, actors.c.principal_json).join_from(
+    ledger, actors, actors.c.position == ledger.c.position
+)
+
+
+class LedgerStore:
+    """Appends to the ledger and reads it."""
+
+    def __init__(self, connection: sa.Connection, clock: Callable[[], int]) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def head(self) -> chain.Head:
+        """Where the ledger ends, as far as this transaction sees."""
+        return _head(self._connection.execute(sa.select(ledger_head)).one())
+
+    def lock(self) -> chain.Head:
+        """Where the ledger ends; nobody else appends until this transaction is over."""
+        return _head(self._connection.execute(sa.select(ledger_head).with_for_update()).one())
+
+    def append(self, draft: chain.Draft) -> chain.Entry:
+        """Enter something at the end of the ledger."""
+        entry = chain.seal(self.lock(), draft, self._clock(), secrets.token_bytes(chain.SALT_BYTES))
+        workspace, model = _scope(entry.resource)
+        self._connection.execute(
+            ledger.insert().values(
+                position=entry.position,
+                create_us=entry.create_us,
+                workspace=workspace,
+                model=model,
+                actor_digest=entry.actor_digest,
+                action=entry.action,
+                resource=entry.resource,
+                outcome=entry.outcome,
+                reason=entry.reason,
+                content_json=entry.content_json,
+                caused_by=entry.caused_by,
+                previous_hash=entry.previous_hash,
+                hash=entry.hash,
+            )
+        )
+        self._connection.execute(
+            actors.insert().values(
+                position=entry.position,
+                actor=entry.actor.id,
+                salt=entry.actor_salt,
+                principal_json=chain.actor_json(entry.actor),
+            )
+        )
+        self._connection.execute(
+            ledger_head.update().values(
+                position=entry.position, hash=entry.hash, settled_us=entry.create_us
+            )
+        )
+        return entry
+
+    def settle(self, us: int) -> None:
+        """Promise that no later entry will bear this time or an earlier one."""
+        if self.lock().settled_us < us:
+            self._connection.execute(ledger_head.update().values(settled_us=us))
+
+    def entries(self, after_position: int = 0) -> Iterator[chain.Entry]:
+        """All entries behind a position, in order."""
+        found = self._connection.execute(
+            _ENTRIES.where(ledger.c.position > after_position).order_by(ledger.c.position)
+        )
+        return map(_entry, found)
+
+    def page(self, workspace: str, model: str, page: PageRequest) -> tuple[list[chain.Entry], str]:
+        """One page of the entries of a workspace or model; of all when both are empty."""
+        base = _ENTRIES
+        if workspace:
+            base = base.where(ledger.c.workspace == workspace)
+        if model:
+            base = base.where(ledger.c.model == model)
+        rows, token = list_page(self._connection, base, page, FIELDS, ledger.c.position)
+        return [_entry(row) for row in rows], token
+
+
+def _scope(resource: str) -> tuple[str, str]:
+    """The workspace id and the model's name in a resource name; empty where it has none."""
+    parts = resource.split("/")
+    return parts[1], "/".join(parts[:4]) if len(parts) >= 4 else ""
+
+
+def _head(row: sa.Row[Any]) -> chain.Head:
+    return chain.Head(position=row.position, hash=bytes(row.hash), settled_us=row.settled_us)
+
+
+def _entry(row: sa.Row[Any]) -> chain.Entry:
+    return chain.Entry(
+        position=row.position,
+        create_us=row.create_us,
+        actor=read_actor(row.principal_json),
+        actor_digest=bytes(row.actor_digest),
+        actor_salt=bytes(row.salt),
+        action=row.action,
+        resource=row.resource,
+        outcome=chain.Outcome(row.outcome),
+        reason=row.reason,
+        content_json=row.content_json,
+        caused_by=row.caused_by,
+        previous_hash=bytes(row.previous_hash),
+        hash=bytes(row.hash),
+    )

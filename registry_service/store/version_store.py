@@ -1,0 +1,254 @@
+"""The versions' tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from registry_service.records import File, Stage, Version, VersionState
+from registry_service.store.actor_columns import read_actor
+from registry_service.store.tag_rows import TagRows, tag_value
+from registry_service.tables import (
+    actors,
+    version_files,
+    version_lineages,
+    version_tags,
+    versions,
+)
+from registry_service.version_numbers import parse_number
+from service_chassis.errors import StudbookError
+from service_chassis.field_table import Field, FieldTable, Kind
+from service_chassis.listing import list_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from registry_service.records import Snapshot
+    from service_chassis.listing import PageRequest
+
+
+def _dynamic(path: tuple[str, ...]) -> Field | None:
+    if len(path) == 2 and path[0] == "tags":
+        column = tag_value(version_tags, version_tags.c.version_uid, versions.c.uid, path[1])
+        return Field(column, Kind.TEXT)
+    return None
+
+
+def _sort_key(text: str) -> str:
+    try:
+        return parse_number(text, "filter", leading_v=True).sort_key
+    except StudbookError as error:
+        message = "a SemVer number such as 1.2.0"
+        raise ValueError(message) from error
+
+
+FIELDS = FieldTable(
+    {
+        "version": Field(versions.c.sort_key, Kind.TEXT, encode=_sort_key),
+        "stage": Field(
+            versions.c.stage,
+            Kind.ENUM,
+            values={stage.name: stage for stage in Stage},
+        ),
+        "state": Field(
+            versions.c.state,
+            Kind.ENUM,
+            values={state.name: state for state in VersionState},
+        ),
+        "source_run": Field(versions.c.source_run, Kind.TEXT),
+        "description": Field(versions.c.description, Kind.TEXT),
+        "create_time": Field(versions.c.create_us, Kind.TIMESTAMP),
+        "update_time": Field(versions.c.update_us, Kind.TIMESTAMP),
+        "stage_time": Field(versions.c.stage_us, Kind.TIMESTAMP),
+    },
+    dynamic=_dynamic,
+    forms=("tags.{key}",),
+    sortable=frozenset({"version", "create_time", "update_time", "stage_time"}),
+)
+
+_ALL_VERSIONS = sa.select(versions, actors.c.principal_json).join_from(
+    versions, actors, actors.c.position == versions.c.create_position
+)
+_VERSIONS = _ALL_VERSIONS.where(versions.c.delete_us.is_(None))
+
+
+class VersionStore:
+    """Reads and writes versions."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._tags = TagRows(connection, version_tags, version_tags.c.version_uid)
+
+    def find(self, name: str) -> Version | None:
+        """The version of a name."""
+        return self._one(_VERSIONS.where(versions.c.name == name))
+
+    def latest_in(self, model_uid: str, stage: Stage) -> Version | None:
+        """The version that entered the stage last, of those that stand there."""
+        return self._one(
+            _VERSIONS.where(versions.c.model_uid == model_uid, versions.c.stage == stage)
+            .order_by(versions.c.stage_us.desc(), versions.c.stage_position.desc())
+            .limit(1)
+        )
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a version of this name exists or ever did."""
+        taken = sa.select(versions.c.uid).where(versions.c.name == name)
+        return self._connection.execute(taken).first() is not None
+
+    def numbers_in_series(self, model: str, series_key: str) -> list[str]:
+        """All numbers ever given in a series of a model of this name."""
+        rows = self._connection.execute(
+            sa.select(versions.c.number).where(
+                versions.c.model == model,
+                # What follows in a key is a digit, and ":" follows the digits.
+                versions.c.sort_key >= series_key,
+                versions.c.sort_key < series_key + ":",
+            )
+        )
+        return list(rows.scalars())
+
+    def pending(self) -> list[str]:
+        """Names of the versions whose files were not verified yet, oldest first."""
+        rows = self._connection.execute(
+            sa.select(versions.c.name)
+            .where(
+                versions.c.state == VersionState.PENDING,
+                versions.c.delete_us.is_(None),
+            )
+            .order_by(versions.c.create_position)
+        )
+        return list(rows.scalars())
+
+    def lineage(self, version: Version) -> bytes:
+        """The lineage that was written down when the version was registered."""
+        row = self._connection.execute(
+            sa.select(version_lineages.c.lineage).where(
+                version_lineages.c.version_uid == version.uid
+            )
+        ).one()
+        return bytes(row.lineage)
+
+    def insert(self, version: Version, sort_key: str, snapshot: Snapshot) -> None:
+        """Add a version with its files and its lineage."""
+        self._connection.execute(
+            versions.insert().values(
+                uid=version.uid,
+                model_uid=version.model_uid,
+                model=version.model,
+                name=version.name,
+                number=version.number,
+                sort_key=sort_key,
+                source_run=version.source_run,
+                digest=version.digest,
+                create_position=version.create_position,
+                create_us=version.create_us,
+                **_changeable(version),
+            )
+        )
+        self._connection.execute(
+            version_files.insert(),
+            [
+                {
+                    "version_uid": version.uid,
+                    "path": file.path,
+                    "digest": file.digest,
+                    "size_bytes": file.size_bytes,
+                    "media_type": file.media_type,
+                }
+                for file in version.files
+            ],
+        )
+        self._connection.execute(
+            version_lineages.insert().values(
+                version_uid=version.uid, lineage=snapshot.lineage, digest=snapshot.lineage_digest
+            )
+        )
+        self._tags.replace(version.uid, version.tags)
+
+    def save(self, version: Version) -> None:
+        """Write what of a version can change, tags aside."""
+        self._connection.execute(
+            versions.update().where(versions.c.uid == version.uid).values(**_changeable(version))
+        )
+
+    def save_tags(self, version: Version) -> None:
+        """Write a version's tags."""
+        self._tags.replace(version.uid, version.tags)
+
+    def mark_deleted(self, version: Version, delete_us: int) -> None:
+        """Let a version disappear; its number stays taken."""
+        self._connection.execute(
+            versions.update().where(versions.c.uid == version.uid).values(delete_us=delete_us)
+        )
+
+    def page(self, model_uid: str, page: PageRequest) -> tuple[list[Version], str]:
+        """One page of the versions of a model."""
+        base = _VERSIONS.where(versions.c.model_uid == model_uid)
+        rows, token = list_page(self._connection, base, page, FIELDS, versions.c.uid)
+        return self._records(rows), token
+
+    def _one(self, query: sa.Select[Any]) -> Version | None:
+        return next(iter(self._records(self._connection.execute(query).all())), None)
+
+    def _files(self, uids: Sequence[str]) -> Mapping[str, list[File]]:
+        found: defaultdict[str, list[File]] = defaultdict(list)
+        rows = self._connection.execute(
+            sa.select(version_files)
+            .where(version_files.c.version_uid.in_(uids))
+            .order_by(version_files.c.version_uid, version_files.c.path)
+        )
+        for row in rows:
+            found[row.version_uid].append(
+                File(row.path, row.digest, row.size_bytes, row.media_type)
+            )
+        return found
+
+    def _records(self, rows: Sequence[sa.Row[Any]]) -> list[Version]:
+        if not rows:
+            return []
+        uids = [row.uid for row in rows]
+        tags, files = self._tags.of(uids), self._files(uids)
+        return [_version(row, tags.get(row.uid, {}), tuple(files[row.uid])) for row in rows]
+
+
+def _changeable(version: Version) -> dict[str, Any]:
+    return {
+        "state": version.state,
+        "state_reason": version.state_reason,
+        "stage": version.stage,
+        "stage_us": version.stage_us,
+        "stage_position": version.stage_position,
+        "was_in_production": version.was_in_production,
+        "description": version.description,
+        "update_us": version.update_us,
+        "change_position": version.change_position,
+    }
+
+
+def _version(row: sa.Row[Any], tags: Mapping[str, str], files: tuple[File, ...]) -> Version:
+    return Version(
+        uid=row.uid,
+        model_uid=row.model_uid,
+        model=row.model,
+        name=row.name,
+        number=row.number,
+        state=VersionState(row.state),
+        state_reason=row.state_reason,
+        stage=Stage(row.stage),
+        stage_us=row.stage_us,
+        stage_position=row.stage_position,
+        was_in_production=row.was_in_production,
+        source_run=row.source_run,
+        files=files,
+        digest=row.digest,
+        description=row.description,
+        tags=tags,
+        creator=read_actor(row.principal_json),
+        create_position=row.create_position,
+        create_us=row.create_us,
+        update_us=row.update_us,
+        change_position=row.change_position,
+    )
