@@ -210,6 +210,7 @@ def transition(
     *,
     reason: str = "",
     expected_production: str | None = None,
+    validate_only: bool = False,
     client: Client | None = None,
 ) -> promotion_service_pb2.TransitionStageResponse:
     """Move a version, named by number, to a stage.
@@ -220,6 +221,7 @@ def transition(
         reason: Why; entered in the ledger.
         expected_production: Number of the version that must be in Production, or `none`; the
             call is refused when another one is. Not checked when absent.
+        validate_only: Check everything, change nothing.
         client: Connection.
 
     Raises:
@@ -238,7 +240,8 @@ def transition(
             to_stage=stage_number(stage),
             reason=reason,
             expected_production=_expected(model, expected_production),
-            request_id=str(uuid.uuid4()),
+            request_id="" if validate_only else str(uuid.uuid4()),
+            validate_only=validate_only,
         )
         return connection.promotions.TransitionStage(request)
 
@@ -266,6 +269,7 @@ def rollback(
     to_version: str = "",
     reason: str = "",
     expected_production: str | None = None,
+    validate_only: bool = False,
     client: Client | None = None,
 ) -> promotion_service_pb2.RollbackResponse:
     """Put the version back into Production that was there before.
@@ -275,6 +279,7 @@ def rollback(
         to_version: Number of the version to return to; default: the one before the present one.
         reason: Why; entered in the ledger.
         expected_production: As for `transition`.
+        validate_only: As for `transition`.
         client: Connection.
 
     Raises:
@@ -287,7 +292,8 @@ def rollback(
             to_version=f"{name}/versions/{to_version}" if to_version else "",
             reason=reason,
             expected_production=_expected(name, expected_production),
-            request_id=str(uuid.uuid4()),
+            request_id="" if validate_only else str(uuid.uuid4()),
+            validate_only=validate_only,
         )
         return connection.promotions.Rollback(request)
 

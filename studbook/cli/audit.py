@@ -29,11 +29,11 @@ def list_entries(
 ) -> None:
     """List entries, newest first."""
     from studbook.cli import audit_tables, model_calls, output
-    from studbook.cli.references import model_name
     from studbook.client import Client
+    from studbook.model_reference import parse_reference
 
     with Client() as client:
-        parent = model_name(model, client.workspace) if model else client.workspace
+        parent = parse_reference(model).model_name(client.workspace) if model else client.workspace
         order_by = "position" if oldest_first else "position desc"
         entries = model_calls.list_ledger(client, parent, filter_text, order_by, limit)
     if as_json:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studbook.cli import output
-from studbook.cli.model_calls import stage_text
-from studbook.cli.model_tables import cause_text, who
+from studbook.cli.model_tables import cause_text, stage_text, who
 from studbook.cli.references import short_run, short_version
 
 if TYPE_CHECKING:

@@ -30,26 +30,32 @@ def register_version(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")
     ] = None,
-    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register files of a run as a version; creates the model when it is the first."""
+    """Register files of a run as a version; makes the model when it is the first."""
+    from studbook import model_registry
     from studbook.cli import model_calls, model_tables, output, run_calls
     from studbook.cli.references import numbered_version
     from studbook.client import Client
-    from studbook.registry.v1.version_pb2 import Version
 
-    details = Version(description=description, tags=model_calls.read_tags(tags or []))
+    reference = numbered_version(version)
+    labels = model_calls.read_tags(tags or [])
     with Client() as client:
-        reference = numbered_version(version, client.workspace)
+        # Before the model is made: a run that does not exist must leave no trace.
         source_run = run_calls.find_run(client, run).name
-        registered = model_calls.register(
-            client, reference, source_run, paths or ["model"], details, dry_run=dry_run
+        registered = model_registry.register(
+            source_run,
+            reference.model_name(client.workspace),
+            reference.version,
+            paths or ["model"],
+            description=description,
+            tags=labels,
+            client=client,
         )
     if as_json:
         output.print_json(registered)
     else:
-        model_tables.print_registered(registered, dry_run=dry_run)
+        model_tables.print_registered(registered)
 
 
 def promote_version(
@@ -64,15 +70,17 @@ def promote_version(
     as_json: AsJson = False,
 ) -> None:
     """Move a version to a stage; into Production it archives the one that is there."""
-    from studbook.cli import model_calls, model_tables, output
-    from studbook.cli.references import numbered_version
-    from studbook.client import Client
+    from studbook import model_registry
+    from studbook.cli import model_tables, output
+    from studbook.cli.references import expected_production, numbered_version
 
-    with Client() as client:
-        reference = numbered_version(version, client.workspace)
-        answer = model_calls.move(
-            client, reference, stage, reason=reason, expect=expect, dry_run=dry_run
-        )
+    answer = model_registry.transition(
+        numbered_version(version),
+        stage,
+        reason=reason,
+        expected_production=expected_production(expect),
+        validate_only=dry_run,
+    )
     if as_json:
         output.print_json(answer)
     else:
@@ -92,19 +100,17 @@ def roll_back(
     as_json: AsJson = False,
 ) -> None:
     """Put the former version back into Production."""
-    from studbook.cli import model_calls, model_tables, output
-    from studbook.cli.references import model_name
-    from studbook.client import Client
+    from studbook import model_registry
+    from studbook.cli import model_tables, output
+    from studbook.cli.references import expected_production, version_number
 
-    with Client() as client:
-        answer = model_calls.roll_back(
-            client,
-            model_name(name, client.workspace),
-            to_version,
-            reason=reason,
-            expect=expect,
-            dry_run=dry_run,
-        )
+    answer = model_registry.rollback(
+        name,
+        to_version=version_number(to_version) if to_version else "",
+        reason=reason,
+        expected_production=expected_production(expect),
+        validate_only=dry_run,
+    )
     if as_json:
         output.print_json(answer)
     else:

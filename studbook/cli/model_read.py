@@ -47,29 +47,33 @@ def show_model(name: SelectorArgument, *, at: At = "", as_json: AsJson = False) 
 
     With --at, the version that stood in the stage at that moment (Production when none is named).
     """
-    from studbook.cli import model_calls, model_tables, output
-    from studbook.cli.references import version_reference
-    from studbook.client import Client
+    from studbook import model_registry
+    from studbook.cli import model_tables, output
+    from studbook.cli.references import moment, names_version
 
-    with Client() as client:
-        reference = version_reference(name, client.workspace)
-        if not reference.number and not reference.stage and not at:
-            model, versions = model_calls.read_model(client, reference.model)
-            if as_json:
-                output.print_json(
-                    {
-                        "model": output.json_value(model),
-                        "versions": [output.json_value(version) for version in versions],
-                    }
-                )
-            else:
-                model_tables.print_model(model, versions)
-            return
-        answer = model_calls.resolve(client, reference, at)
+    if not names_version(name) and not at:
+        _show_whole_model(name, as_json=as_json)
+        return
+    answer = model_registry.resolve(name, at=moment(at) if at else None)
     if as_json:
         output.print_json(answer)
     else:
         model_tables.print_resolved(answer, at)
+
+
+def _show_whole_model(name: str, *, as_json: bool) -> None:
+    from studbook.cli import model_calls, model_tables, output
+    from studbook.client import Client
+    from studbook.model_reference import parse_reference
+
+    with Client() as client:
+        model_name = parse_reference(name).model_name(client.workspace)
+        model, versions = model_calls.read_model(client, model_name)
+    if as_json:
+        listed = [output.json_value(version) for version in versions]
+        output.print_json({"model": output.json_value(model), "versions": listed})
+    else:
+        model_tables.print_model(model, versions)
 
 
 def show_history(
@@ -81,11 +85,11 @@ def show_history(
 ) -> None:
     """List every change of stage of a model's versions, newest first."""
     from studbook.cli import model_calls, model_tables, output
-    from studbook.cli.references import model_name
     from studbook.client import Client
+    from studbook.model_reference import parse_reference
 
     with Client() as client:
-        model = model_name(name, client.workspace)
+        model = parse_reference(name).model_name(client.workspace)
         transitions = model_calls.list_transitions(client, model, filter_text, limit)
     if as_json:
         output.print_json(transitions)
@@ -95,15 +99,15 @@ def show_history(
 
 def show_lineage(name: SelectorArgument, *, at: At = "", as_json: AsJson = False) -> None:
     """Explain a version: its run, parameters, data, code, environment, and who let it through."""
-    from studbook.cli import lineage_page, model_calls, output
-    from studbook.cli.references import version_reference
+    from studbook import model_registry
+    from studbook.cli import lineage_page, output
+    from studbook.cli.references import moment
     from studbook.client import Client
-    from studbook.registry.v1.lineage_service_pb2 import GetLineageRequest
 
     with Client() as client:
-        reference = version_reference(name, client.workspace)
-        version = model_calls.version_name(client, reference, at)
-        answer = client.lineage.GetLineage(GetLineageRequest(name=version))
+        if at:
+            name = model_registry.resolve(name, at=moment(at), client=client).version.name
+        answer = model_registry.lineage(name, client=client)
     if as_json:
         output.print_json(answer)
     else:

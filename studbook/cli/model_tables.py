@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studbook.cli import output
-from studbook.cli.model_calls import model_id, stage_text
 from studbook.cli.references import last_segment, short_run, short_version
 from studbook.registry.v1.promotion_service_pb2 import TransitionCause
-from studbook.registry.v1.version_pb2 import VersionState
+from studbook.registry.v1.version_pb2 import Stage, VersionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from studbook.identity.v1.principal_pb2 import Principal
     from studbook.registry.v1.model_pb2 import Model
@@ -109,13 +109,23 @@ def print_files(files: Sequence[ModelFile]) -> None:
     output.print_table(("PATH", "SIZE", "DIGEST"), rows)
 
 
-def print_registered(version: Version, *, dry_run: bool) -> None:
-    """What was registered, in a sentence and the files."""
-    done = "could be registered" if dry_run else "is registered"
-    run = short_run(version.source_run)
+def print_fetched(version: Version, directory: Path) -> None:
+    """What `studbook pull` has brought."""
+    name = short_version(version.name)
+    files = f"{_files(version)} in {directory}"
+    output.note(f"{name} ({stage_text(version.stage)}): {files}, every digest checked.")
+    rows = (
+        (str(directory / file.path), str(file.size_bytes), file.digest) for file in version.files
+    )
+    output.print_table(("FILE", "BYTES", "DIGEST"), rows)
+
+
+def print_registered(version: Version) -> None:
+    """What was registered, in two sentences."""
+    name, run = short_version(version.name), short_run(version.source_run)
     output.print_lines(
         [
-            f"{short_version(version.name)} {done}, {state_text(version.state)}, made by {run}.",
+            f"{name} is registered, {state_text(version.state)}, made by {run}.",
             f"{_files(version)}, digest {version.digest}.",
         ]
     )
@@ -165,6 +175,13 @@ def who(principal: Principal) -> str:
     return principal.id or "somebody unknown"
 
 
+def stage_text(stage: Stage.ValueType) -> str:
+    """A stage as people write it, also one that this client does not know yet."""
+    if stage in Stage.values():
+        return Stage.Name(stage).removeprefix("STAGE_").capitalize()
+    return f"stage {stage}"
+
+
 def cause_text(change: Transition) -> str:
     """What brought a transition about, in one word and, where another did, which."""
     if change.cause not in TransitionCause.values():
@@ -183,8 +200,8 @@ def state_text(state: VersionState.ValueType) -> str:
 def _change(version: Version, displaced: Version, position: int) -> list[str]:
     lines = [f"{short_version(version.name)} is in {stage_text(version.stage)} now."]
     if displaced.name:
-        number = f"{model_id(displaced.name)}@{displaced.version}"
-        lines.append(f"{number} became {stage_text(displaced.stage)} in the same transaction.")
+        former = short_version(displaced.name)
+        lines.append(f"{former} became {stage_text(displaced.stage)} in the same transaction.")
     lines.append(f"Ledger entry {position}.")
     return lines
 

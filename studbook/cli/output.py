@@ -23,11 +23,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
     from rich.console import Console
+
+    from studbook.artifact_transfer import Progress
 
 # What stands in a table where there is no value.
 MISSING = "-"
@@ -164,22 +166,30 @@ def short_digest(digest: str) -> str:
 
 
 @contextmanager
-def progress_bar(description: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(description: str) -> Iterator[Progress]:
     """A bar on stderr while bytes move; nothing where stderr is no terminal.
 
     Yields:
-        A function to be called with the number of further bytes.
+        A function to be called with the number of bytes that are there and the number in all.
     """
     if not sys.stderr.isatty():
-        yield lambda _count: None
+        yield _draw_nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total_bytes)
-        yield lambda count: bar.advance(task, count)
+        task = bar.add_task(description, total=None)
+
+        def moved(done_bytes: int, total_bytes: int) -> None:
+            bar.update(task, completed=done_bytes, total=total_bytes)
+
+        yield moved
+
+
+def _draw_nothing(done_bytes: int, total_bytes: int) -> None:
+    pass
 
 
 def _console() -> Console:

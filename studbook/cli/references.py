@@ -1,8 +1,8 @@
-"""What people type for runs, models, versions and moments, and the resource names behind it.
+"""What people type for runs and moments, and short forms of resource names to print.
 
-Models are written `wine-cultivar`, versions `wine-cultivar@1.2.0`, stages
-`wine-cultivar@production`; runs `wine/brave-otter` or just `brave-otter`. Full resource names are
-taken everywhere. What cannot be read is a usage error, told before any call is made.
+Models and versions are read by `studbook.model_reference`. Runs are written `wine/brave-otter` or
+just `brave-otter`; full resource names are taken everywhere. What cannot be read is a usage error,
+told before any call is made.
 """
 
 from __future__ import annotations
@@ -13,85 +13,38 @@ from datetime import UTC, datetime
 
 import typer
 
-# Stage names as typed, and the values of the contract's enum `Stage` without their prefix.
-STAGES = ("none", "staging", "production", "archived")
+from studbook.model_reference import Reference, parse_reference
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_NUMBER = re.compile(r"v?\d+\.\d+\.\d+([+-].*)?")
 
 
-@dataclass(frozen=True)
-class VersionReference:
-    """A model, and which of its versions is meant.
-
-    Attributes:
-        model: Resource name of the model.
-        number: Version number as typed; empty when a stage or nothing was named.
-        stage: Stage in lower case; empty when a number or nothing was named.
-    """
-
-    model: str
-    number: str = ""
-    stage: str = ""
-
-    @property
-    def version(self) -> str:
-        """Resource name of the version that the number stands for."""
-        return f"{self.model}/versions/{self.number}"
+def names_version(text: str) -> bool:
+    """Whether a number or a stage was typed behind the model."""
+    return "@" in text or "/versions/" in text
 
 
-def model_name(text: str, workspace: str) -> str:
-    """Resource name of a model.
-
-    Args:
-        text: Model id, or full resource name.
-        workspace: Resource name of the workspace that short forms belong to.
-    """
-    if text.startswith("workspaces/"):
-        return text
-    return f"{workspace}/models/{_checked_id(text, 'model')}"
-
-
-def version_reference(text: str, workspace: str) -> VersionReference:
-    """Read `NAME`, `NAME@1.2.0`, `NAME@production` or the full name of a model or version."""
-    if text.startswith("workspaces/"):
-        model, _, number = text.partition("/versions/")
-        return VersionReference(model, number=number)
-    model_id, at, selector = text.partition("@")
-    model = model_name(model_id, workspace)
-    if not at:
-        return VersionReference(model)
-    if selector.lower() in STAGES:
-        return VersionReference(model, stage=selector.lower())
-    if _NUMBER.fullmatch(selector):
-        return VersionReference(model, number=selector.removeprefix("v"))
-    message = (
-        f'"{selector}" is neither a version number like 1.2.0 nor a stage ({", ".join(STAGES)}).'
-    )
-    raise typer.BadParameter(message)
-
-
-def numbered_version(text: str, workspace: str) -> VersionReference:
-    """The same where only a number will do, e.g. for a version that is to be registered."""
-    reference = version_reference(text, workspace)
-    if not reference.number:
+def numbered_version(text: str) -> Reference:
+    """The version where only a number will do, e.g. for one that is to be registered."""
+    reference = parse_reference(text)
+    if not reference.version:
         raise typer.BadParameter(f'"{text}" does not name a version; write it NAME@1.2.0.')
     return reference
 
 
-def expected_production(text: str, model: str) -> str:
-    """Resource name of the version that a caller believes to be in Production, or `none`.
+def version_number(text: str) -> str:
+    """The number in `1.2.0`, `v1.2.0` or `NAME@1.2.0`."""
+    return numbered_version(text if names_version(text) else f"model@{text}").version
+
+
+def expected_production(text: str) -> str | None:
+    """The number of the version that a caller believes to be in Production, or `none`.
 
     Args:
-        text: A version number, `none`, a full resource name, or nothing.
-        model: Resource name of the model.
+        text: A version, `none`, or nothing, which means that it is not to be checked.
     """
-    if text in {"", "none"} or text.startswith("workspaces/"):
-        return text
-    number = text.rpartition("@")[2]
-    if not _NUMBER.fullmatch(number):
-        raise typer.BadParameter(f'"{text}" is neither a version number like 1.2.0 nor none.')
-    return f"{model}/versions/{number.removeprefix('v')}"
+    if text in {"", "none"}:
+        return text or None
+    return version_number(text)
 
 
 @dataclass(frozen=True)
@@ -108,7 +61,12 @@ class RunReference:
 
 
 def run_reference(text: str, workspace: str) -> RunReference:
-    """Read `EXPERIMENT/RUN`, `RUN` or the full name of a run."""
+    """Read `EXPERIMENT/RUN`, `RUN` or the full name of a run.
+
+    Args:
+        text: As typed.
+        workspace: Resource name of the workspace that short forms belong to.
+    """
     if text.startswith("workspaces/"):
         return RunReference(text, text.rpartition("/")[2])
     experiment, slash, run_id = text.rpartition("/")

@@ -131,7 +131,7 @@ def test_a_digest_is_shortened_but_keeps_its_algorithm() -> None:
 
 
 def test_no_progress_bar_is_drawn_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    with output.progress_bar("Fetching", 10) as advance:
-        advance(10)
+    with output.progress_bar("Fetching") as moved:
+        moved(5, 10)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "")

@@ -6,40 +6,24 @@ import pytest
 import typer
 
 from studbook.cli import references
-from studbook.cli.references import VersionReference
+from studbook.exceptions import InvalidArgument
+from studbook.model_reference import Reference, parse_reference
 
 WORKSPACE = "workspaces/main"
 MODEL = "workspaces/main/models/wine-cultivar"
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("wine-cultivar", VersionReference(MODEL)),
-        ("wine-cultivar@1.2.0", VersionReference(MODEL, number="1.2.0")),
-        ("wine-cultivar@v1.2.0", VersionReference(MODEL, number="1.2.0")),
-        ("wine-cultivar@1.2.0-rc.1", VersionReference(MODEL, number="1.2.0-rc.1")),
-        ("wine-cultivar@production", VersionReference(MODEL, stage="production")),
-        ("wine-cultivar@Production", VersionReference(MODEL, stage="production")),
-        (MODEL, VersionReference(MODEL)),
-        (f"{MODEL}/versions/1.2.0", VersionReference(MODEL, number="1.2.0")),
-    ],
-)
-def test_versions_are_read_as_typed(typed: str, meant: VersionReference) -> None:
-    assert references.version_reference(typed, WORKSPACE) == meant
-
-
-@pytest.mark.parametrize(
-    "typed", ["", "@1.0.0", "Wine", "wine cultivar", "wine@", "wine@latest", "wine@1.2", "../x"]
-)
-def test_what_is_no_version_is_a_usage_error(typed: str) -> None:
-    with pytest.raises(typer.BadParameter):
-        references.version_reference(typed, WORKSPACE)
-
-
 def test_a_version_to_register_needs_a_number() -> None:
+    assert references.numbered_version("wine-cultivar@v1.2.0").version == "1.2.0"
     with pytest.raises(typer.BadParameter, match=r"NAME@1\.2\.0"):
-        references.numbered_version("wine-cultivar@production", WORKSPACE)
+        references.numbered_version("wine-cultivar@production")
+
+
+@pytest.mark.parametrize("typed", ["wine-cultivar@production", f"{MODEL}/versions/1.2.0"])
+def test_a_selector_is_told_from_a_bare_model(typed: str) -> None:
+    assert references.names_version(typed)
+    assert not references.names_version("wine-cultivar")
+    assert not references.names_version(MODEL)
 
 
 def test_a_run_is_found_by_any_of_its_names() -> None:
@@ -64,21 +48,22 @@ def test_all_experiments_are_meant_when_none_is_named() -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("", ""),
+        ("", None),
         ("none", "none"),
-        ("1.0.0", f"{MODEL}/versions/1.0.0"),
-        ("v1.0.0", f"{MODEL}/versions/1.0.0"),
-        ("wine-cultivar@1.0.0", f"{MODEL}/versions/1.0.0"),
-        (f"{MODEL}/versions/1.0.0", f"{MODEL}/versions/1.0.0"),
+        ("1.0.0", "1.0.0"),
+        ("v1.0.0", "1.0.0"),
+        ("wine-cultivar@1.0.0", "1.0.0"),
+        (f"{MODEL}/versions/1.0.0", "1.0.0"),
     ],
 )
-def test_expected_production_is_a_version_or_none(typed: str, meant: str) -> None:
-    assert references.expected_production(typed, MODEL) == meant
+def test_expected_production_is_a_version_or_none(typed: str, meant: str | None) -> None:
+    assert references.expected_production(typed) == meant
 
 
-def test_expecting_a_stage_in_production_is_a_usage_error() -> None:
-    with pytest.raises(typer.BadParameter):
-        references.expected_production("staging", MODEL)
+@pytest.mark.parametrize("typed", ["staging", "1.0", "latest", "wine-cultivar"])
+def test_expecting_anything_else_is_refused(typed: str) -> None:
+    with pytest.raises((typer.BadParameter, InvalidArgument)):
+        references.expected_production(typed)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +88,6 @@ def test_a_moment_without_its_zone_is_a_usage_error(typed: str) -> None:
 def test_short_forms_can_be_typed_again() -> None:
     version = f"{MODEL}/versions/1.2.0"
     assert references.short_version(version) == "wine-cultivar@1.2.0"
-    assert references.version_reference("wine-cultivar@1.2.0", WORKSPACE).version == version
+    assert parse_reference(version) == Reference("wine-cultivar", "main", version="1.2.0")
     run = "workspaces/main/experiments/wine/runs/brave-otter"
     assert references.run_reference(references.short_run(run), WORKSPACE).name == run
