@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from gateway.refusals import TokenRefusedError, issuer_unavailable
 from gateway.signature_check import PreparedKey, prepare_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from gateway.access_rules import AccessRules, NamedIssuer
 
@@ -48,6 +47,7 @@ class IssuerKeys:
         self._fetched_at = float("-inf")
         self._attempted_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def find(self, key_id: str, algorithm: str) -> PreparedKey:
         """The key with this id for this algorithm.
@@ -76,6 +76,8 @@ class IssuerKeys:
 
         A fetched set replaces the former at once, so that a key the issuer withdrew is dead.
         """
+        if self._closed:
+            return False
         if self._fetching is None or self._fetching.done():
             self._attempted_at = self._clock()
             self._fetching = asyncio.create_task(self._fetch())
@@ -111,11 +113,13 @@ class IssuerKeys:
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
     async def close(self) -> None:
-        """End what is under way and close the connections."""
+        """Close the connections, once a fetch that is under way has ended.
+
+        It is not cancelled, since a call may be waiting for it.
+        """
         if self._fetching is not None:
-            self._fetching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._fetching
+            await asyncio.wait([self._fetching])
+        self._closed = True
         await self._http.aclose()
 
 
@@ -124,20 +128,31 @@ class SigningKeys:
 
     def __init__(self) -> None:
         self._issuers: dict[str, tuple[IssuerKeys, asyncio.Task[None]]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def of(self, issuer_url: str) -> IssuerKeys:
         """The keys of an issuer that is in the rules."""
         return self._issuers[issuer_url][0]
 
-    async def follow(self, rules: AccessRules) -> None:
-        """Begin to fetch the keys of new issuers; forget those of issuers that are gone."""
+    def follow(self, rules: AccessRules) -> None:
+        """Begin to fetch the keys of new issuers; forget those of issuers that are gone.
+
+        All at once, so that no call finds rules and keys that do not belong together.
+        """
         for url, (keys, _) in list(self._issuers.items()):
             if rules.issuers.get(url) != keys.issuer:
-                await self._drop(url)
+                self._drop(url)
         for url, issuer in rules.issuers.items():
             if url not in self._issuers:
                 keys = IssuerKeys(issuer)
                 self._issuers[url] = keys, asyncio.create_task(keys.keep_fresh())
+
+    def _drop(self, url: str) -> None:
+        keys, task = self._issuers.pop(url)
+        task.cancel()
+        closing = asyncio.create_task(keys.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def first_fetch(self) -> None:
         """Wait until each issuer was asked once, so that the first callers need not."""
@@ -145,15 +160,7 @@ class SigningKeys:
 
     async def close(self) -> None:
         """Stop fetching."""
-        await self._drop_all(list(self._issuers))
-
-    async def _drop_all(self, urls: Iterable[str]) -> None:
-        for url in urls:
-            await self._drop(url)
-
-    async def _drop(self, url: str) -> None:
-        keys, task = self._issuers.pop(url)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await keys.close()
+        tasks = [task for _, task in self._issuers.values()]
+        for url in list(self._issuers):
+            self._drop(url)
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)

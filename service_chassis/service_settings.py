@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -80,13 +83,21 @@ def read_settings(settings: type[Settings]) -> Settings:
     try:
         return settings()
     except ValidationError as error:
-        prefix = settings.model_config.get("env_prefix", "")
         lines = [
-            f"  {prefix}{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            f"  {_in_words(settings, problem)}"
             for problem in error.errors(include_url=False, include_input=False)
         ]
         message = "These settings are missing or wrong:\n" + "\n".join(lines)
         raise SystemExit(message) from None
+
+
+def _in_words(settings: type[BaseSettings], problem: ErrorDetails) -> str:
+    prefix = settings.model_config.get("env_prefix", "")
+    variable = f"{prefix}{'__'.join(str(part) for part in problem['loc']).upper()}"
+    field = settings.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    if problem["type"] == "missing" and field is not None:
+        return f"{variable} is not set: {field.description}"
+    return f"{variable}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def is_loopback(address: str) -> bool:

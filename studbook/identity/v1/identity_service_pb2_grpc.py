@@ -76,7 +76,7 @@ class IdentityServiceServicer:
     def TestAccess(self, request, context):
         """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
-        Errors: INVALID_ARGUMENT (UNKNOWN_PERMISSION, INVALID_RESOURCE_NAME).
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,7 @@ class IdentityServiceStub:
     TestAccess: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.TestAccessRequest, _identity_service_pb2.TestAccessResponse]
     """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
-    Errors: INVALID_ARGUMENT (UNKNOWN_PERMISSION, INVALID_RESOURCE_NAME).
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
     """
 
 @_typing.type_check_only
@@ -65,7 +65,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     TestAccess: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.TestAccessRequest, _identity_service_pb2.TestAccessResponse]  # type: ignore[assignment]
     """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
-    Errors: INVALID_ARGUMENT (UNKNOWN_PERMISSION, INVALID_RESOURCE_NAME).
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
     """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -100,7 +100,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_service_pb2.TestAccessResponse, _abc.Awaitable[_identity_service_pb2.TestAccessResponse]]:
         """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
-        Errors: INVALID_ARGUMENT (UNKNOWN_PERMISSION, INVALID_RESOURCE_NAME).
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
         """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,81 @@
+"""The access rules in force: read at the start, read again whenever the file changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from gateway.access_checks import AccessFileError
+from gateway.access_rules import AccessRules, load_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_log = structlog.get_logger("studbook.access")
+_POLL_S = 1.0
+
+Fingerprint = tuple[int, int, int]
+
+
+class AccessRulesFile:
+    """An access file and the rules that are in force because of it.
+
+    Args:
+        path: The file. A symbolic link is followed, so that mounted configuration can be swapped.
+        accept: Called with new rules right before they come into force. It may refuse them with
+            an AccessFileError, and prepares for them otherwise.
+
+    Raises:
+        AccessFileError: The file cannot be used, so there are no rules to start with.
+    """
+
+    def __init__(self, path: Path, accept: Callable[[AccessRules], None]) -> None:
+        self._path = path
+        self._accept = accept
+        self._seen = self._fingerprint()
+        self._current = self._read()
+
+    @property
+    def current(self) -> AccessRules:
+        """The rules in force at this moment."""
+        return self._current
+
+    def _fingerprint(self) -> Fingerprint | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{self._path} cannot be read: {error}"
+            raise AccessFileError(message) from None
+
+    def _read(self) -> AccessRules:
+        rules = load_rules(self._text(), str(self._path))
+        self._accept(rules)
+        _log.info("access_rules_in_force", revision=rules.revision, file=str(self._path))
+        return rules
+
+    async def watch(self, poll_s: float = _POLL_S) -> NoReturn:
+        """Look for changes of the file, for ever."""
+        while True:
+            await asyncio.sleep(poll_s)
+            self.reload_if_changed()
+
+    def reload_if_changed(self) -> None:
+        """Read the file again when it changed; a faulty one changes nothing but the log."""
+        fingerprint = self._fingerprint()
+        if fingerprint == self._seen:
+            return
+        self._seen = fingerprint
+        try:
+            self._current = self._read()
+        except AccessFileError as error:
+            _log.error("access_file_refused", in_force=self._current.revision, problems=str(error))

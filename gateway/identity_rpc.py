@@ -1,0 +1,174 @@
+"""IdentityService, which the gateway answers itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gateway.access_file import PeopleIssuer
+from gateway.admission import admit
+from gateway.calls import Call, conduct
+from service_chassis.errors import invalid_field, required_field
+from service_chassis.method_access import method_table
+from service_chassis.permissions import PERMISSIONS
+from service_chassis.principal_message import to_message
+from service_chassis.timestamps import to_timestamp
+from studbook._version import __version__
+from studbook.identity.v1 import identity_service_pb2 as messages
+from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceServicer
+
+if TYPE_CHECKING:
+    from grpc.aio import ServicerContext
+
+    from gateway.access_rules import Grant
+    from gateway.authentication import Authenticated, Authenticator, RulesSource
+
+_SERVICE = "/studbook.identity.v1.IdentityService/"
+# As the contracts of the services state them.
+_CHUNK_BYTES = 2 * 1024 * 1024
+_POINTS_PER_BATCH = 100_000
+_PAGE_SIZE = 1000
+# Room for the other fields of a message that carries a chunk.
+_CHUNK_FRAME = 32 * 1024
+_RESOURCE = re.compile(r"workspaces/[a-z0-9][a-z0-9._+-]*(/[a-z][a-z-]*/[a-zA-Z0-9][\w.+-]*)*")
+
+
+class IdentityService(IdentityServiceServicer):
+    """Who am I, what may I do, and how do I log in.
+
+    Args:
+        authenticator: Tells who calls.
+        rules: The access rules in force.
+        message_bytes: Largest message that the gateway accepts.
+        development: Whether the issuers are those of the embedded development issuer.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        rules: RulesSource,
+        message_bytes: int,
+        *,
+        development: bool = False,
+    ) -> None:
+        self._authenticator = authenticator
+        self._rules = rules
+        self._message_bytes = message_bytes
+        self._development = development
+
+    async def GetServerInfo(  # noqa: N802 - named by the contract
+        self,
+        request: messages.GetServerInfoRequest,
+        context: ServicerContext[messages.GetServerInfoRequest, messages.GetServerInfoResponse],
+    ) -> messages.GetServerInfoResponse:
+        """How to log in, and the limits."""
+        call = Call(_SERVICE + "GetServerInfo", "identity", context)
+
+        async def answer() -> messages.GetServerInfoResponse:
+            return messages.GetServerInfoResponse(
+                server_version=__version__,
+                login_providers=self._login_providers(),
+                limits=messages.Limits(
+                    message_bytes=self._message_bytes,
+                    chunk_bytes=min(_CHUNK_BYTES, self._message_bytes - _CHUNK_FRAME),
+                    points_per_batch=_POINTS_PER_BATCH,
+                    page_size=_PAGE_SIZE,
+                ),
+            )
+
+        return await conduct(call, answer())
+
+    def _login_providers(self) -> list[messages.LoginProvider]:
+        return [
+            messages.LoginProvider(
+                name=name,
+                issuer=issuer.url,
+                client_id=issuer.login.client_id,
+                scope=issuer.login.scope,
+                audience=issuer.audience,
+                development=self._development,
+            )
+            for name, issuer in self._rules.current.file.issuers.items()
+            if isinstance(issuer, PeopleIssuer) and issuer.login is not None
+        ]
+
+    async def WhoAmI(  # noqa: N802 - named by the contract
+        self,
+        request: messages.WhoAmIRequest,
+        context: ServicerContext[messages.WhoAmIRequest, messages.WhoAmIResponse],
+    ) -> messages.WhoAmIResponse:
+        """The caller and its grants."""
+        call = Call(_SERVICE + "WhoAmI", "identity", context)
+
+        async def answer() -> messages.WhoAmIResponse:
+            caller = await self._caller(call)
+            identity = caller.identity
+            grants = caller.rules.grants(identity.principal.id, identity.groups)
+            return messages.WhoAmIResponse(
+                principal=to_message(identity.principal),
+                groups=identity.groups,
+                grants=[_grant_message(grant) for grant in grants],
+                token_expire_time=to_timestamp(int(caller.expires_at * 1_000_000)),
+            )
+
+        return await conduct(call, answer())
+
+    async def TestAccess(  # noqa: N802 - named by the contract
+        self,
+        request: messages.TestAccessRequest,
+        context: ServicerContext[messages.TestAccessRequest, messages.TestAccessResponse],
+    ) -> messages.TestAccessResponse:
+        """Whether the caller would be allowed something, and by which binding."""
+        call = Call(_SERVICE + "TestAccess", "identity", context)
+
+        async def answer() -> messages.TestAccessResponse:
+            caller = await self._caller(call)
+            _check_question(request)
+            verdict = caller.rules.explain(
+                caller.identity.principal.id,
+                caller.identity.groups,
+                request.permission,
+                request.resource,
+            )
+            return messages.TestAccessResponse(
+                allowed=verdict.allowed,
+                grant=_grant_message(verdict.grant) if verdict.grant else None,
+                explanation=verdict.explanation,
+            )
+
+        return await conduct(call, answer())
+
+    async def _caller(self, call: Call) -> Authenticated:
+        """Who calls: the same way in as for calls that are passed on."""
+        authenticated = await self._authenticator.authenticate(call.metadata)
+        call.principal = authenticated.identity.principal.id
+        admit(method_table()[call.path], authenticated)
+        return authenticated
+
+
+def _grant_message(grant: Grant) -> messages.Grant:
+    return messages.Grant(
+        role=grant.role,
+        member=grant.member,
+        resource=grant.resource,
+        permissions=grant.permissions,
+    )
+
+
+def _check_question(request: messages.TestAccessRequest) -> None:
+    if not request.permission:
+        raise required_field("permission", "name the permission to test")
+    if request.permission not in PERMISSIONS:
+        known = ", ".join(sorted(PERMISSIONS))
+        raise invalid_field("permission", request.permission, f"permissions are {known}")
+    if not request.resource:
+        raise required_field("resource", "name the resource to test it on")
+    if not _RESOURCE.fullmatch(request.resource):
+        pattern = "workspaces/{workspace}/{collection}/{id}/..."
+        raise invalid_field(
+            "resource",
+            request.resource,
+            f"write a resource name, {pattern}",
+            reason="RESOURCE_NAME_INVALID",
+            pattern=pattern,
+        )

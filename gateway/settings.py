@@ -1,0 +1,82 @@
+"""The gateway's settings, from environment variables that begin with STUDBOOK_GATEWAY_."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+from pydantic import Field, FilePath, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from service_chassis.service_settings import ServerSettings, is_loopback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import ValidationInfo
+
+
+class GatewaySettings(ServerSettings):
+    """What the gateway needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="STUDBOOK_GATEWAY_")
+
+    listen: str = Field("127.0.0.1:7420", description="Address to serve on, `host:port`.")
+    tracking_address: str = Field("127.0.0.1:7422", description="The tracking service.")
+    registry_address: str = Field("127.0.0.1:7423", description="The registry service.")
+    access_file: FilePath = Field(description="The access rules, `access.yaml`.")
+    assertion_private_key: FilePath = Field(
+        description="Ed25519 private key (PEM) with which callers are vouched for to the services."
+    )
+    dev_issuer: FilePath | None = Field(
+        None,
+        description="Configuration of the embedded development issuer, to start it. For trying "
+        "things out on one machine: it logs people in without asking who they are.",
+    )
+    tls_certificate: FilePath | None = Field(None, description="Certificate chain (PEM) for TLS.")
+    tls_private_key: FilePath | None = Field(None, description="Private key (PEM) for TLS.")
+    allow_plaintext: bool = Field(
+        default=False,
+        validate_default=True,
+        description="Serve other machines without TLS. Only behind a proxy that adds it.",
+    )
+
+    @field_validator("listen", "tracking_address", "registry_address")
+    @classmethod
+    def _has_a_port(cls, address: str) -> str:
+        port = address.rpartition(":")[2]
+        if not port.isdigit() or int(port) > 65_535:
+            message = f'"{address}" must end with a port, as in 127.0.0.1:7420'
+            raise ValueError(message)
+        return address
+
+    @field_validator("tls_private_key")
+    @classmethod
+    def _is_a_pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("tls_certificate") is None:
+            message = "TLS needs tls_certificate too"
+            raise ValueError(message)
+        return key
+
+    @field_validator("allow_plaintext")
+    @classmethod
+    def _tokens_are_protected(cls, allowed: bool, info: ValidationInfo) -> bool:  # noqa: FBT001
+        listen, certificate = info.data.get("listen"), info.data.get("tls_certificate")
+        if certificate is not None and info.data.get("tls_private_key") is None:
+            message = "tls_certificate is set, so tls_private_key must be set too"
+            raise ValueError(message)
+        if listen and not is_loopback(listen) and certificate is None and not allowed:
+            message = (
+                f"{listen} can be reached from other machines, and without TLS everybody on the "
+                "way can read tokens; set tls_certificate and tls_private_key, or allow_plaintext "
+                "when a proxy in front adds TLS"
+            )
+            raise ValueError(message)
+        return allowed
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """Certificate and key for TLS, when there are any."""
+        if self.tls_certificate is None or self.tls_private_key is None:
+            return None
+        pair = self.tls_private_key.read_bytes(), self.tls_certificate.read_bytes()
+        return grpc.ssl_server_credentials([pair])
