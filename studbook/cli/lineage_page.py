@@ -104,7 +104,7 @@ def _dataset(dataset: LineageDataset) -> str:
     name = parts[3] if len(parts) == 6 else dataset.name
     shape = f", {dataset.row_count} rows" if dataset.row_count >= 0 else ""
     if dataset.columns:
-        shape += f", {len(dataset.columns)} columns"
+        shape += f", {len(dataset.columns)} {'column' if len(dataset.columns) == 1 else 'columns'}"
     source = f", from {dataset.source}" if dataset.source else ""
     return f"{dataset.role}: {name}{shape}, {output.short_digest(dataset.digest)}{source}"
 

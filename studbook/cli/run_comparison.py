@@ -104,6 +104,7 @@ def _package_rows(comparison: CompareRunsResponse) -> list[_Row]:
 def _print_sameness(comparison: CompareRunsResponse, *, everything: bool) -> None:
     same = sum(not param.differs for param in comparison.params)
     if same and not everything:
-        output.note(f"\n{same} parameters are the same in all runs; print them with --all.")
+        were, them = ("parameter is", "it") if same == 1 else ("parameters are", "them")
+        output.note(f"\n{same} {were} the same in all runs; --all prints {them} too.")
     if not comparison.packages:
         output.note("All runs had the same packages.")
