@@ -35,8 +35,6 @@ _CONVERSATION_S = 60 * 60.0
 _MARGIN_S = 0.05
 _SHORTEST_S = 0.001
 
-Handler = grpc.RpcMethodHandler[bytes, bytes]
-
 
 class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic at run time
     """Answers every method of the tracking and registry contracts by asking the service.
@@ -65,14 +63,16 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             if method.area != "identity"
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
         """The handler of a method; for one that no contract has, the handler that says so."""
         path = handler_call_details.method
         handler = self._handlers.get(path)
         # A handler for streams takes any kind of call.
         return handler or grpc.stream_stream_rpc_method_handler(partial(_refuse_unknown, path))
 
-    def _handler(self, method: Method) -> Handler:
+    def _handler(self, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
         if method.client_streaming and method.server_streaming:
             return grpc.stream_stream_rpc_method_handler(partial(self._stream_stream, method))
         if method.client_streaming:
