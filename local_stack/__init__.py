@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""All of Studbook on one machine: keys, demo identities, three processes, one command."""
