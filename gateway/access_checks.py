@@ -80,8 +80,7 @@ def _place(document: Document, path: Path) -> str:
     known: Path = ()
     for part in path:
         # Pydantic names the branch of a union too; only what stands in the file helps a reader.
-        real = (*known, part) in document.lines
-        if not real and part != path[-1]:
+        if (*known, part) not in document.lines:
             continue
         known = (*known, part)
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -91,7 +90,7 @@ def _place(document: Document, path: Path) -> str:
 def _in_words(problem: ErrorDetails) -> str:
     match problem["type"]:
         case "missing":
-            return "is missing; it must be given"
+            return f"{problem['loc'][-1]} is missing; it must be given"
         case "extra_forbidden":
             return "is not a setting that exists here; correct its name or remove it"
         case "string_type":
@@ -193,8 +192,6 @@ def _pipeline_problems(file: AccessFile, place: Path, pipeline: Pipeline) -> Ite
                     f"renaming; add {' or '.join(ids)} beside it"
                 ),
             )
-        if not pipeline.accepted(claim):
-            yield (*place, "claims", claim), "has no value; name at least one"
 
 
 def _role_problems(file: AccessFile) -> Iterator[Problem]:

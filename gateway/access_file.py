@@ -10,7 +10,14 @@ import ipaddress
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 # Kept apart from the contract: these are the algorithms that the signature check knows.
 ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
@@ -127,16 +134,21 @@ class PipelineIssuer(_Issuer):
 Issuer = PeopleIssuer | PipelineIssuer
 
 
+def _as_list(value: object) -> object:
+    """Where several values may stand, one may stand alone."""
+    return value if isinstance(value, list) else [value]
+
+
+Values = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
 class Pipeline(_Section):
     """CI jobs that act as one principal: those whose tokens have these claims."""
 
     issuer: EntryName
-    claims: Annotated[dict[Text, tuple[Text, ...] | Text], Field(min_length=1)]
-
-    def accepted(self, claim: str) -> tuple[str, ...]:
-        """The values of a claim of which the token must have one."""
-        values = self.claims[claim]
-        return (values,) if isinstance(values, str) else values
+    claims: Annotated[dict[Text, Values], Field(min_length=1)] = Field(
+        description="For each claim, the values of which the token must have one."
+    )
 
 
 class Binding(_Section):

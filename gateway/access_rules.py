@@ -144,7 +144,7 @@ class AccessRules:
 
 def _matched(pipeline: Pipeline, claims: Mapping[str, Any]) -> dict[str, str] | None:
     found = {name: claim_text(claims, name) for name in pipeline.claims}
-    if all(value and value in pipeline.accepted(name) for name, value in found.items()):
+    if all(value and value in pipeline.claims[name] for name, value in found.items()):
         return found
     return None
 
