@@ -64,6 +64,7 @@ def register(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     wait: float = 300.0,
+    request_id: str = "",
     client: Client | None = None,
 ) -> version_pb2.Version:
     """Register files of a run as a version of a model; the model is made when it is missing.
@@ -76,6 +77,7 @@ def register(
         description: What is special about this version.
         tags: Free labels of the version.
         wait: Seconds to wait for the server to have verified the files.
+        request_id: UUID; a call with one that was used before gets the first answer again.
         client: Connection.
 
     Returns:
@@ -99,7 +101,7 @@ def register(
             source_run=run,
             artifact_paths=wanted,
             version=version_pb2.Version(description=description, tags=tags or {}),
-            request_id=str(uuid.uuid4()),
+            request_id=request_id or str(uuid.uuid4()),
         )
         created = connection.models.CreateVersion(request).version
         return _wait_until_verified(connection, created, wait)
