@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import (
-    Code,
     StudbookError,
     already_exists,
     failed_precondition,
@@ -86,27 +85,6 @@ def upload_target(store: TrackingStore, name: str) -> RunPlace:
 def file_name(run: RunPlace, path: str) -> str:
     """How errors name a file."""
     return f"{run.name}/artifacts/{path}"
-
-
-def read_range(artifact: Artifact, offset: int, limit: int) -> tuple[int, int]:
-    """First byte and number of bytes of a part of a file; a limit of 0 reaches to its end.
-
-    Raises:
-        StudbookError: OFFSET_OUT_OF_RANGE, FIELD_INVALID for a negative limit.
-    """
-    size = artifact.size_bytes
-    if not 0 <= offset <= size:
-        raise StudbookError(
-            Code.OUT_OF_RANGE,
-            "OFFSET_OUT_OF_RANGE",
-            f"read_offset is {offset}, but {artifact.path} has {size} bytes; "
-            f"give an offset from 0 to {size}.",
-            metadata={"offset": str(offset), "size": str(size)},
-        )
-    if limit < 0:
-        raise invalid_field("read_limit", limit, "give 0 for all the rest, or more")
-    rest = size - offset
-    return offset, min(limit, rest) if limit else rest
 
 
 def _sizes(store: TrackingStore, run: RunPlace, files: Sequence[NewArtifact]) -> dict[str, int]:

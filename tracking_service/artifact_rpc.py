@@ -1,0 +1,168 @@
+"""ArtifactService: the contract of files."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from service_chassis.blob_store import CHUNK_BYTES, byte_range
+from service_chassis.errors import invalid_field, required_field
+from service_chassis.listing import PageRequest
+from service_chassis.resource_names import RUN
+from service_chassis.timestamps import now_us
+from service_chassis.validation import check_artifact_path, check_digest, check_not_negative
+from studbook.tracking.v1 import artifact_service_pb2 as pb
+from studbook.tracking.v1 import artifact_service_pb2_grpc
+from tracking_service import artifacts, request_reading
+from tracking_service.presence import found
+from tracking_service.proto_conversion import artifact_message, digest_text
+from tracking_service.transactions import read, write
+from tracking_service.upload import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from service_chassis.blob_store import FolderBlobStore
+    from service_chassis.database import Database
+    from service_chassis.page_tokens import PageTokens
+    from tracking_service.records import Artifact
+    from tracking_service.store.tracking_store import TrackingStore
+
+
+class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
+    """Answers calls on files; see artifact_service.proto for what each promises."""
+
+    def __init__(
+        self,
+        database: Database,
+        page_tokens: PageTokens,
+        blobs: FolderBlobStore,
+        chunk_bytes: int,
+    ) -> None:
+        self._database = database
+        self._page_tokens = page_tokens
+        self._blobs = blobs
+        self._chunk_bytes = chunk_bytes
+
+    async def FindMissing(
+        self, request: pb.FindMissingRequest, _context: Any
+    ) -> pb.FindMissingResponse:
+        """Say which digests have to be uploaded."""
+        digests = request_reading.digests(request)
+        _, sizes = await self._target(request.run, digests)
+        present = await asyncio.to_thread(self._stored, sizes)
+        missing = [digest_text(digest) for digest in digests if digest not in present]
+        return pb.FindMissingResponse(missing_digests=missing)
+
+    async def QueryUpload(
+        self, request: pb.QueryUploadRequest, _context: Any
+    ) -> pb.QueryUploadResponse:
+        """Say how much of an upload has arrived."""
+        RUN.parse(request.run, "run")
+        digest = check_digest(request.digest, "digest")
+        workspace, sizes = await self._target(request.run, [digest])
+        if await asyncio.to_thread(self._stored, sizes):
+            return pb.QueryUploadResponse(committed_size=sizes[digest], complete=True)
+        offset = await asyncio.to_thread(self._blobs.upload_offset, workspace, digest)
+        return pb.QueryUploadResponse(committed_size=offset)
+
+    async def Upload(
+        self, request_iterator: AsyncIterator[pb.UploadRequest], _context: Any
+    ) -> pb.UploadResponse:
+        """Store the bytes of one digest."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise required_field("header", "the first message says what follows")
+        header = first.header
+        RUN.parse(header.run, "header.run")
+        digest = check_digest(header.digest, "header.digest")
+        size = check_not_negative(header.size_bytes, "header.size_bytes")
+        workspace, sizes = await self._target(header.run, [digest])
+        if await asyncio.to_thread(self._stored, sizes):
+            return pb.UploadResponse(committed_size=sizes[digest])
+        upload = Upload(self._blobs, workspace, digest, size=size, offset=header.write_offset)
+        with closing(upload):
+            await upload.opened()
+            async for message in request_iterator:
+                await upload.write(self._data(message))
+            await upload.commit()
+        # Only now, so that an upload that stops half way leaves nothing in the database.
+        await write(
+            self._database,
+            lambda store: store.artifacts.add_blob(workspace, digest, size, now_us()),
+        )
+        return pb.UploadResponse(committed_size=size)
+
+    async def CreateArtifacts(
+        self, request: pb.CreateArtifactsRequest, _context: Any
+    ) -> pb.CreateArtifactsResponse:
+        """Record files whose bytes are there."""
+        files = request_reading.new_artifacts(request)
+        recorded = await write(
+            self._database,
+            lambda store: artifacts.create(
+                store,
+                request.run,
+                files,
+                allow_overwrite=request.allow_overwrite,
+                now=now_us(),
+            ),
+        )
+        return pb.CreateArtifactsResponse(
+            artifacts=[artifact_message(artifact) for artifact in recorded]
+        )
+
+    async def ListArtifacts(
+        self, request: pb.ListArtifactsRequest, _context: Any
+    ) -> pb.ListArtifactsResponse:
+        """List the files of a run."""
+        RUN.parse(request.parent, "parent")
+        page = PageRequest.read(request, default_order="path", tokens=self._page_tokens)
+
+        def listed(store: TrackingStore) -> tuple[list[Artifact], str]:
+            run = found(store.runs.place(request.parent), request.parent)
+            return store.artifacts.page(run, page)
+
+        files, token = await read(self._database, listed)
+        return pb.ListArtifactsResponse(
+            artifacts=[artifact_message(file) for file in files], next_page_token=token
+        )
+
+    async def Download(
+        self, request: pb.DownloadRequest, _context: Any
+    ) -> AsyncIterator[pb.DownloadResponse]:
+        """Read a file or a range of it."""
+        RUN.parse(request.run, "run")
+        check_artifact_path(request.path, "path")
+        artifact = await read(
+            self._database, lambda store: artifacts.find(store, request.run, request.path)
+        )
+        count = byte_range(request.read_offset, request.read_limit, artifact.size_bytes)
+        pieces = self._blobs.read(artifact.digest, request.read_offset, count, CHUNK_BYTES)
+        data = await asyncio.to_thread(next, pieces, b"")
+        yield pb.DownloadResponse(artifact=artifact_message(artifact), data=data)
+        while data := await asyncio.to_thread(next, pieces, b""):
+            yield pb.DownloadResponse(data=data)
+
+    async def _target(self, run: str, digests: Sequence[str]) -> tuple[str, dict[str, int]]:
+        """The workspace that uploads for a run go to, and which of the digests it has."""
+
+        def target(store: TrackingStore) -> tuple[str, dict[str, int]]:
+            workspace = artifacts.upload_target(store, run).workspace
+            return workspace, store.artifacts.blob_sizes(workspace, digests)
+
+        return await read(self._database, target)
+
+    def _stored(self, sizes: dict[str, int]) -> set[str]:
+        """Those of a workspace's digests whose bytes really are in the store."""
+        return {digest for digest, size in sizes.items() if self._blobs.size(digest) == size}
+
+    def _data(self, message: pb.UploadRequest) -> bytes:
+        if message.WhichOneof("part") != "data":
+            raise required_field("data", "all messages but the first have data")
+        if len(message.data) > self._chunk_bytes:
+            raise invalid_field(
+                "data", f"{len(message.data)} bytes", f"at most {self._chunk_bytes} bytes a message"
+            )
+        return message.data

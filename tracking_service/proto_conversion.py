@@ -1,0 +1,233 @@
+"""Records as messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service_chassis.timestamps import to_timestamp
+from studbook.identity.v1 import principal_pb2
+from studbook.tracking.v1 import (
+    artifact_pb2,
+    dataset_pb2,
+    experiment_pb2,
+    metric_pb2,
+    run_pb2,
+    run_service_pb2,
+)
+
+if TYPE_CHECKING:
+    from service_chassis.caller import Principal
+    from tracking_service.records import (
+        Artifact,
+        Code,
+        Dataset,
+        Environment,
+        Experiment,
+        MetricSummary,
+        ParamScalar,
+        Run,
+    )
+    from tracking_service.run_comparison import Comparison
+    from tracking_service.run_holds import HeldRun
+
+_PRINCIPAL_KINDS = {
+    "user": principal_pb2.PRINCIPAL_KIND_USER,
+    "service": principal_pb2.PRINCIPAL_KIND_SERVICE,
+    "pipeline": principal_pb2.PRINCIPAL_KIND_PIPELINE,
+}
+
+
+def digest_text(digest: str) -> str:
+    """A stored digest as it is written on the wire."""
+    return f"sha256:{digest}"
+
+
+def principal_message(principal: Principal) -> principal_pb2.Principal:
+    """A principal as a message."""
+    return principal_pb2.Principal(
+        id=principal.id,
+        kind=_PRINCIPAL_KINDS.get(principal.kind, principal_pb2.PRINCIPAL_KIND_UNSPECIFIED),
+        display_name=principal.display_name,
+        issuer=principal.issuer,
+        subject=principal.subject,
+        pipeline_claims=principal.pipeline_claims,
+        token_id=principal.token_id,
+    )
+
+
+def experiment_message(experiment: Experiment) -> experiment_pb2.Experiment:
+    """An experiment as a message."""
+    return experiment_pb2.Experiment(
+        name=experiment.name,
+        uid=experiment.uid,
+        description=experiment.description,
+        tags=experiment.tags,
+        create_time=to_timestamp(experiment.create_us),
+        update_time=to_timestamp(experiment.update_us),
+        etag=experiment.etag,
+    )
+
+
+def run_message(run: Run) -> run_pb2.Run:
+    """A run as a message."""
+    return run_pb2.Run(
+        name=run.name,
+        uid=run.uid,
+        display_name=run.display_name,
+        description=run.description,
+        state=run_pb2.RunState.ValueType(int(run.state)),
+        state_reason=run.state_reason,
+        creator=principal_message(run.creator),
+        start_time=to_timestamp(run.start_us),
+        end_time=to_timestamp(run.end_us),
+        create_time=to_timestamp(run.create_us),
+        update_time=to_timestamp(run.update_us),
+        delete_time=to_timestamp(run.delete_us),
+        etag=run.etag,
+        params=[
+            run_pb2.Param(key=param.key, value=param_value(param.value)) for param in run.params
+        ],
+        tags=run.tags,
+        metrics=[summary_message(summary) for summary in run.metrics],
+        dataset_inputs=[
+            run_pb2.DatasetInput(
+                dataset=used.dataset, role=used.role, digest=digest_text(used.digest)
+            )
+            for used in run.dataset_inputs
+        ],
+        environment=None if run.environment is None else _environment(run.environment),
+        code=None if run.code is None else _code(run.code),
+        heartbeat_time=to_timestamp(run.heartbeat_us),
+    )
+
+
+def param_value(value: ParamScalar | None) -> run_pb2.ParamValue:
+    """A parameter's value as a message; None gives one that is not set."""
+    if value is None:
+        return run_pb2.ParamValue()
+    # bool before int, of which it is a subclass.
+    if isinstance(value, bool):
+        return run_pb2.ParamValue(bool_value=value)
+    if isinstance(value, int):
+        return run_pb2.ParamValue(int_value=value)
+    if isinstance(value, float):
+        return run_pb2.ParamValue(double_value=value)
+    return run_pb2.ParamValue(string_value=value)
+
+
+def summary_message(summary: MetricSummary) -> metric_pb2.MetricSummary:
+    """The summary of a metric as a message."""
+    return metric_pb2.MetricSummary(
+        key=summary.key,
+        first=summary.first,
+        last=summary.last,
+        min=summary.min,
+        max=summary.max,
+        mean=summary.mean,
+        count=summary.count,
+        last_step=summary.last_step,
+        min_step=summary.min_step,
+        max_step=summary.max_step,
+        last_time=to_timestamp(summary.last_time_us),
+    )
+
+
+def dataset_message(dataset: Dataset) -> dataset_pb2.Dataset:
+    """A dataset version as a message."""
+    content = dataset.content
+    return dataset_pb2.Dataset(
+        name=dataset.name,
+        uid=dataset.uid,
+        digest=digest_text(content.digest),
+        format=content.format,
+        source=content.source,
+        columns=[
+            dataset_pb2.Column(name=column.name, type=column.type, null_count=column.null_count)
+            for column in content.columns
+        ],
+        row_count=content.row_count,
+        size_bytes=content.size_bytes,
+        create_time=to_timestamp(dataset.create_us),
+        creator=principal_message(dataset.creator),
+    )
+
+
+def artifact_message(artifact: Artifact) -> artifact_pb2.Artifact:
+    """A file of a run as a message."""
+    return artifact_pb2.Artifact(
+        run=artifact.run,
+        path=artifact.path,
+        digest=digest_text(artifact.digest),
+        size_bytes=artifact.size_bytes,
+        media_type=artifact.media_type,
+        create_time=to_timestamp(artifact.create_us),
+    )
+
+
+def comparison_message(comparison: Comparison) -> run_service_pb2.CompareRunsResponse:
+    """Compared runs as a message."""
+    return run_service_pb2.CompareRunsResponse(
+        runs=[run_message(run) for run in comparison.runs],
+        params=[
+            run_service_pb2.ComparedParam(
+                key=row.key,
+                values=[param_value(value) for value in row.values],
+                differs=row.differs,
+            )
+            for row in comparison.params
+        ],
+        metrics=[
+            run_service_pb2.ComparedMetric(
+                key=row.key,
+                summaries=[
+                    metric_pb2.MetricSummary(key=row.key)
+                    if summary is None
+                    else summary_message(summary)
+                    for summary in row.summaries
+                ],
+                deltas=row.deltas,
+            )
+            for row in comparison.metrics
+        ],
+        packages=[
+            run_service_pb2.ComparedPackage(package=row.package, versions=row.versions)
+            for row in comparison.packages
+        ],
+    )
+
+
+def held_run_message(held: HeldRun) -> run_service_pb2.HoldRunResponse:
+    """A held run with its lineage as a message."""
+    return run_service_pb2.HoldRunResponse(
+        run=run_message(held.run),
+        artifacts=[artifact_message(artifact) for artifact in held.artifacts],
+        datasets=[dataset_message(dataset) for dataset in held.datasets],
+        snapshot_time=to_timestamp(held.snapshot_us),
+    )
+
+
+def _environment(environment: Environment) -> run_pb2.Environment:
+    return run_pb2.Environment(
+        python_version=environment.python_version,
+        python_implementation=environment.python_implementation,
+        platform=environment.platform,
+        machine=environment.machine,
+        cpu_count=environment.cpu_count,
+        memory_bytes=environment.memory_bytes,
+        packages=environment.packages,
+        hostname=environment.hostname,
+        command_line=environment.command_line,
+        accelerators=environment.accelerators,
+        container_image_digest=environment.container_image_digest,
+    )
+
+
+def _code(code: Code) -> run_pb2.Code:
+    return run_pb2.Code(
+        repository=code.repository,
+        commit=code.commit,
+        branch=code.branch,
+        dirty=code.dirty,
+        diff_digest=code.diff_digest,
+        entry_point=code.entry_point,
+    )

@@ -1,0 +1,261 @@
+"""Requests about runs as records, their shape checked.
+
+Each function raises INVALID_ARGUMENT naming the field, its value and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from service_chassis.errors import invalid_field, required_field
+from service_chassis.field_masks import changed_paths
+from service_chassis.resource_names import (
+    DATASET_VERSION,
+    EXPERIMENT,
+    MODEL_VERSION,
+    RUN,
+    check_id,
+)
+from service_chassis.validation import (
+    LONGEST_DESCRIPTION,
+    LONGEST_DISPLAY_NAME,
+    check_count,
+    check_digest,
+    check_not_negative,
+    check_tags,
+    check_text,
+)
+from tracking_service.records import (
+    Code,
+    DatasetInput,
+    Environment,
+    Hold,
+    HoldLevel,
+    NewRun,
+    Param,
+    RunRecords,
+    RunState,
+)
+from tracking_service.request_reading import LONGEST_KEY
+from tracking_service.runs import RunChange
+from tracking_service.times import read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from studbook.tracking.v1 import run_pb2, run_service_pb2
+
+_LONGEST_PARAM_TEXT = 8192
+_MOST_PARAMS = 1000
+_LONGEST_ROLE = 64
+_MOST_COMPARED = 100
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# No length is promised for what describes a machine or a program; this keeps out nonsense.
+_LONGEST_FACT = 4096
+_MOST_FACTS = 10_000
+
+
+def new_run(request: run_service_pb2.CreateRunRequest) -> NewRun:
+    """What a new run is to be."""
+    EXPERIMENT.parse(request.parent, "parent")
+    if request.run_id:
+        check_id(request.run_id, "run_id")
+    values = _run_values(request.run)
+    return NewRun(
+        experiment=request.parent,
+        run_id=request.run_id,
+        display_name=values["display_name"](),
+        description=values["description"](),
+        tags=values["tags"](),
+        start_us=values["start_time"](),
+    )
+
+
+# Fields of the contract that UpdateRun changes, and the record fields that they are kept in.
+_CHANGEABLE = {
+    "display_name": "display_name",
+    "description": "description",
+    "tags": "tags",
+    "state": "state",
+    "state_reason": "state_reason",
+    "start_time": "start_us",
+    "end_time": "end_us",
+}
+
+
+def run_change(request: run_service_pb2.UpdateRunRequest) -> RunChange:
+    """What is to change in a run."""
+    run = request.run
+    RUN.parse(run.name, "run.name")
+    paths = changed_paths(request.update_mask, run, frozenset(_CHANGEABLE))
+    values = _run_values(run)
+    return RunChange(
+        name=run.name,
+        etag=run.etag,
+        values={_CHANGEABLE[path]: values[path]() for path in paths},
+    )
+
+
+def _run_values(run: run_pb2.Run) -> Mapping[str, Callable[[], Any]]:
+    """How to read each field that callers may set; read are only those that are asked for."""
+    return {
+        "display_name": lambda: check_text(
+            run.display_name, "run.display_name", LONGEST_DISPLAY_NAME
+        ),
+        "description": lambda: check_text(run.description, "run.description", LONGEST_DESCRIPTION),
+        "tags": lambda: check_tags(run.tags, "run.tags"),
+        "state": lambda: _state(run.state),
+        "state_reason": lambda: check_text(
+            run.state_reason, "run.state_reason", LONGEST_DESCRIPTION
+        ),
+        "start_time": lambda: _moment(run, "start_time"),
+        "end_time": lambda: _moment(run, "end_time"),
+    }
+
+
+def _state(state: int) -> RunState:
+    try:
+        return RunState(state)
+    except ValueError as error:
+        known = ", ".join(f"RUN_STATE_{state.name}" for state in RunState)
+        raise invalid_field("run.state", state, f"give one of {known}") from error
+
+
+def _moment(run: run_pb2.Run, field: str) -> int | None:
+    if not run.HasField(field):  # type: ignore[arg-type] # one of two literals
+        return None
+    return read_time(getattr(run, field), f"run.{field}")
+
+
+def run_records(request: run_service_pb2.LogBatchRequest) -> RunRecords:
+    """What is to be added to a run."""
+    workspace = RUN.parse(request.run, "run")["workspace"]
+    check_count(request.params, "params", _MOST_PARAMS)
+    check_count(request.dataset_inputs, "dataset_inputs", _MOST_PARAMS)
+    return RunRecords(
+        params=tuple(
+            _param(param, f"params[{index}]") for index, param in enumerate(request.params)
+        ),
+        tags=check_tags(request.tags, "tags"),
+        dataset_inputs=tuple(
+            _dataset_input(used, workspace, f"dataset_inputs[{index}]")
+            for index, used in enumerate(request.dataset_inputs)
+        ),
+        environment=(
+            _environment(request.environment) if request.HasField("environment") else None
+        ),
+        code=_code(request.code) if request.HasField("code") else None,
+    )
+
+
+def _param(param: run_pb2.Param, field: str) -> Param:
+    key = check_text(param.key, f"{field}.key", LONGEST_KEY, required=True)
+    kind = param.value.WhichOneof("kind")
+    if kind is None:
+        raise required_field(f"{field}.value", "set one of its kinds")
+    value = getattr(param.value, kind)
+    if isinstance(value, str):
+        check_text(value, f"{field}.value.string_value", _LONGEST_PARAM_TEXT)
+    return Param(key=key, value=value)
+
+
+def _dataset_input(used: run_pb2.DatasetInput, workspace: str, field: str) -> DatasetInput:
+    ids = DATASET_VERSION.parse(used.dataset, f"{field}.dataset")
+    if ids["workspace"] != workspace:
+        raise invalid_field(
+            f"{field}.dataset", used.dataset, f"it must be of the run's workspace, {workspace}"
+        )
+    role = check_text(used.role, f"{field}.role", _LONGEST_ROLE, required=True)
+    return DatasetInput(dataset=used.dataset, role=role)
+
+
+def _environment(environment: run_pb2.Environment) -> Environment:
+    for field in ("command_line", "accelerators", "packages"):
+        check_count(getattr(environment, field), f"environment.{field}", _MOST_FACTS)
+    return Environment(
+        python_version=_fact(environment.python_version, "environment.python_version"),
+        python_implementation=_fact(
+            environment.python_implementation, "environment.python_implementation"
+        ),
+        platform=_fact(environment.platform, "environment.platform"),
+        machine=_fact(environment.machine, "environment.machine"),
+        cpu_count=check_not_negative(environment.cpu_count, "environment.cpu_count"),
+        memory_bytes=check_not_negative(environment.memory_bytes, "environment.memory_bytes"),
+        packages={
+            _fact(name, "environment.packages"): _fact(version, f"environment.packages[{name}]")
+            for name, version in environment.packages.items()
+        },
+        hostname=_fact(environment.hostname, "environment.hostname"),
+        command_line=tuple(
+            _fact(word, "environment.command_line") for word in environment.command_line
+        ),
+        accelerators=tuple(
+            _fact(device, "environment.accelerators") for device in environment.accelerators
+        ),
+        container_image_digest=_fact(
+            environment.container_image_digest, "environment.container_image_digest"
+        ),
+    )
+
+
+def _code(code: run_pb2.Code) -> Code:
+    if code.commit and not _COMMIT.fullmatch(code.commit):
+        raise invalid_field(
+            "code.commit", code.commit, "give 40 or 64 hexadecimal digits in lower case"
+        )
+    if code.diff_digest:
+        check_digest(code.diff_digest, "code.diff_digest")
+    return Code(
+        repository=_repository(code.repository),
+        commit=code.commit,
+        branch=_fact(code.branch, "code.branch"),
+        dirty=code.dirty,
+        diff_digest=code.diff_digest,
+        entry_point=_fact(code.entry_point, "code.entry_point"),
+    )
+
+
+def _repository(url: str) -> str:
+    _fact(url, "code.repository")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Not a URL, such as a path or `git@host:path`.
+        return url
+    # In http the user is a token more often than not; in ssh it is `git`.
+    if parts.password is not None or (parts.username and parts.scheme in {"http", "https"}):
+        # The value itself must not appear in logs.
+        raise invalid_field(
+            "code.repository", f"{parts.scheme}://***@{parts.hostname}", "leave out credentials"
+        )
+    return url
+
+
+def _fact(text: str, field: str) -> str:
+    return check_text(text, field, _LONGEST_FACT)
+
+
+def compared_names(request: run_service_pb2.CompareRunsRequest) -> list[str]:
+    """The runs that are to be compared, in order."""
+    check_count(request.runs, "runs", _MOST_COMPARED, least=2)
+    seen = set()
+    for index, name in enumerate(request.runs):
+        RUN.parse(name, f"runs[{index}]")
+        if name in seen:
+            raise invalid_field(f"runs[{index}]", name, "name each run once")
+        seen.add(name)
+    return list(request.runs)
+
+
+def wanted_hold(request: run_service_pb2.HoldRunRequest) -> Hold:
+    """Who wants to hold a run, and how strongly."""
+    RUN.parse(request.run, "run")
+    MODEL_VERSION.parse(request.holder, "holder")
+    try:
+        level = HoldLevel(request.level)
+    except ValueError as error:
+        known = ", ".join(f"HOLD_LEVEL_{level.name}" for level in HoldLevel)
+        raise invalid_field("level", request.level, f"give one of {known}") from error
+    return Hold(holder=request.holder, level=level)

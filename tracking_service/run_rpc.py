@@ -1,0 +1,144 @@
+"""RunService: the contract of runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from service_chassis.caller import Caller, current_caller
+from service_chassis.errors import permission_missing
+from service_chassis.listing import PageRequest
+from service_chassis.resource_names import ANY, EXPERIMENT, RUN
+from service_chassis.timestamps import now_us
+from studbook.tracking.v1 import run_service_pb2 as pb
+from studbook.tracking.v1 import run_service_pb2_grpc
+from tracking_service import run_comparison, run_holds, run_logging, run_requests, runs
+from tracking_service.presence import found
+from tracking_service.proto_conversion import comparison_message, held_run_message, run_message
+from tracking_service.transactions import change, read, write
+
+if TYPE_CHECKING:
+    from service_chassis.database import Database
+    from service_chassis.page_tokens import PageTokens
+    from tracking_service.store.tracking_store import TrackingStore
+
+# Clients accept messages of 4 MiB unless told otherwise; runs may hold very many metrics.
+_LARGEST_PAGE_BYTES = 3 * 1024 * 1024
+
+
+class RunServicer(run_service_pb2_grpc.RunServiceServicer):
+    """Answers calls on runs; see run_service.proto for what each promises."""
+
+    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+        self._database = database
+        self._page_tokens = page_tokens
+
+    async def CreateRun(self, request: pb.CreateRunRequest, _context: Any) -> pb.CreateRunResponse:
+        """Make a run in state RUNNING."""
+        caller = current_caller()
+        new = run_requests.new_run(request)
+
+        def create(store: TrackingStore) -> pb.CreateRunResponse:
+            made = runs.create(store, new, caller.principal, now_us())
+            return pb.CreateRunResponse(run=run_message(made))
+
+        return await change(self._database, caller, request, pb.CreateRunResponse, create)
+
+    async def GetRun(self, request: pb.GetRunRequest, _context: Any) -> pb.GetRunResponse:
+        """Read a run with all that was logged, metrics as summaries."""
+        RUN.parse(request.name)
+        run = await read(
+            self._database, lambda store: found(store.runs.find(request.name), request.name)
+        )
+        return pb.GetRunResponse(run=run_message(run))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, _context: Any) -> pb.ListRunsResponse:
+        """List the runs that the caller may see."""
+        caller = current_caller()
+        EXPERIMENT.parse(request.parent, "parent", any_of={"experiment"})
+        page = PageRequest.read(request, default_order="create_time desc", tokens=self._page_tokens)
+        return await read(self._database, lambda store: _list(store, request, page, caller))
+
+    async def UpdateRun(self, request: pb.UpdateRunRequest, _context: Any) -> pb.UpdateRunResponse:
+        """Change names, tags, state and times."""
+        wanted = run_requests.run_change(request)
+
+        def update(store: TrackingStore) -> pb.UpdateRunResponse:
+            return pb.UpdateRunResponse(run=run_message(runs.update(store, wanted, now_us())))
+
+        return await change(self._database, current_caller(), request, pb.UpdateRunResponse, update)
+
+    async def DeleteRun(self, request: pb.DeleteRunRequest, _context: Any) -> pb.DeleteRunResponse:
+        """Delete a run softly."""
+        RUN.parse(request.name)
+
+        def delete(store: TrackingStore) -> pb.DeleteRunResponse:
+            deleted = runs.delete(store, request.name, request.etag, now_us())
+            return pb.DeleteRunResponse(run=run_message(deleted))
+
+        return await change(self._database, current_caller(), request, pb.DeleteRunResponse, delete)
+
+    async def UndeleteRun(
+        self, request: pb.UndeleteRunRequest, _context: Any
+    ) -> pb.UndeleteRunResponse:
+        """Take a deletion back."""
+        RUN.parse(request.name)
+        run = await write(
+            self._database, lambda store: runs.undelete(store, request.name, now_us())
+        )
+        return pb.UndeleteRunResponse(run=run_message(run))
+
+    async def LogBatch(self, request: pb.LogBatchRequest, _context: Any) -> pb.LogBatchResponse:
+        """Add parameters, tags, datasets, environment and code."""
+        records = run_requests.run_records(request)
+        await write(
+            self._database, lambda store: run_logging.log(store, request.run, records, now_us())
+        )
+        return pb.LogBatchResponse()
+
+    async def CompareRuns(
+        self, request: pb.CompareRunsRequest, _context: Any
+    ) -> pb.CompareRunsResponse:
+        """Set runs side by side."""
+        names = run_requests.compared_names(request)
+        compared = await read(
+            self._database,
+            lambda store: [found(store.runs.find(name), name) for name in names],
+        )
+        return comparison_message(run_comparison.compare(compared))
+
+    async def HoldRun(self, request: pb.HoldRunRequest, _context: Any) -> pb.HoldRunResponse:
+        """Hold on to a run for a model version, and read it; for the registry only."""
+        caller = current_caller()
+        if caller.via != "registry":
+            raise permission_missing("runs.hold", request.run, caller.principal.id)
+        wanted = run_requests.wanted_hold(request)
+        held = await write(
+            self._database, lambda store: run_holds.hold(store, request.run, wanted, now_us())
+        )
+        return held_run_message(held)
+
+
+def _list(
+    store: TrackingStore, request: pb.ListRunsRequest, page: PageRequest, caller: Caller
+) -> pb.ListRunsResponse:
+    ids = EXPERIMENT.parse(request.parent, any_of={"experiment"})
+    experiment = None
+    if ids["experiment"] != ANY:
+        experiment = found(store.experiments.find(request.parent), request.parent)
+    while True:
+        listed, token = store.runs.page(
+            ids["workspace"],
+            experiment,
+            page,
+            lambda name: caller.may("runs.read", name),
+            show_deleted=request.show_deleted,
+        )
+        response = pb.ListRunsResponse(
+            runs=[run_message(run) for run in listed], next_page_token=token
+        )
+        size = response.ByteSize()
+        if size <= _LARGEST_PAGE_BYTES or len(listed) == 1:
+            return response
+        # Fewer runs than asked for, so that the answer can be received.
+        page = replace(page, size=max(1, len(listed) * _LARGEST_PAGE_BYTES // size // 2))

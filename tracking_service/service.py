@@ -1,0 +1,60 @@
+"""The tracking service as a whole: its database, its files, its servicers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service_chassis.blob_store import open_blob_store
+from service_chassis.database import Database
+from service_chassis.page_tokens import PageTokens
+from studbook.tracking.v1 import (
+    artifact_service_pb2_grpc,
+    dataset_service_pb2_grpc,
+    experiment_service_pb2_grpc,
+    metric_service_pb2_grpc,
+    run_service_pb2_grpc,
+)
+from tracking_service.artifact_rpc import ArtifactServicer
+from tracking_service.dataset_rpc import DatasetServicer
+from tracking_service.experiment_rpc import ExperimentServicer
+from tracking_service.metric_rpc import MetricServicer
+from tracking_service.run_rpc import RunServicer
+
+if TYPE_CHECKING:
+    import grpc
+
+    from tracking_service.settings import TrackingSettings
+
+
+class TrackingService:
+    """Opens the database, brings its schema up to date, and answers the tracking contracts."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        self._settings = settings
+        self._blobs = open_blob_store(settings.artifact_store)
+        self._page_tokens = PageTokens(settings.page_token_key())
+        self._database = Database(
+            settings.database_url, "tracking_service", pool_size=settings.database_connections
+        )
+        self._database.migrate()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Answer calls that come to this server."""
+        database, tokens = self._database, self._page_tokens
+        experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server(
+            ExperimentServicer(database, tokens), server
+        )
+        run_service_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(database, tokens), server)
+        metric_service_pb2_grpc.add_MetricServiceServicer_to_server(
+            MetricServicer(database, self._settings.points_per_batch), server
+        )
+        dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
+            DatasetServicer(database, tokens), server
+        )
+        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(
+            ArtifactServicer(database, tokens, self._blobs, self._settings.chunk_bytes), server
+        )
+
+    def close(self) -> None:
+        """Close the database, once running work has ended."""
+        self._database.close()
