@@ -42,6 +42,12 @@ def _create_postgres_database(server_url: str) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
+@pytest.fixture(scope="session")
+def new_postgres_url(postgres_url: str) -> Callable[[], str]:
+    """Makes an empty PostgreSQL database and returns its URL."""
+    return lambda: _create_postgres_database(postgres_url)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_factory(
     request: pytest.FixtureRequest, tmp_path: Path
@@ -53,7 +59,7 @@ def database_factory(
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path / package}.db"
         else:
-            url = _create_postgres_database(request.getfixturevalue("postgres_url"))
+            url = request.getfixturevalue("new_postgres_url")()
         database = Database(url, package, pool_size=20)
         made.append(database)
         database.migrate()
