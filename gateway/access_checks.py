@@ -97,6 +97,10 @@ def _in_words(problem: ErrorDetails) -> str:
             return f"is {problem['input']!r}, which YAML does not read as text; put it in quotes"
         case "union_tag_not_found":
             return "needs `kind: people` or `kind: pipelines`"
+        case "model_type" | "dict_type":
+            return "must hold settings, one `name: value` a line"
+        case "too_short":
+            return "must not be empty"
         case _:
             return problem["msg"].removeprefix("Value error, ")
 

@@ -56,7 +56,7 @@ class IdentityService(IdentityServiceServicer):
         self._message_bytes = message_bytes
         self._development = development
 
-    async def GetServerInfo(  # noqa: N802 - named by the contract
+    async def GetServerInfo(
         self,
         request: messages.GetServerInfoRequest,
         context: ServicerContext[messages.GetServerInfoRequest, messages.GetServerInfoResponse],
@@ -92,7 +92,7 @@ class IdentityService(IdentityServiceServicer):
             if isinstance(issuer, PeopleIssuer) and issuer.login is not None
         ]
 
-    async def WhoAmI(  # noqa: N802 - named by the contract
+    async def WhoAmI(
         self,
         request: messages.WhoAmIRequest,
         context: ServicerContext[messages.WhoAmIRequest, messages.WhoAmIResponse],
@@ -113,7 +113,7 @@ class IdentityService(IdentityServiceServicer):
 
         return await conduct(call, answer())
 
-    async def TestAccess(  # noqa: N802 - named by the contract
+    async def TestAccess(
         self,
         request: messages.TestAccessRequest,
         context: ServicerContext[messages.TestAccessRequest, messages.TestAccessResponse],
