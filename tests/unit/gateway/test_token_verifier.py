@@ -1,0 +1,213 @@
+"""Good tokens pass, everything else is refused, and a second library has the same opinion."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+from gateway.refusals import TokenRefusedError
+from gateway.signing_keys import SigningKeys
+from gateway.token_shape import take_apart
+from gateway.token_verifier import LEEWAY_S, TokenVerifier, VerifiedToken
+from service_chassis.errors import Code, StudbookError
+from tests.unit.gateway.bad_tokens import corpus, good_corpus
+from tests.unit.gateway.loopback_issuer import AUDIENCE, rules_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.access_rules import AccessRules
+    from gateway.signature_check import PreparedKey
+    from tests.unit.gateway.loopback_issuer import LoopbackIssuer
+
+Verdicts = dict[str, str]
+
+
+async def _verdict(verifier: TokenVerifier, token: str, rules: AccessRules) -> str:
+    try:
+        await verifier.verify(token, rules)
+    except StudbookError as error:
+        return error.reason
+    return "accepted"
+
+
+def verdicts(rules: AccessRules, tokens: dict[str, str]) -> Verdicts:
+    """What becomes of each token."""
+
+    async def run() -> Verdicts:
+        keys = SigningKeys()
+        keys.follow(rules)
+        verifier = TokenVerifier(keys)
+        found = {name: await _verdict(verifier, token, rules) for name, token in tokens.items()}
+        await keys.close()
+        return found
+
+    return asyncio.run(run())
+
+
+def verify(rules: AccessRules, token: str, now: Callable[[], float] = time.time) -> VerifiedToken:
+    async def run() -> VerifiedToken:
+        keys = SigningKeys()
+        keys.follow(rules)
+        try:
+            return await TokenVerifier(keys, now).verify(token, rules)
+        finally:
+            await keys.close()
+
+    return asyncio.run(run())
+
+
+def test_bad_tokens_are_refused_for_their_reason(http_issuer: LoopbackIssuer) -> None:
+    cases = corpus(http_issuer)
+    found = verdicts(rules_for(http_issuer.url), {name: token for name, token, _ in cases})
+    assert found == {name: reason for name, _, reason in cases}
+    assert len(found) == len(cases) > 100
+
+
+def test_good_tokens_are_accepted(http_issuer: LoopbackIssuer) -> None:
+    found = verdicts(rules_for(http_issuer.url), dict(good_corpus(http_issuer)))
+    assert set(found.values()) == {"accepted"}
+
+
+def _joserfc_key(issuer: LoopbackIssuer, kid: object) -> Any:
+    jwk = next((key for key in issuer.keys if key["kid"] == kid), None)
+    if jwk is None:
+        raise ValueError(kid)
+    return (RSAKey if jwk["kty"] == "RSA" else ECKey).import_key(jwk)
+
+
+def test_joserfc_inside_the_same_shell_agrees(
+    http_issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {name: token for name, token, _ in corpus(http_issuer)}
+    tokens |= dict(good_corpus(http_issuer))
+    rules = rules_for(http_issuer.url)
+    ours = verdicts(rules, tokens)
+
+    def check(token: str, key: PreparedKey, algorithm: str) -> bool:
+        del key
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            jws.deserialize_compact(
+                token, _joserfc_key(http_issuer, take_apart(token).key_id), algorithms=[algorithm]
+            )
+        except (JoseError, ValueError):
+            return False
+        return True
+
+    monkeypatch.setattr("gateway.token_verifier.signature_is_valid", check)
+    assert verdicts(rules, tokens) == ours
+
+
+def _joserfc_accepts(issuer: LoopbackIssuer, token: str) -> bool:
+    """What joserfc says on its own, asked as strictly as it can be."""
+    registry = jwt.JWTClaimsRegistry(
+        leeway=LEEWAY_S,
+        iss={"essential": True, "value": issuer.url},
+        aud={"essential": True, "value": AUDIENCE},
+        sub={"essential": True},
+        exp={"essential": True},
+        iat={"essential": True},
+    )
+    try:
+        kid = jws.extract_compact(token.encode()).headers().get("kid")
+        decoded = jwt.decode(token, _joserfc_key(issuer, kid), algorithms=["RS256", "ES256"])
+        registry.validate(decoded.claims)
+    except (JoseError, ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def test_whatever_joserfc_refuses_we_refuse(http_issuer: LoopbackIssuer) -> None:
+    cases = {name: token for name, token, _ in corpus(http_issuer)}
+    cases |= dict(good_corpus(http_issuer))
+    ours = verdicts(rules_for(http_issuer.url), cases)
+    # joserfc wants whole seconds and knows every header; the RFCs ask for neither.
+    softer = {"fractions of seconds", "unknown header"}
+    wrong = [
+        name
+        for name, token in cases.items()
+        if ours[name] == "accepted" and not _joserfc_accepts(http_issuer, token)
+    ]
+    assert set(wrong) <= softer
+
+
+def test_refusal_says_nothing_of_the_check(http_issuer: LoopbackIssuer) -> None:
+    messages = set()
+    for token in (http_issuer.token(header={"kid": "nobody"}), "garbage", http_issuer.token(exp=1)):
+        with pytest.raises(TokenRefusedError) as refused:
+            verify(rules_for(http_issuer.url), token)
+        assert refused.value.code is Code.UNAUTHENTICATED
+        assert refused.value.check
+        messages.add((str(refused.value), tuple(refused.value.metadata)))
+    assert messages == {("The token cannot be verified; log in again.", ())}
+
+
+def test_expiry_ends_with_the_leeway(http_issuer: LoopbackIssuer) -> None:
+    expires = int(time.time()) + 300
+    token, rules = http_issuer.token(exp=expires), rules_for(http_issuer.url)
+    assert verify(rules, token, lambda: expires + LEEWAY_S - 1).expires_at == expires
+    with pytest.raises(TokenRefusedError, match="expired"):
+        verify(rules, token, lambda: expires + LEEWAY_S)
+
+
+def test_issuer_that_was_never_reached_is_unavailable_not_unauthenticated(
+    http_issuer: LoopbackIssuer,
+) -> None:
+    http_issuer.answers["/main/jwks"] = (503, b"", {})
+    with pytest.raises(StudbookError) as refused:
+        verify(rules_for(http_issuer.url), http_issuer.token())
+    assert (refused.value.code, refused.value.reason) == (Code.UNAVAILABLE, "ISSUER_UNAVAILABLE")
+    assert refused.value.metadata == {"issuer": http_issuer.url}
+
+
+@pytest.mark.parametrize(
+    ("more", "changes"),
+    [
+        ("    other_audiences: [account]", {"aud": [AUDIENCE, "account"]}),
+        ("    token_types: [none]", {"header": {"typ": None}}),
+        ("    algorithms: [RS512]", {"algorithm": "RS512", "header": {"kid": "any"}}),
+        ("    max_token_lifetime_s: 604800", {"exp": time.time() + 100_000}),
+        ("    allowed_clients: [studbook-cli]", {}),
+    ],
+)
+def test_issuer_may_be_configured_otherwise(
+    http_issuer: LoopbackIssuer, more: str, changes: dict[str, Any]
+) -> None:
+    http_issuer.keys.append({**http_issuer.keys[0], "kid": "any", "alg": "RS512"})
+    verify(rules_for(http_issuer.url, more=more), http_issuer.token(**changes))
+
+
+@pytest.mark.parametrize(
+    ("more", "changes"),
+    [
+        ("    token_types: [at+jwt]", {"header": {"typ": "JWT"}}),
+        ("    max_token_lifetime_s: 120", {}),
+        ("    allowed_clients: [other]", {}),
+        ("    algorithms: [ES256]", {}),
+    ],
+)
+def test_issuer_may_be_configured_more_strictly(
+    http_issuer: LoopbackIssuer, more: str, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(TokenRefusedError):
+        verify(rules_for(http_issuer.url, more=more), http_issuer.token(**changes))
+
+
+def test_pipeline_tokens_may_look_like_id_tokens(http_issuer: LoopbackIssuer) -> None:
+    rules = rules_for(http_issuer.url, kind="pipelines")
+    token = http_issuer.token(header={"typ": "JWT"}, nonce="x", at_hash="y")
+    assert verify(rules, token).issuer.name == "dev"
+
+
+def test_access_token_of_a_person_does_not_pass_for_a_pipeline(
+    http_issuer: LoopbackIssuer,
+) -> None:
+    with pytest.raises(TokenRefusedError):
+        verify(rules_for(http_issuer.url, kind="pipelines"), http_issuer.token())
