@@ -93,10 +93,10 @@ def test_joserfc_inside_the_same_shell_agrees(
     def check(token: str, key: PreparedKey, algorithm: str) -> bool:
         del key
         try:
-            header = jws.extract_compact(token.encode()).headers()
-            jws.deserialize_compact(
-                token, _joserfc_key(http_issuer, take_apart(token).key_id), algorithms=[algorithm]
-            )
+            # Headers that nobody knows are ignored, as RFC 7515 says.
+            registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+            key_id = take_apart(token).key_id
+            jws.deserialize_compact(token, _joserfc_key(http_issuer, key_id), registry=registry)
         except (JoseError, ValueError):
             return False
         return True
