@@ -128,8 +128,13 @@ def needs_hold(found: StageChanged, change: StageChange) -> bool:
 def record_refusal(
     store: RegistryStore, caller: Caller, change: StageChange, refusal: StudbookError
 ) -> None:
-    """Enter in the ledger that somebody tried to move a version without permission."""
-    if store.versions.find(change.version) is None:
+    """Enter in the ledger that somebody tried to move a version without permission.
+
+    For a rollback that names no version `change.version` is the model's name. What does not exist
+    gets no entry.
+    """
+    name = change.version
+    if store.versions.find(name) is None and store.models.uid(name) is None:
         return
     content: JsonObject = {
         "to_stage": change.to_stage.name,
@@ -142,7 +147,7 @@ def record_refusal(
         Draft(
             actor=caller.principal,
             action="version.transition",
-            resource=change.version,
+            resource=name,
             content=content,
             reason=refusal.message,
             outcome=Outcome.REFUSED,

@@ -1,0 +1,27 @@
+"""`python -m registry_service` serves the registry until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+
+from registry_service.application import Application
+from registry_service.settings import RegistrySettings
+from service_chassis.server import serve_until_stopped
+from service_chassis.service_settings import read_settings
+from service_chassis.telemetry import configure_logging
+
+
+async def _serve(settings: RegistrySettings) -> None:
+    application = Application(settings)
+    application.start_background_work()
+    await serve_until_stopped(application.server, close=[application.close])
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    configure_logging("registry")
+    asyncio.run(_serve(read_settings(RegistrySettings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The registry service put together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from registry_service.file_verifier import FileVerifier
+from registry_service.lineage_rpc import LineageService
+from registry_service.model_rpc import ModelService
+from registry_service.promotion_rpc import PromotionService
+from registry_service.registry_database import RegistryDatabase
+from registry_service.serving_rpc import ServingService
+from registry_service.tracking_client import TrackingClient
+from registry_service.version_registration import Registrar
+from service_chassis.assertion import AssertionSigner, AssertionVerifier
+from service_chassis.blob_store import open_blob_store
+from service_chassis.call_pipeline import CallPipeline
+from service_chassis.database import Database
+from service_chassis.page_tokens import PageTokens
+from service_chassis.server import Server
+from studbook.registry.v1.lineage_service_pb2_grpc import add_LineageServiceServicer_to_server
+from studbook.registry.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionServiceServicer_to_server
+from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from registry_service.settings import RegistrySettings
+
+
+class Application:
+    """Everything that runs in a process of the registry service.
+
+    Must be made inside an event loop.
+
+    Args:
+        settings: Where things are, and limits.
+    """
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._database = Database(
+            settings.database_url, "registry_service", pool_size=settings.database_connections
+        )
+        self._database.migrate()
+        database = RegistryDatabase(self._database)
+        blobs = open_blob_store(settings.artifact_store)
+        tokens = PageTokens(settings.page_token_key())
+        signer = AssertionSigner("registry", settings.assertion_private_key.read_bytes())
+        self._tracking = TrackingClient(
+            settings.tracking_address, signer, settings.tracking_timeout_seconds
+        )
+        self._verifier = FileVerifier(database, blobs, settings.verify_at_once_bytes)
+        self._sweeping: asyncio.Task[None] | None = None
+        pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
+        self.server = Server(settings, [pipeline], ["registry"])
+        registrar = Registrar(database, self._tracking, self._verifier)
+        grpc_server = self.server.grpc
+        add_ModelServiceServicer_to_server(ModelService(database, registrar, tokens), grpc_server)
+        add_PromotionServiceServicer_to_server(
+            PromotionService(database, self._tracking, tokens), grpc_server
+        )
+        add_ServingServiceServicer_to_server(ServingService(database, blobs), grpc_server)
+        add_LineageServiceServicer_to_server(LineageService(database, tokens), grpc_server)
+
+    def start_background_work(self) -> None:
+        """Begin to verify what is pending."""
+        self._sweeping = asyncio.create_task(self._verifier.run(), name="verification sweeps")
+
+    async def close(self) -> None:
+        """End background work and close all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeping
+        await self._verifier.close()
+        await self._tracking.close()
+        await asyncio.to_thread(self._database.close)

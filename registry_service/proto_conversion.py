@@ -1,0 +1,154 @@
+"""Records as messages of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry_service.ledger import Outcome
+from registry_service.names import transition_name
+from registry_service.records import Cause, Stage, VersionState
+from service_chassis.errors import invalid_field, required_field
+from service_chassis.principal_message import to_message as to_principal
+from service_chassis.timestamps import to_timestamp
+from studbook.registry.v1 import (
+    ledger_pb2,
+    lineage_pb2,
+    model_pb2,
+    promotion_service_pb2,
+    serving_service_pb2,
+    version_pb2,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry_service.ledger import Entry
+    from registry_service.records import File, Model, Stay, Version
+    from registry_service.resolution import Resolution
+
+_STATES = {
+    state: version_pb2.VersionState.Value(f"VERSION_STATE_{state.name}") for state in VersionState
+}
+_STAGES = {stage: version_pb2.Stage.Value(f"STAGE_{stage.name}") for stage in Stage}
+_CAUSES: Mapping[Cause, promotion_service_pb2.TransitionCause.ValueType] = {
+    cause: promotion_service_pb2.TransitionCause.Value(f"TRANSITION_CAUSE_{cause.name}")
+    for cause in Cause
+    if cause is not Cause.REGISTERED
+}
+_OUTCOMES = {
+    outcome: ledger_pb2.LedgerOutcome.Value(f"LEDGER_OUTCOME_{outcome.name}") for outcome in Outcome
+}
+
+
+def to_model(model: Model) -> model_pb2.Model:
+    """A model as the contract shows it."""
+    return model_pb2.Model(
+        name=model.name,
+        uid=model.uid,
+        description=model.description,
+        tags=model.tags,
+        production_version=model.production_version,
+        highest_version=model.highest_version,
+        creator=to_principal(model.creator),
+        create_time=to_timestamp(model.create_us),
+        update_time=to_timestamp(model.update_us),
+        etag=model.etag,
+    )
+
+
+def to_version(version: Version) -> version_pb2.Version:
+    """A version as the contract shows it."""
+    return version_pb2.Version(
+        name=version.name,
+        uid=version.uid,
+        version=version.number,
+        state=_STATES[version.state],
+        state_reason=version.state_reason,
+        stage=_STAGES[version.stage],
+        stage_time=to_timestamp(version.stage_us),
+        source_run=version.source_run,
+        files=[to_file(file) for file in version.files],
+        digest=f"sha256:{version.digest}",
+        description=version.description,
+        tags=version.tags,
+        creator=to_principal(version.creator),
+        create_time=to_timestamp(version.create_us),
+        update_time=to_timestamp(version.update_us),
+        etag=version.etag,
+    )
+
+
+def to_file(file: File) -> version_pb2.ModelFile:
+    """A file of a version as the contract shows it."""
+    return version_pb2.ModelFile(
+        path=file.path,
+        digest=f"sha256:{file.digest}",
+        size_bytes=file.size_bytes,
+        media_type=file.media_type,
+    )
+
+
+def to_transition(stay: Stay) -> promotion_service_pb2.Transition:
+    """A stay in a stage as the transition that began it."""
+    return promotion_service_pb2.Transition(
+        name=transition_name(stay.model, stay.position),
+        version=stay.version,
+        from_stage=_STAGES[stay.from_stage] if stay.from_stage else version_pb2.STAGE_UNSPECIFIED,
+        to_stage=_STAGES[stay.to_stage],
+        reason=stay.reason,
+        actor=to_principal(stay.actor),
+        create_time=to_timestamp(stay.start_us),
+        end_time=to_timestamp(stay.end_us),
+        cause=_CAUSES[stay.cause],
+        caused_by=transition_name(stay.model, stay.caused_by) if stay.caused_by else "",
+    )
+
+
+def to_resolved(resolution: Resolution) -> serving_service_pb2.ResolveVersionResponse:
+    """What a stage or number was resolved to, as the contract shows it."""
+    return serving_service_pb2.ResolveVersionResponse(
+        version=to_version(resolution.version),
+        stage=_STAGES[resolution.stage],
+        stage_start_time=to_timestamp(resolution.start_us),
+        stage_end_time=to_timestamp(resolution.end_us),
+        ledger_position=resolution.position,
+    )
+
+
+def to_entry(entry: Entry) -> ledger_pb2.LedgerEntry:
+    """An entry of the ledger as the contract shows it."""
+    return ledger_pb2.LedgerEntry(
+        position=entry.position,
+        create_time=to_timestamp(entry.create_us),
+        actor=to_principal(entry.actor),
+        action=entry.action,
+        resource=entry.resource,
+        outcome=_OUTCOMES[entry.outcome],
+        reason=entry.reason,
+        content_json=entry.content_json,
+        caused_by=entry.caused_by,
+        previous_hash=entry.previous_hash,
+        hash=entry.hash,
+        actor_digest=entry.actor_digest,
+        actor_salt=entry.actor_salt,
+    )
+
+
+def to_lineage(lineage: bytes) -> lineage_pb2.Lineage:
+    """A lineage as it was written down."""
+    return lineage_pb2.Lineage.FromString(lineage)
+
+
+def read_stage(number: int, field: str) -> Stage:
+    """The stage a request names.
+
+    Raises:
+        StudbookError: FIELD_REQUIRED when it is unspecified, FIELD_INVALID when it is unknown.
+    """
+    remedy = f"give one of {', '.join(stage.name for stage in Stage)}"
+    if number == version_pb2.STAGE_UNSPECIFIED:
+        raise required_field(field, remedy)
+    try:
+        return Stage(number)
+    except ValueError as error:
+        raise invalid_field(field, number, remedy) from error

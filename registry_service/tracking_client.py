@@ -1,0 +1,130 @@
+"""The registry as a client of the tracking service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from google.rpc import error_details_pb2, status_pb2
+
+from service_chassis.assertion import METADATA_KEY
+from service_chassis.caller import Caller
+from service_chassis.errors import (
+    Code,
+    StudbookError,
+    failed_precondition,
+    not_found,
+    unavailable,
+)
+from service_chassis.status_details import DETAILS_KEY
+from studbook.tracking.v1 import run_service_pb2
+from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from service_chassis.assertion import AssertionSigner
+
+_log = structlog.get_logger("studbook.tracking_client")
+
+_HOLD_RUN = "/studbook.tracking.v1.RunService/HoldRun"
+HOLD_FILES = run_service_pb2.HOLD_LEVEL_FILES
+HOLD_RUN = run_service_pb2.HOLD_LEVEL_RUN
+_OPTIONS = [
+    # A run's whole record comes in one message; the tracking service limits what is in it.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    # A service that was restarted is found again within two seconds.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.lb_policy_name", "round_robin"),
+]
+
+
+class TrackingClient:
+    """Asks the tracking service to keep runs, in the name of the registry's caller.
+
+    Args:
+        address: Address of the service, `host:port` or any gRPC target.
+        signer: Signs the registry's assertions.
+        timeout_s: How long to wait for an answer.
+    """
+
+    def __init__(self, address: str, signer: AssertionSigner, timeout_s: float) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._runs = RunServiceStub(self._channel)
+        self._signer = signer
+        self._timeout_s = timeout_s
+
+    async def hold_run(
+        self,
+        caller: Caller,
+        run: str,
+        holder: str,
+        level: run_service_pb2.HoldLevel.ValueType,
+        *,
+        validate_only: bool = False,
+    ) -> run_service_pb2.HoldRunResponse:
+        """Make sure that a run stays, and read it.
+
+        Args:
+            caller: Who calls the registry.
+            run: Name of the run.
+            holder: Name of the version that rests on it.
+            level: What of the run has to stay.
+            validate_only: Read only; hold nothing.
+
+        Raises:
+            StudbookError: NOT_FOUND; RUN_NOT_ACTIVE when it is deleted; SERVICE_UNAVAILABLE for
+                everything else that keeps the tracking service from a clear yes.
+        """
+        vouched = Caller(caller.principal, {"runs.hold": (run,)}, via="registry")
+        assertion = self._signer.sign(vouched, _HOLD_RUN, "tracking")
+        request = run_service_pb2.HoldRunRequest(
+            run=run, holder=holder, level=level, validate_only=validate_only
+        )
+        try:
+            return await self._runs.HoldRun(
+                request, timeout=self._timeout_s, metadata=((METADATA_KEY, assertion),)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _for_caller(error, run) from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close(None)
+
+
+def _for_caller(error: grpc.aio.AioRpcError, run: str) -> StudbookError:
+    info = _error_info(error)
+    if error.code() is grpc.StatusCode.NOT_FOUND and info is not None:
+        return not_found(run)
+    if error.code() is grpc.StatusCode.FAILED_PRECONDITION and info is not None:
+        message = error.details() or f"{run} cannot be relied on."
+        return failed_precondition(info.reason, run, message, **dict(info.metadata))
+    if error.code() is grpc.StatusCode.ABORTED and info is not None:
+        return StudbookError(
+            Code.ABORTED, info.reason, error.details() or "", metadata=dict(info.metadata)
+        )
+    _log.warning("tracking service failed", code=error.code().name, details=error.details())
+    return unavailable(
+        "SERVICE_UNAVAILABLE",
+        "The tracking service does not answer, and without it nothing can be said about the run; "
+        "try again shortly.",
+        service="tracking",
+    )
+
+
+def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
+    trailers: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment] # pairs at run time
+    for key, value in trailers:
+        if key != DETAILS_KEY:
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                return info
+    return None

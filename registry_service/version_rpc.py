@@ -1,0 +1,155 @@
+"""ModelService: versions of models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry_service import registration
+from registry_service.names import VersionName, parse_version_name
+from registry_service.proto_conversion import to_version
+from registry_service.version_numbers import parse_number
+from service_chassis.caller import current_caller
+from service_chassis.errors import invalid_field, not_found
+from service_chassis.field_masks import changed_paths
+from service_chassis.listing import PageRequest
+from service_chassis.resource_names import MODEL, RUN
+from service_chassis.validation import (
+    LONGEST_DESCRIPTION,
+    check_artifact_path,
+    check_count,
+    check_tags,
+    check_text,
+)
+from studbook.registry.v1 import model_service_pb2 as messages
+
+if TYPE_CHECKING:
+    from grpc.aio import ServicerContext
+
+    from registry_service.records import Version
+    from registry_service.registry_database import RegistryDatabase
+    from registry_service.store import RegistryStore
+    from registry_service.version_registration import Registrar
+    from service_chassis.page_tokens import PageTokens
+
+CHANGEABLE = frozenset({"description", "tags"})
+MOST_ARTIFACT_PATHS = 1000
+
+
+class VersionMethods:
+    """The methods of ModelService that are about versions."""
+
+    def __init__(
+        self, database: RegistryDatabase, registrar: Registrar, tokens: PageTokens
+    ) -> None:
+        self._database = database
+        self._registrar = registrar
+        self._tokens = tokens
+
+    async def CreateVersion(
+        self,
+        request: messages.CreateVersionRequest,
+        _context: ServicerContext[messages.CreateVersionRequest, messages.CreateVersionResponse],
+    ) -> messages.CreateVersionResponse:
+        """Register a version from files of a run."""
+        wanted = _read_registration(request)
+        caller = current_caller()
+        caller.require("runs.read", wanted.source_run)
+        return await self._registrar.register(caller, request, wanted)
+
+    async def GetVersion(
+        self,
+        request: messages.GetVersionRequest,
+        _context: ServicerContext[messages.GetVersionRequest, messages.GetVersionResponse],
+    ) -> messages.GetVersionResponse:
+        """Read one version."""
+        name = str(parse_version_name(request.name))
+        version = await self._database.read(lambda store: store.versions.find(name))
+        if version is None:
+            raise not_found(name)
+        return messages.GetVersionResponse(version=to_version(version))
+
+    async def ListVersions(
+        self,
+        request: messages.ListVersionsRequest,
+        _context: ServicerContext[messages.ListVersionsRequest, messages.ListVersionsResponse],
+    ) -> messages.ListVersionsResponse:
+        """List the versions of a model."""
+        MODEL.parse(request.parent, "parent")
+        page = PageRequest.read(request, default_order="version desc", tokens=self._tokens)
+
+        def work(store: RegistryStore) -> tuple[list[Version], str]:
+            uid = store.models.uid(request.parent)
+            if uid is None:
+                raise not_found(request.parent)
+            return store.versions.page(uid, page)
+
+        versions, token = await self._database.read(work)
+        return messages.ListVersionsResponse(
+            versions=map(to_version, versions), next_page_token=token
+        )
+
+    async def UpdateVersion(
+        self,
+        request: messages.UpdateVersionRequest,
+        _context: ServicerContext[messages.UpdateVersionRequest, messages.UpdateVersionResponse],
+    ) -> messages.UpdateVersionResponse:
+        """Change description and tags."""
+        wanted = request.version
+        name = parse_version_name(wanted.name, "version.name")
+        paths = changed_paths(request.update_mask, wanted, CHANGEABLE)
+        description = check_text(wanted.description, "version.description", LONGEST_DESCRIPTION)
+        tags = check_tags(wanted.tags, "version.tags")
+        caller = current_caller()
+
+        def work(store: RegistryStore) -> messages.UpdateVersionResponse:
+            version = registration.update_version(
+                store,
+                caller,
+                name,
+                wanted.etag,
+                description=description if "description" in paths else None,
+                tags=tags if "tags" in paths else None,
+                validate_only=request.validate_only,
+            )
+            return messages.UpdateVersionResponse(version=to_version(version))
+
+        return await self._database.write_once(
+            caller, request, messages.UpdateVersionResponse, work
+        )
+
+    async def DeleteVersion(
+        self,
+        request: messages.DeleteVersionRequest,
+        _context: ServicerContext[messages.DeleteVersionRequest, messages.DeleteVersionResponse],
+    ) -> messages.DeleteVersionResponse:
+        """Delete a version that never was in Production."""
+        name = parse_version_name(request.name)
+        caller = current_caller()
+        await self._database.write(
+            lambda store: registration.delete_version(
+                store, caller, name, request.etag, validate_only=request.validate_only
+            )
+        )
+        return messages.DeleteVersionResponse()
+
+
+def _read_registration(request: messages.CreateVersionRequest) -> registration.Registration:
+    workspace = MODEL.parse(request.parent, "parent")["workspace"]
+    number = parse_number(request.version_id, "version_id", leading_v=True)
+    if RUN.parse(request.source_run, "source_run")["workspace"] != workspace:
+        raise invalid_field(
+            "source_run", request.source_run, f"it must be a run of workspaces/{workspace}"
+        )
+    check_count(request.artifact_paths, "artifact_paths", MOST_ARTIFACT_PATHS, least=1)
+    return registration.Registration(
+        name=VersionName(request.parent, number),
+        source_run=request.source_run,
+        artifact_paths=tuple(
+            check_artifact_path(path.removesuffix("/"), f"artifact_paths[{index}]")
+            for index, path in enumerate(request.artifact_paths)
+        ),
+        description=check_text(
+            request.version.description, "version.description", LONGEST_DESCRIPTION
+        ),
+        tags=check_tags(request.version.tags, "version.tags"),
+    )
