@@ -1,0 +1,122 @@
+"""`studbook login`, `logout` and `whoami`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from studbook.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
+
+# These go before a stored login; see studbook.credentials.
+_OVERRIDES = ("STUDBOOK_TOKEN", "STUDBOOK_TOKEN_FILE", "STUDBOOK_CLIENT_ID")
+
+
+def login(
+    *,
+    as_person: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Be a demo identity of a development issuer; needs no browser.",
+        ),
+    ] = "",
+    with_token: Annotated[
+        bool,
+        typer.Option("--with-token", help="Read a token from standard input and keep it."),
+    ] = False,
+    provider: Annotated[
+        str, typer.Option(metavar="NAME", help="Login provider, where the server has several.")
+    ] = "",
+) -> None:
+    """Log in at the login provider of the server, in the browser, and keep the login.
+
+    The login is kept for this server (STUDBOOK_ADDRESS) in a file that only you can read, and
+    renewed as long as the login provider allows.
+    """
+    import sys
+
+    from studbook import login as flows
+    from studbook.address import resolve_address
+    from studbook.cli import output
+
+    if as_person and with_token:
+        message = "--as and --with-token exclude each other"
+        raise typer.BadParameter(message)
+    address = str(resolve_address())
+    if with_token:
+        made = flows.with_token(sys.stdin.read())
+    elif as_person:
+        made = flows.as_demo_person(address, as_person, provider_name=provider)
+    else:
+        made = flows.with_browser(address, provider_name=provider, show=output.note)
+    who = flows.keep(address, made)
+    output.note(f"Logged in at {address} as {_named(who)}.")
+    _warn_of_overrides()
+
+
+def logout() -> None:
+    """Forget the login at the server (STUDBOOK_ADDRESS), and end it at the login provider."""
+    from studbook import login as flows
+    from studbook.address import resolve_address
+    from studbook.cli import output
+
+    address = str(resolve_address())
+    was_logged_in, failure = flows.log_out(address)
+    output.note(f"Logged out at {address}." if was_logged_in else f"No login at {address}.")
+    if failure is not None:
+        output.note(
+            f"The login provider could not be told ({failure.message}); "
+            "the login there ends by itself."
+        )
+    _warn_of_overrides()
+
+
+def whoami(*, as_json: AsJson = False) -> None:
+    """Show who you are to the server (STUDBOOK_ADDRESS), and what you may do."""
+    from studbook.cli import output
+    from studbook.client import Client
+    from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
+
+    with Client() as client:
+        who: WhoAmIResponse = client.identity.WhoAmI(WhoAmIRequest())
+        address = str(client.address)
+    if as_json:
+        output.print_json(who)
+        return
+    principal = who.principal
+    output.print_fields(
+        [
+            ("principal", principal.id),
+            ("name", principal.display_name),
+            ("server", address),
+            ("issuer", principal.issuer),
+            ("groups", ", ".join(who.groups)),
+            *((f"claim {name}", text) for name, text in sorted(principal.pipeline_claims.items())),
+            ("token expires", output.format_second(who.token_expire_time)),
+        ]
+    )
+    output.print_heading("May do")
+    output.print_table(
+        ("role", "on", "through"),
+        [(grant.role, grant.resource, grant.member) for grant in who.grants],
+    )
+    if not who.grants:
+        output.note("Nothing: no binding in the server's access.yaml names you or your groups.")
+
+
+def _named(who: "WhoAmIResponse") -> str:
+    principal = who.principal
+    return f"{principal.display_name} ({principal.id})" if principal.display_name else principal.id
+
+
+def _warn_of_overrides() -> None:
+    import os
+
+    from studbook.cli import output
+
+    present = next((name for name in _OVERRIDES if os.environ.get(name)), None)
+    if present:
+        output.note(f"Note: {present} is set and is used instead of any login.")

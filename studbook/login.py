@@ -1,0 +1,217 @@
+"""Logging people in: authorisation code with PKCE, through a browser or without one."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import webbrowser
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from studbook import login_provider
+from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
+from studbook.redirect_listener import RedirectListener
+from studbook.stored_logins import Login, StoredLogins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
+    from studbook.login_provider import Provider
+
+# How long a person may take in the browser.
+_PATIENCE_S = 300.0
+_RESTART = "Run `studbook login` again."
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One authorisation request, and the secrets its answer is checked with."""
+
+    provider: Provider
+    redirect_uri: str
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
+
+    def url(self, **more: str) -> str:
+        """Where to send the person."""
+        provider = self.provider
+        if not provider.authorization_endpoint:
+            message = f"The login provider {provider.issuer} has no login page for people."
+            raise FailedPrecondition(message)
+        with login_provider.oauth_client(
+            provider.token_endpoint, provider.issuer, provider.client_id
+        ) as client:
+            client.code_challenge_method = "S256"
+            url, _ = client.create_authorization_url(
+                provider.authorization_endpoint,
+                state=self.state,
+                code_verifier=self.verifier,
+                redirect_uri=self.redirect_uri,
+                scope=provider.scope,
+                **login_provider.for_audience(provider),
+                **more,
+            )
+        return str(url)
+
+    def finish(self, answer: str) -> Login:
+        """Exchange the code in the redirect that came back.
+
+        Nothing of the ID token is used: who somebody is, the server says, from the access token.
+        """
+        values = {name: texts[0] for name, texts in parse_qs(urlsplit(answer).query).items()}
+        provider = self.provider
+        if not hmac.compare_digest(values.get("state", "").encode(), self.state.encode()):
+            message = "The answer does not belong to this login."
+            raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
+        if values.get("iss", provider.issuer) != provider.issuer or (
+            provider.names_itself and "iss" not in values
+        ):
+            message = f"The answer does not come from {provider.issuer}."
+            raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
+        if "code" not in values:
+            raise _refused(provider, values)
+        with login_provider.oauth_client(
+            provider.token_endpoint, provider.issuer, provider.client_id
+        ) as client:
+            tokens = client.fetch_token(
+                provider.token_endpoint,
+                grant_type="authorization_code",
+                code=values["code"],
+                redirect_uri=self.redirect_uri,
+                code_verifier=self.verifier,
+                **login_provider.for_audience(provider),
+            )
+        return login_provider.login_from(tokens, provider, provider.client_id)
+
+
+def _refused(provider: Provider, values: dict[str, str]) -> Unauthenticated:
+    error = values.get("error", "no code and no error")
+    description = values.get("error_description", "")
+    words = f"{error} ({description})" if description else error
+    next_step = _RESTART
+    if error == "login_required":
+        next_step = "Log in through the browser with `studbook login`."
+    return Unauthenticated(
+        f"The login provider {provider.issuer} refused: {words}.",
+        reason="LOGIN_REFUSED",
+        next_step=next_step,
+    )
+
+
+def with_browser(
+    address: str,
+    *,
+    provider_name: str = "",
+    show: Callable[[str], object],
+    open_browser: Callable[[str], bool] = webbrowser.open,
+    patience_s: float = _PATIENCE_S,
+) -> Login:
+    """Let a person log in with their browser, which is then sent back to this process.
+
+    Args:
+        address: The server.
+        provider_name: Which login provider, where the server has several.
+        show: Told what to do, in words, with the URL for people whose browser does not open.
+        open_browser: Opens a URL.
+        patience_s: How long to wait for the person.
+    """
+    provider = login_provider.discover(address, provider_name)
+    with RedirectListener() as listener:
+        attempt = _Attempt(provider, listener.redirect_uri)
+        url = attempt.url()
+        opened = open_browser(url)
+        lead = "Your browser should show the login page. If not, open" if opened else "Open"
+        show(f"{lead} this address on this machine:\n{url}")
+        answer = listener.wait(attempt.state, patience_s)
+    if answer is None:
+        message = f"Nobody logged in within {patience_s:g} seconds."
+        raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
+    return attempt.finish(answer)
+
+
+def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login:
+    """Log in as a demo identity of a development issuer, without a browser or a password.
+
+    Raises:
+        FailedPrecondition: The server's login provider is a real one.
+    """
+    provider = login_provider.discover(address, provider_name)
+    if not provider.development:
+        raise FailedPrecondition(
+            f"{provider.issuer} is no development issuer, so one cannot just be {name} there.",
+            next_step="Log in as yourself with `studbook login`.",
+        )
+    # Nobody listens here: the redirect is read, not followed.
+    attempt = _Attempt(provider, "http://127.0.0.1/callback")
+    url = attempt.url(prompt="none", login_hint=name)
+    with login_provider.in_our_words(provider.issuer):
+        response = httpx.get(url, follow_redirects=False, timeout=15, trust_env=False)
+    target = response.headers.get("location", "")
+    if response.status_code != httpx.codes.FOUND or not target.startswith(attempt.redirect_uri):
+        message = f"The login provider {provider.issuer} did not answer the login of {name}."
+        raise Unavailable(message)
+    try:
+        return attempt.finish(target)
+    except Unauthenticated as error:
+        if "login_required" not in error.message:
+            raise
+        raise Unauthenticated(
+            f"{provider.issuer} knows no demo identity {name} that logs in without a password.",
+            reason="LOGIN_REFUSED",
+            next_step="`studbook up` prints the demo identities when it starts.",
+        ) from None
+
+
+def with_token(token: str) -> Login:
+    """A login with a token from elsewhere; it cannot be renewed."""
+    from studbook.credentials import check_token  # noqa: PLC0415 - with its only user
+
+    checked = check_token(token)
+    return Login(access_token=checked, expires_at=login_provider.expiry_of(checked))
+
+
+def keep(address: str, login: Login, logins: StoredLogins | None = None) -> WhoAmIResponse:
+    """Store a login, once the server has said that it accepts it.
+
+    Returns:
+        Who the server says this is.
+    """
+    who = who_am_i(address, login.access_token)
+    store = logins if logins is not None else StoredLogins()
+    with store.locked():
+        store.save(address, login)
+    return who
+
+
+def who_am_i(address: str, token: str) -> WhoAmIResponse:
+    """Who the server says the bearer of a token is."""
+    from studbook.client import Client  # noqa: PLC0415 - loads grpc
+    from studbook.credentials import FixedToken  # noqa: PLC0415
+
+    with Client(address, token_source=FixedToken(token)) as client:
+        who: WhoAmIResponse = client.identity.WhoAmI(WhoAmIRequest())
+    return who
+
+
+def log_out(address: str, logins: StoredLogins | None = None) -> tuple[bool, StudbookError | None]:
+    """Forget the login at a server, and end it at the login provider if that can be reached.
+
+    Returns:
+        Whether there was a login, and why the provider could not be told.
+    """
+    store = logins if logins is not None else StoredLogins()
+    with store.locked():
+        login = store.find(address)
+        store.remove(address)
+    if login is None:
+        return False, None
+    try:
+        login_provider.revoke(login)
+    except StudbookError as error:
+        return True, error
+    return True, None

@@ -1,0 +1,268 @@
+"""Talking to the OIDC provider at which the server's callers log in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.client import OAuth2Client
+
+from studbook.address import Address
+from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.stored_logins import Login
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from studbook.identity.v1.identity_service_pb2 import LoginProvider
+
+_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A login provider: what the server said about it, and what it says about itself."""
+
+    name: str
+    issuer: str
+    client_id: str
+    scope: str
+    audience: str
+    development: bool
+    authorization_endpoint: str
+    token_endpoint: str
+    revocation_endpoint: str
+    names_itself: bool
+
+
+class _BodyAuth(ClientAuth, httpx.Auth):
+    """Authlib's client authentication, as httpx applies it."""
+
+    requires_request_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        uri, headers, body = self.prepare(
+            request.method, str(request.url), request.headers, request.content
+        )
+        content = body.encode() if isinstance(body, str) else body
+        headers["Content-Length"] = str(len(content))
+        yield httpx.Request(request.method, uri, headers=headers, content=content)
+
+
+class _OAuthClient(OAuth2Client):
+    """Authlib's OAuth client over plain httpx."""
+
+    client_auth_class = _BodyAuth
+
+
+def _http(url: str) -> httpx.Client:
+    # What is on loopback must not be asked for at a proxy.
+    local = Address(urlsplit(url).hostname or "", 0).is_loopback
+    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local)
+
+
+@contextmanager
+def oauth_client(
+    token_endpoint: str, issuer: str, client_id: str, secret: str | None = None
+) -> Iterator[Any]:
+    """Authlib's client for requests to one provider; its failures are `studbook.exceptions`."""
+    with _http(token_endpoint) as session, in_our_words(issuer):
+        yield _OAuthClient(session, client_id=client_id, client_secret=secret)
+
+
+@contextmanager
+def in_our_words(issuer: str) -> Iterator[None]:
+    """Turn the failures of HTTP and OAuth into errors of this package, free of secrets."""
+    try:
+        yield
+    except OAuth2Error as error:
+        description = f" ({error.description})" if error.description else ""
+        raise Unauthenticated(
+            f"The login provider {issuer} refused: {error.error}{description}.",
+            reason="LOGIN_REFUSED",
+            metadata={"issuer": issuer, "error": str(error.error)},
+        ) from None
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        raise Unavailable(f"The login provider {issuer} answered with status {status}.") from None
+    except httpx.HTTPError as error:
+        message = f"The login provider {issuer} cannot be reached: {error}."
+        raise Unavailable(message) from None
+    except ValueError:
+        # Not chained: a response that is no JSON could still hold a token.
+        message = f"The login provider {issuer} answered with something that is not OAuth."
+        raise Unavailable(message) from None
+
+
+def offered(address: str) -> list[LoginProvider]:
+    """The login providers that a server names."""
+    from studbook.client import Client  # noqa: PLC0415 - it imports the credentials itself
+    from studbook.credentials import NoToken  # noqa: PLC0415
+    from studbook.identity.v1.identity_service_pb2 import (  # noqa: PLC0415 - with the client
+        GetServerInfoRequest,
+    )
+
+    with Client(address, token_source=NoToken()) as client:
+        return list(client.identity.GetServerInfo(GetServerInfoRequest()).login_providers)
+
+
+def discover(address: str, name: str = "") -> Provider:
+    """The login provider of a server, with its endpoints.
+
+    Args:
+        address: The server.
+        name: Which provider, where the server has several.
+
+    Raises:
+        FailedPrecondition: The server has none, or several and none was named.
+        Unavailable: The provider cannot be reached, or does not say what it should.
+    """
+    return _describe(_choose(address, offered(address), name))
+
+
+def _choose(address: str, found: list[LoginProvider], name: str) -> LoginProvider:
+    matching = [provider for provider in found if name in {"", provider.name}]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(provider.name for provider in found)
+    if not found:
+        message = f"{address} has no login provider for people."
+        step = "Set STUDBOOK_TOKEN, or name one under issuers in the server's access.yaml."
+    else:
+        message = (
+            f"{address} has several login providers."
+            if not name
+            else (f"{address} has no login provider called {name}.")
+        )
+        step = f"Choose one of these with --provider: {names}."
+    raise FailedPrecondition(message, next_step=step)
+
+
+def _describe(info: LoginProvider) -> Provider:
+    _require_secure(info.issuer, info.issuer)
+    url = f"{info.issuer.rstrip('/')}/.well-known/openid-configuration"
+    with _http(url) as session, in_our_words(info.issuer):
+        answer = session.get(url)
+        answer.raise_for_status()
+        document = answer.json()
+    if not isinstance(document, dict) or document.get("issuer") != info.issuer:
+        message = f"What {url} says does not belong to the issuer {info.issuer}."
+        raise Unavailable(message)
+    endpoints = {
+        name: str(document.get(name, ""))
+        for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
+    }
+    for endpoint in filter(None, endpoints.values()):
+        _require_secure(endpoint, info.issuer)
+    if not endpoints["token_endpoint"]:
+        message = f"The login provider {info.issuer} names no token endpoint."
+        raise Unavailable(message)
+    return Provider(
+        name=info.name,
+        issuer=info.issuer,
+        client_id=info.client_id,
+        scope=info.scope,
+        audience=info.audience,
+        development=info.development,
+        names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+        **endpoints,
+    )
+
+
+def _require_secure(url: str, issuer: str) -> None:
+    parts = urlsplit(url)
+    local = Address(parts.hostname or "", 0).is_loopback
+    if parts.scheme == "https" or (parts.scheme == "http" and local):
+        return
+    message = f"The login provider {issuer} uses {url}, which is not https: tokens would be read."
+    raise StudbookError(message, next_step="Ask whoever runs the server to correct access.yaml.")
+
+
+def for_audience(provider: Provider) -> dict[str, str]:
+    """The parameter that asks for tokens for our server (RFC 8707)."""
+    return {"resource": provider.audience} if provider.audience else {}
+
+
+def client_credentials(provider: Provider, client_id: str, secret: str) -> Login:
+    """A token for a service account."""
+    with oauth_client(provider.token_endpoint, provider.issuer, client_id, secret) as client:
+        answer = client.fetch_token(
+            provider.token_endpoint, grant_type="client_credentials", **for_audience(provider)
+        )
+    return login_from(answer, provider, client_id)
+
+
+def refresh(login: Login) -> Login:
+    """The next token of a login; its refresh token is used up."""
+    asked = {"resource": login.audience} if login.audience else {}
+    with oauth_client(login.token_endpoint, login.issuer, login.client_id) as client:
+        answer = client.refresh_token(
+            login.token_endpoint, refresh_token=login.refresh_token, **asked
+        )
+    return replace(
+        login,
+        access_token=_access_token(answer, login.issuer),
+        expires_at=_expiry(answer),
+        refresh_token=str(answer.get("refresh_token") or login.refresh_token),
+    )
+
+
+def revoke(login: Login) -> None:
+    """End a login at its provider, if the provider knows how to."""
+    if not login.revocation_endpoint or not login.refresh_token:
+        return
+    with oauth_client(login.revocation_endpoint, login.issuer, login.client_id) as client:
+        answer = client.revoke_token(
+            login.revocation_endpoint,
+            token=login.refresh_token,
+            token_type_hint="refresh_token",  # noqa: S106 - a kind of token, not one
+        )
+        answer.raise_for_status()
+
+
+def login_from(answer: Mapping[str, Any], provider: Provider, client_id: str) -> Login:
+    """What to keep of a provider's answer."""
+    return Login(
+        access_token=_access_token(answer, provider.issuer),
+        expires_at=_expiry(answer),
+        refresh_token=str(answer.get("refresh_token") or ""),
+        issuer=provider.issuer,
+        client_id=client_id,
+        token_endpoint=provider.token_endpoint,
+        revocation_endpoint=provider.revocation_endpoint,
+        audience=provider.audience,
+    )
+
+
+def _access_token(answer: Mapping[str, Any], issuer: str) -> str:
+    token = answer.get("access_token")
+    if not isinstance(token, str) or not token:
+        message = f"The login provider {issuer} answered without an access token."
+        raise Unavailable(message)
+    return token
+
+
+def _expiry(answer: Mapping[str, Any]) -> float | None:
+    lifetime = answer.get("expires_in")
+    return time.time() + float(lifetime) if isinstance(lifetime, int | float) else None
+
+
+def expiry_of(token: str) -> float | None:
+    """When a JWT says that it expires. Not verified: only good for knowing when not to use it."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        expiry = json.loads(base64.urlsafe_b64decode(padded)).get("exp")
+    except (ValueError, AttributeError):
+        return None
+    return float(expiry) if isinstance(expiry, int | float) else None

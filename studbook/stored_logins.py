@@ -1,0 +1,134 @@
+"""The file that logins are kept in: one for each server, readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studbook.exceptions import StudbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login at one server.
+
+    Attributes:
+        access_token: What calls carry.
+        expires_at: When it expires, in seconds since the epoch; None when it does not say.
+        refresh_token: Gets the next access token; empty when there is none.
+        issuer: The login provider.
+        client_id: As which client the person logged in.
+        token_endpoint: Where the provider gives tokens.
+        revocation_endpoint: Where it takes them back; empty when it does not.
+        audience: Whom tokens are for.
+    """
+
+    # Never part of a traceback or log line.
+    access_token: str = field(repr=False)
+    expires_at: float | None = None
+    refresh_token: str = field(default="", repr=False)
+    issuer: str = ""
+    client_id: str = ""
+    token_endpoint: str = ""
+    revocation_endpoint: str = ""
+    audience: str = ""
+
+
+def config_folder() -> Path:
+    """Where the user's configuration is: STUDBOOK_CONFIG_DIR, else the platform's place for it."""
+    if explicit := os.environ.get("STUDBOOK_CONFIG_DIR"):
+        return Path(explicit)
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home())) / "studbook"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "studbook"
+
+
+class StoredLogins:
+    """The logins of this user, by address of the server.
+
+    Args:
+        folder: Where the file is; default `config_folder()`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder if folder is not None else config_folder()
+        self.path = self._folder / "logins.json"
+
+    def find(self, address: str) -> Login | None:
+        """The login at a server, if there is one.
+
+        Raises:
+            StudbookError: The file cannot be read.
+        """
+        entry = self._read().get(address)
+        if entry is None:
+            return None
+        known = {item.name for item in fields(Login)}
+        return Login(**{name: value for name, value in entry.items() if name in known})
+
+    def save(self, address: str, login: Login) -> None:
+        """Keep a login. Hold the lock while doing so."""
+        self._write({**self._read(), address: asdict(login)})
+
+    def remove(self, address: str) -> None:
+        """Forget the login at a server. Hold the lock while doing so."""
+        rest = self._read()
+        if rest.pop(address, None) is not None:
+            self._write(rest)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            return dict(content["logins"])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{self.path} cannot be read: {error}."
+            raise StudbookError(
+                message, next_step="Remove the file and log in again with `studbook login`."
+            ) from error
+
+    def _write(self, logins: dict[str, dict[str, Any]]) -> None:
+        partial = self.path.with_name(f".logins.{secrets.token_hex(6)}")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"version": 1, "logins": logins}, file, indent=2)
+            partial.replace(self.path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other threads and processes of this user from changing the file meanwhile."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / "logins.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        # Released when the descriptor is closed, also by a crash.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
