@@ -10,17 +10,13 @@ measurements each, three cultivars.
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
-import matplotlib as mpl
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
-from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -32,9 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from studbook import Run
-
-# A training job has no screen.
-mpl.use("Agg")
 
 FOLDS = 5
 SEED = 7
@@ -78,7 +71,9 @@ def train(candidate: Candidate) -> str:
         model = fit(run, candidate, train_rows, train_labels)
         guess = model.predict(test_rows)
         run.log({"test/accuracy": float(accuracy_score(test_labels, guess))})
-        log_files(run, model, test_labels, guess, list(wine.target_names))
+        names = [str(name) for name in wine.target_names]
+        run.log_confusion_matrix([names[k] for k in test_labels], [names[k] for k in guess], names)
+        run.log_model(model)
     return run.name
 
 
@@ -128,20 +123,6 @@ def fit(run: Run, candidate: Candidate, rows: NDArray[Any], labels: NDArray[Any]
         loss = log_loss(labels, descent.predict_proba(scaled))
         run.log({"epoch/loss": float(loss)}, step=epoch)
     return model
-
-
-def log_files(
-    run: Run, model: Any, labels: NDArray[Any], guess: NDArray[Any], names: list[str]
-) -> None:
-    """Keep the model and its confusion matrix with the run."""
-    with tempfile.TemporaryDirectory() as folder:
-        chart = Path(folder) / "confusion-matrix.png"
-        display = ConfusionMatrixDisplay.from_predictions(labels, guess, display_labels=names)
-        display.figure_.savefig(chart)
-        run.log_artifact(chart)
-        file = Path(folder) / "model.joblib"
-        joblib.dump(model, file)
-        run.log_model(file)
 
 
 def main(names: list[str]) -> None:

@@ -6,7 +6,12 @@ import typer
 
 from studbook.cli.options import AsJson, Filter, Limit
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Read the registry's ledger.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Read the registry's ledger.",
+)
 
 
 @app.callback()

@@ -6,6 +6,7 @@ from studbook.cli import model_change, model_read
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     help="Register, find, promote and explain model versions.",
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from studbook.cli import output
 from studbook.cli.references import last_segment, short_run, short_version
+from studbook.cli.run_tables import run_cell
 from studbook.registry.v1.promotion_service_pb2 import TransitionCause
 from studbook.registry.v1.version_pb2 import Stage, VersionState
 
@@ -58,7 +59,7 @@ def print_model(model: Model, versions: Sequence[Version]) -> None:
             stage_text(version.stage),
             output.format_time(version.stage_time),
             state_text(version.state),
-            short_run(version.source_run),
+            run_cell(version.source_run),
             version.description or output.MISSING,
         )
         for version in versions
@@ -122,7 +123,7 @@ def print_fetched(version: Version, directory: Path) -> None:
 
 def print_registered(version: Version) -> None:
     """What was registered, in two sentences."""
-    name, run = short_version(version.name), short_run(version.source_run)
+    name, run = short_version(version.name), run_cell(version.source_run)
     output.print_lines(
         [
             f"{name} is registered, {state_text(version.state)}, made by {run}.",

@@ -17,6 +17,10 @@ from studbook.model_reference import Reference, parse_reference
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
+_MACHINE_MADE = re.compile(r"[0-9a-f]{32}")
+# So many digits tell any two runs of a workspace apart, and a command takes them for the whole id.
+_DIGITS_SHOWN = 12
+
 
 def names_version(text: str) -> bool:
     """Whether a number or a stage was typed behind the model."""
@@ -49,14 +53,16 @@ def expected_production(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class RunReference:
-    """A run as typed: all of its name, or only its last segment.
+    """A run as typed.
 
     Attributes:
-        name: Resource name; empty when the experiment was not named.
-        run_id: Last segment of the name.
+        name: Resource name when all of it was typed, else empty.
+        parent: Resource name of the experiment; of all of them, `-`, when none was typed.
+        run_id: The run's id, or the beginning of it.
     """
 
     name: str
+    parent: str
     run_id: str
 
 
@@ -68,13 +74,12 @@ def run_reference(text: str, workspace: str) -> RunReference:
         workspace: Resource name of the workspace that short forms belong to.
     """
     if text.startswith("workspaces/"):
-        return RunReference(text, text.rpartition("/")[2])
+        parent, _, run_id = text.rpartition("/runs/")
+        return RunReference(text, parent, run_id)
     experiment, slash, run_id = text.rpartition("/")
     _checked_id(run_id, "run")
-    if not slash:
-        return RunReference("", run_id)
-    _checked_id(experiment, "experiment")
-    return RunReference(f"{workspace}/experiments/{experiment}/runs/{run_id}", run_id)
+    parent = experiment_name(_checked_id(experiment, "experiment") if slash else "", workspace)
+    return RunReference("", parent, run_id)
 
 
 def experiment_name(text: str, workspace: str) -> str:
@@ -100,6 +105,15 @@ def short_run(name: str) -> str:
     """`EXPERIMENT/RUN` for the resource name of a run."""
     parts = name.split("/")
     return f"{parts[3]}/{parts[5]}" if len(parts) == 6 else name
+
+
+def run_label(name: str) -> str:
+    """The same for people to read: of an id that was made by a machine, the first digits."""
+    short = short_run(name)
+    experiment, _, run_id = short.rpartition("/")
+    if experiment and _MACHINE_MADE.fullmatch(run_id):
+        return f"{experiment}/{run_id[:_DIGITS_SHOWN]}"
+    return short
 
 
 def short_version(name: str) -> str:

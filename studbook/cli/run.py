@@ -7,7 +7,10 @@ import typer
 from studbook.cli.options import AsJson, Filter, Limit, NamesOnly, OrderBy
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Find, read, compare and remove runs."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Find, read, compare and remove runs.",
 )
 
 RunArgument = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from studbook.cli.paging import collect
-from studbook.cli.references import run_reference, short_run
+from studbook.cli.references import last_segment, run_reference, short_run
 from studbook.exceptions import NotFound
 from studbook.tracking.v1.artifact_service_pb2 import ListArtifactsRequest
 from studbook.tracking.v1.run_service_pb2 import GetRunRequest, ListRunsRequest
@@ -24,31 +24,38 @@ def list_runs(client: Client, request: ListRunsRequest, limit: int) -> list[Run]
 
 
 def find_run_name(client: Client, text: str) -> str:
-    """Resource name of the run that was typed; looks it up when the experiment is missing.
+    """Resource name of the run that was typed; deleted ones are found too.
+
+    Args:
+        client: Connection.
+        text: A resource name, or [EXPERIMENT/]RUN, where the beginning of an id is enough as long
+            as no other run begins so.
 
     Raises:
-        NotFound: No run of the workspace has that id.
-        typer.BadParameter: Runs of several experiments have it.
+        NotFound: There is none.
+        typer.BadParameter: Several begin so.
     """
     reference = run_reference(text, client.workspace)
     if reference.name:
         return reference.name
     request = ListRunsRequest(
-        parent=f"{client.workspace}/experiments/-",
-        filter=f'name = "*/runs/{reference.run_id}"',
+        parent=reference.parent,
+        filter=f'name = "*/runs/{reference.run_id}*"',
         show_deleted=True,
     )
     names = [run.name for run in list_runs(client, request, limit=10)]
-    if not names:
+    exact = [name for name in names if last_segment(name) == reference.run_id]
+    found = exact or names
+    if not found:
         raise NotFound(
-            f'No run of {client.workspace} that you may see has the id "{text}".',
+            f'No run that you may see in {client.workspace} is "{text}".',
             reason="NOT_FOUND",
-            metadata={"resource": f"{client.workspace}/experiments/-/runs/{text}"},
+            metadata={"resource": f"{reference.parent}/runs/{reference.run_id}"},
         )
-    if len(names) > 1:
-        choices = ", ".join(short_run(name) for name in names)
-        raise typer.BadParameter(f'Several runs have the id "{text}"; name one of: {choices}.')
-    return names[0]
+    if len(found) > 1:
+        choices = ", ".join(short_run(name) for name in found)
+        raise typer.BadParameter(f'"{text}" may mean any of: {choices}.')
+    return found[0]
 
 
 def find_run(client: Client, text: str) -> Run:

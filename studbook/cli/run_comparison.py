@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from studbook.cli import output
-from studbook.cli.references import short_run
-from studbook.cli.run_tables import commit_text, duration_text, param_text, state_text
+from studbook.cli.run_tables import commit_text, duration_text, param_text, run_cell, state_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,7 @@ def print_comparison(comparison: CompareRunsResponse, *, everything: bool) -> No
         comparison: The server's answer.
         everything: Also print parameters and facts that are the same in all runs.
     """
-    headings = ["", *(short_run(run.name) for run in comparison.runs)]
+    headings = ["", *(run_cell(run.name) for run in comparison.runs)]
     parts = (
         ("run", "Runs", _fact_rows(comparison, everything=everything)),
         ("param", "Parameters", _param_rows(comparison, everything=everything)),

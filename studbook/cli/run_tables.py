@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from studbook.cli import output
-from studbook.cli.references import last_segment, short_run
+from studbook.cli.references import last_segment, run_label, short_run
 from studbook.tracking.v1.run_pb2 import RunState
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ def print_artifacts(artifacts: Iterable[Artifact]) -> None:
         for artifact in artifacts
     )
     output.print_table(("PATH", "SIZE", "TYPE", "DIGEST"), rows)
+
+
+def run_cell(name: str) -> str:
+    """A run in a table: whole when piped, its id shortened for people."""
+    return run_label(name) if output.for_people() else short_run(name)
 
 
 def param_text(value: ParamValue) -> str:
@@ -177,7 +182,7 @@ def _dataset_row(dataset: DatasetInput) -> tuple[str, str, str]:
 
 
 _PLAIN_COLUMNS: dict[str, Callable[[Run], str]] = {
-    "run": lambda run: short_run(run.name),
+    "run": lambda run: run_cell(run.name),
     "name": lambda run: run.display_name or output.MISSING,
     "state": lambda run: state_text(run.state),
     "started": lambda run: output.format_second(run.start_time),

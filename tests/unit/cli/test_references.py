@@ -29,9 +29,17 @@ def test_a_selector_is_told_from_a_bare_model(typed: str) -> None:
 def test_a_run_is_found_by_any_of_its_names() -> None:
     full = "workspaces/main/experiments/wine/runs/brave-otter"
     assert references.run_reference(full, WORKSPACE).name == full
-    assert references.run_reference("wine/brave-otter", WORKSPACE).name == full
-    assert references.run_reference("brave-otter", WORKSPACE).name == ""
-    assert references.run_reference("brave-otter", WORKSPACE).run_id == "brave-otter"
+    inside = references.run_reference("wine/brave-otter", WORKSPACE)
+    assert (inside.parent, inside.run_id) == ("workspaces/main/experiments/wine", "brave-otter")
+    anywhere = references.run_reference("brave", WORKSPACE)
+    assert (anywhere.parent, anywhere.run_id) == ("workspaces/main/experiments/-", "brave")
+
+
+def test_an_id_made_by_a_machine_is_shortened_for_people() -> None:
+    name = "workspaces/main/experiments/wine/runs/0123456789abcdef0123456789abcdef"
+    assert references.run_label(name) == "wine/0123456789ab"
+    assert references.short_run(name) == "wine/0123456789abcdef0123456789abcdef"
+    assert references.run_label("workspaces/main/experiments/wine/runs/otter") == "wine/otter"
 
 
 @pytest.mark.parametrize("typed", ["", "/", "wine/", "/otter", "a/b/c", "wine/..", "Wine/otter"])
@@ -90,4 +98,5 @@ def test_short_forms_can_be_typed_again() -> None:
     assert references.short_version(version) == "wine-cultivar@1.2.0"
     assert parse_reference(version) == Reference("wine-cultivar", "main", version="1.2.0")
     run = "workspaces/main/experiments/wine/runs/brave-otter"
-    assert references.run_reference(references.short_run(run), WORKSPACE).name == run
+    read = references.run_reference(references.short_run(run), WORKSPACE)
+    assert f"{read.parent}/runs/{read.run_id}" == run

@@ -1,0 +1,1 @@
+"""`studbook demo`: the whole life of a model, played with the real programs on this machine."""
