@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import mimetypes
-import stat
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from studbook.exceptions import InvalidArgument, NotFound
+from studbook.exceptions import NotFound
 from studbook.file_digests import HashedFile, hash_file
 from studbook.file_download import Part, receive
+from studbook.file_listing import files_below
 from studbook.file_upload import send_bytes
 from studbook.patience import Patience
-from studbook.safe_paths import check_artifact_path
 from studbook.tracking.v1 import artifact_pb2, artifact_service_pb2
 
 if TYPE_CHECKING:
@@ -46,48 +45,6 @@ class OutgoingFile:
     path: str
     file: HashedFile
     media_type: str = ""
-
-
-def files_below(path: Path, name: str | None = None) -> list[tuple[Path, str]]:
-    """The files that logging `path` would send, each with its artifact path, sorted by it.
-
-    Args:
-        path: A file, or a folder with everything below it.
-        name: Artifact path of the file or folder; default: its own name.
-
-    Raises:
-        NotFound: When there is nothing at `path`.
-        InvalidArgument: When a name cannot be an artifact path, when something below is neither
-            file nor folder, or when a symbolic link leads out of the folder.
-    """
-    if not path.exists():
-        message = f"{path} does not exist."
-        raise NotFound(message, metadata={"resource": str(path)}, next_step="Check the path.")
-    own_name = name if name is not None else path.resolve().name
-    if not path.is_dir():
-        _check_kind(path)
-        check_artifact_path(own_name)
-        return [(path, own_name)]
-    found = []
-    inside = path.resolve()
-    for file in sorted(path.rglob("*")):
-        if file.is_symlink() and not file.resolve().is_relative_to(inside):
-            message = f"{file} is a symbolic link out of {path}; log what it points to by itself."
-            raise InvalidArgument(message, reason="ARTIFACT_PATH_INVALID")
-        if file.is_dir():
-            continue
-        _check_kind(file)
-        artifact_path = "/".join((own_name, *file.relative_to(path).parts))
-        check_artifact_path(artifact_path)
-        found.append((file, artifact_path))
-    return found
-
-
-def _check_kind(path: Path) -> None:
-    # Reading a pipe or a device would block, or never end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        message = f"{path} is neither a file nor a folder, so it cannot be an artifact."
-        raise InvalidArgument(message, reason="ARTIFACT_PATH_INVALID")
 
 
 def upload(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -23,13 +22,11 @@ from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from studbook.tracking.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 from studbook.tracking.v1.metric_service_pb2_grpc import MetricServiceStub
 from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
+from studbook.workspaces import resolve_workspace
 
 if TYPE_CHECKING:
     from studbook.address import Address
     from studbook.credentials import TokenSource
-
-DEFAULT_WORKSPACE = "main"
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
@@ -46,20 +43,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
-
-
-def resolve_workspace(explicit: str | None = None) -> str:
-    """The workspace's resource name: the one given, else STUDBOOK_WORKSPACE, else `main`.
-
-    Raises:
-        InvalidArgument: When the id is not one.
-    """
-    text = explicit or os.environ.get("STUDBOOK_WORKSPACE") or DEFAULT_WORKSPACE
-    workspace = text.removeprefix("workspaces/")
-    if not _ID.fullmatch(workspace):
-        message = f'"{text}" is not a workspace; an id is of a-z 0-9 - _ . and up to 128 long.'
-        raise InvalidArgument(message, reason="FIELD_INVALID")
-    return f"workspaces/{workspace}"
 
 
 def open_channel(address: Address) -> grpc.Channel:

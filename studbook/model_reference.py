@@ -74,6 +74,21 @@ def parse_reference(text: str) -> Reference:
     return Reference(found.model, found.workspace, version=bare)
 
 
+def parse_version(model: str | None, version: str | None) -> Reference:
+    """A model and a version number that are given apart.
+
+    Raises:
+        InvalidArgument: When one is missing or malformed.
+    """
+    if not model or not version:
+        message = "To register a model, give both its name and a version number such as 1.2.0."
+        raise InvalidArgument(message, reason="FIELD_REQUIRED")
+    reference = parse_reference(f"{model}@{version}")
+    if not reference.version:
+        raise _malformed(version, "give a version number like 1.2.0")
+    return reference
+
+
 def _malformed(text: str, remedy: str) -> InvalidArgument:
     return InvalidArgument(
         f'"{text[:200]}" is not a reference to a model; {remedy}.', reason="FIELD_INVALID"

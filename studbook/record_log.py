@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 MAGIC = b"SBRECORD"
@@ -85,7 +85,7 @@ class RecordWriter:
             self._write(_framed(bytes((kind,)) + body))
 
     def append_metrics(
-        self, keys: tuple[str, ...], step: int, time_us: int, values: Sequence[float]
+        self, keys: tuple[str, ...], step: int, time_us: int, values: Iterable[float]
     ) -> None:
         """Append one value for each key.
 

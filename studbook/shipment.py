@@ -40,7 +40,6 @@ class Shipment:
         records: The file.
         start: Its first record.
         end: Its last record, once that has been sent; None before.
-        refusals: What the server did not want, in words.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Shipment:
         self.records = records
         self.start = start
         self.end: RunEnd | None = None
-        self.refusals: list[str] = []
+        self._refusals: list[str] = []
         self._position = position
         self._delivery = delivery
         self._descriptor = os.open(records, os.O_RDONLY | os.O_CLOEXEC)
@@ -146,7 +145,12 @@ class Shipment:
 
     def _refused(self, what: str, why: str) -> None:
         note_refusal(self.records, what, why)
-        self.refusals.append(f"{what}: {why}")
+        self._refusals.append(f"{what}: {why}")
+
+    def take_refusals(self) -> list[str]:
+        """What the server did not want, in words, since this was last asked."""
+        taken, self._refusals = self._refusals, []
+        return taken
 
     def is_over(self) -> bool:
         """Whether nothing will be added to the file any more."""

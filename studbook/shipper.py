@@ -156,12 +156,13 @@ class Shipper:
                 return
             self._shipments[records] = shipment
         over = shipment.is_over()
-        known = len(shipment.refusals)
-        while not self._stopping and shipment.advance():
-            for refusal in shipment.refusals[known:]:
+        try:
+            while not self._stopping and shipment.advance():
+                pass
+        finally:
+            for refusal in shipment.take_refusals():
                 _log.warning("Studbook: the server did not take the %s", refusal)
                 self.refusals.append(refusal)
-            known = len(shipment.refusals)
         if over and not self._stopping:
             del self._shipments[records]
             shipment.remove()

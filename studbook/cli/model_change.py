@@ -32,7 +32,10 @@ def register_version(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register files of a run as a version; makes the model when it is the first."""
+    """Register files of a run as a version.
+
+    Makes the model when it is the first, and waits until the server has verified every digest.
+    """
     from studbook import model_registry
     from studbook.cli import model_calls, model_tables, output, run_calls
     from studbook.cli.references import numbered_version
@@ -69,7 +72,10 @@ def promote_version(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move a version to a stage; into Production it archives the one that is there."""
+    """Move a version to a stage.
+
+    Into Production, it archives the version that is there in the same transaction.
+    """
     from studbook import model_registry
     from studbook.cli import model_tables, output
     from studbook.cli.references import expected_production, numbered_version

@@ -83,7 +83,7 @@ def show_history(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List every change of stage of a model's versions, newest first."""
+    """List every change of stage, newest first."""
     from studbook.cli import model_calls, model_tables, output
     from studbook.client import Client
     from studbook.model_reference import parse_reference
@@ -98,7 +98,10 @@ def show_history(
 
 
 def show_lineage(name: SelectorArgument, *, at: At = "", as_json: AsJson = False) -> None:
-    """Explain a version: its run, parameters, data, code, environment, and who let it through."""
+    """Explain how a version came to be.
+
+    Its run, parameters, data, code and environment, and who let it through when.
+    """
     from studbook import model_registry
     from studbook.cli import lineage_page, output
     from studbook.cli.references import moment

@@ -86,7 +86,10 @@ def compare_runs(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set runs side by side: what differs, and each metric against the first run."""
+    """Set runs side by side.
+
+    Shows the settings, data and packages that differ, and each metric against the first run.
+    """
     from studbook.cli import output, run_calls, run_comparison
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import CompareRunsRequest
@@ -108,7 +111,7 @@ def remove_run(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a run: it disappears from lists until `run restore` takes it back."""
+    """Delete a run; `run restore` takes it back."""
     from studbook.cli import output, run_calls
     from studbook.cli.references import short_run
     from studbook.client import Client

@@ -1,0 +1,98 @@
+"""Pictures: figures of matplotlib, and the confusion matrix as data and drawing."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def rendered(figure: Any, path: str) -> bytes:
+    """A matplotlib figure in the format that the ending of `path` names; PNG without one.
+
+    Raises:
+        TypeError: When it is not a figure.
+    """
+    if not hasattr(figure, "savefig"):
+        message = f"{type(figure).__qualname__} is not a matplotlib figure."
+        raise TypeError(message)
+    _, dot, ending = path.rpartition("/")[2].rpartition(".")
+    target = io.BytesIO()
+    figure.savefig(target, format=ending.lower() if dot else "png")
+    return target.getvalue()
+
+
+def confusion_matrix_files(
+    y_true: Sequence[Any], y_pred: Sequence[Any], labels: Sequence[Any] | None, name: str
+) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of the matrix as JSON, and of its drawing where matplotlib is installed.
+
+    Raises:
+        ValueError: When there are not as many predictions as classes, or `labels` misses one.
+    """
+    labels_used, counts = confusion_counts(y_true, y_pred, labels)
+    content = {"labels": labels_used, "rows": "actual", "columns": "predicted", "counts": counts}
+    yield f"{name}.json", json.dumps(content, indent=2).encode()
+    drawing = _drawing(labels_used, counts)
+    if drawing is not None:
+        yield f"{name}.png", drawing
+
+
+def confusion_counts(
+    y_true: Sequence[Any], y_pred: Sequence[Any], labels: Sequence[Any] | None
+) -> tuple[list[str], list[list[int]]]:
+    """The labels as text, and for each actual class how often each was predicted."""
+    actual, predicted = _plain(y_true), _plain(y_pred)
+    if len(actual) != len(predicted):
+        message = f"There are {len(actual)} classes, yet {len(predicted)} predictions."
+        raise ValueError(message)
+    occurring = {*actual, *predicted}
+    classes = _plain(labels) if labels is not None else _ordered(occurring)
+    missing = occurring - set(classes)
+    if missing:
+        message = f"labels does not have {', '.join(map(repr, _ordered(missing)))}."
+        raise ValueError(message)
+    pairs = Counter(zip(actual, predicted, strict=True))
+    counts = [[pairs[row, column] for column in classes] for row in classes]
+    return [str(label) for label in classes], counts
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    """Python's own values; NumPy's differ from them as keys of JSON and in their names."""
+    plain: list[Any] = values.tolist() if hasattr(values, "tolist") else list(values)
+    return plain
+
+
+def _ordered(values: set[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=repr)
+
+
+def _drawing(labels: list[str], counts: list[list[int]]) -> bytes | None:
+    try:
+        # The object interface: pyplot would touch the windows of whoever uses it.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        return None
+    side = max(3.5, 0.55 * len(labels) + 2)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.imshow(counts, cmap="Blues")
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
+    half = max(map(max, counts), default=0) / 2
+    for row, line in enumerate(counts):
+        for column, count in enumerate(line):
+            colour = "white" if count > half else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    return rendered(figure, "drawing.png")
