@@ -24,6 +24,7 @@ COMMANDS = {
     "run": ("run", "Find, read, compare and remove training runs."),
     "model": ("model", "Register, promote, roll back and explain models."),
     "pull": ("pull", "Fetch a version's files, verified."),
+    "sync": ("sync", "Send what offline or killed runs have left on this machine."),
     "audit": ("audit", "Read the registry's ledger."),
     "access": ("access", "Ask what you may do, and by which rule."),
     "up": ("up", "Start Studbook on this machine, and keep it running."),
