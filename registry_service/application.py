@@ -44,13 +44,13 @@ class Application:
         )
         self._database.migrate()
         database = RegistryDatabase(self._database)
-        blobs = open_blob_store(settings.artifact_store)
+        self.blobs = open_blob_store(settings.artifact_store)
         tokens = PageTokens(settings.page_token_key())
         signer = AssertionSigner("registry", settings.assertion_private_key.read_bytes())
         self._tracking = TrackingClient(
             settings.tracking_address, signer, settings.tracking_timeout_seconds
         )
-        self._verifier = FileVerifier(database, blobs, settings.verify_at_once_bytes)
+        self._verifier = FileVerifier(database, self.blobs, settings.verify_at_once_bytes)
         self._sweeping: asyncio.Task[None] | None = None
         pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
         self.server = Server(settings, [pipeline], ["registry"])
@@ -60,7 +60,7 @@ class Application:
         add_PromotionServiceServicer_to_server(
             PromotionService(database, self._tracking, tokens), grpc_server
         )
-        add_ServingServiceServicer_to_server(ServingService(database, blobs), grpc_server)
+        add_ServingServiceServicer_to_server(ServingService(database, self.blobs), grpc_server)
         add_LineageServiceServicer_to_server(LineageService(database, tokens), grpc_server)
 
     def start_background_work(self) -> None:
