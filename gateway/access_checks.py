@@ -87,22 +87,21 @@ def _place(document: Document, path: Path) -> str:
     return text.lstrip(".") or "file"
 
 
+_WORDS = {
+    "extra_forbidden": "is not a setting that exists here; correct its name or remove it",
+    "union_tag_not_found": "needs `kind: people` or `kind: pipelines`",
+    "model_type": "must hold settings, one `name: value` a line",
+    "dict_type": "must hold settings, one `name: value` a line",
+    "too_short": "must not be empty",
+}
+
+
 def _in_words(problem: ErrorDetails) -> str:
-    match problem["type"]:
-        case "missing":
-            return f"{problem['loc'][-1]} is missing; it must be given"
-        case "extra_forbidden":
-            return "is not a setting that exists here; correct its name or remove it"
-        case "string_type":
-            return f"is {problem['input']!r}, which YAML does not read as text; put it in quotes"
-        case "union_tag_not_found":
-            return "needs `kind: people` or `kind: pipelines`"
-        case "model_type" | "dict_type":
-            return "must hold settings, one `name: value` a line"
-        case "too_short":
-            return "must not be empty"
-        case _:
-            return problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{problem['loc'][-1]} is missing; it must be given"
+    if problem["type"] == "string_type":
+        return f"is {problem['input']!r}, which YAML does not read as text; put it in quotes"
+    return _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
 
 
 def _contradictions(file: AccessFile) -> Iterator[Problem]:

@@ -59,7 +59,7 @@ class IssuerKeys:
                 there is no key set to say so.
         """
         key = self._fresh_keys().get((key_id, algorithm))
-        if key is None and self._clock() - self._attempted_at >= _COOLDOWN_S:
+        if key is None and (self._under_way() or self._may_ask_again()):
             await self.refresh()
             key = self._fresh_keys().get((key_id, algorithm))
         if key is not None:
@@ -67,6 +67,12 @@ class IssuerKeys:
         if not self._fresh_keys():
             raise issuer_unavailable(self.issuer.settings.url)
         raise TokenRefusedError("TOKEN_INVALID", "no key with this kid and alg")
+
+    def _under_way(self) -> bool:
+        return self._fetching is not None and not self._fetching.done()
+
+    def _may_ask_again(self) -> bool:
+        return self._clock() - self._attempted_at >= _COOLDOWN_S
 
     def _fresh_keys(self) -> dict[tuple[str, str], PreparedKey]:
         return self._keys if self._clock() - self._fetched_at < _STALE_S else {}
@@ -78,7 +84,7 @@ class IssuerKeys:
         """
         if self._closed:
             return False
-        if self._fetching is None or self._fetching.done():
+        if self._fetching is None or not self._under_way():
             self._attempted_at = self._clock()
             self._fetching = asyncio.create_task(self._fetch())
         # Shielded: the caller that began it may give up, the others still wait for it.
