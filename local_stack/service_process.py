@@ -28,6 +28,8 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Watch the parent and run the module named by the first argument."""
+    # Databases and artifacts are nobody else's business.
+    os.umask(0o077)
     module = sys.argv[1]
     sys.argv = [module]
     threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()

@@ -105,7 +105,7 @@ class LocalStack:
         ports: Ports | None = None,
         *,
         say: Callable[[str], None] = lambda _text: None,
-        start_timeout_s: float = 60,
+        start_timeout_s: float = 120,
     ) -> None:
         self.folder = DataFolder(folder)
         self._wanted_ports = ports if ports is not None else Ports()

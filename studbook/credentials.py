@@ -93,6 +93,13 @@ class ClientCredentials:
             if present is not None and not _expired(present):
                 return present
             raise
+        except Unauthenticated as error:
+            raise Unauthenticated(
+                error.message,
+                reason=error.reason,
+                metadata=error.metadata,
+                next_step="Check STUDBOOK_CLIENT_ID and STUDBOOK_CLIENT_SECRET (or its _FILE).",
+            ) from None
 
 
 class StoredLogin:

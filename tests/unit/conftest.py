@@ -16,6 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.dev_issuer.app import create_app
 from gateway.dev_issuer.config import DevIssuerConfig
 from gateway.dev_issuer.password_hash import hash_secret
+from gateway.dev_issuer.signing_key import SigningKey
+from studbook.identity.v1.identity_service_pb2 import LoginProvider
+from studbook.stored_logins import StoredLogins
+from tests.unit.identity_server import Identity, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,3 +125,32 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedIssuer]:
     server.should_exit = True
     thread.join(20)
     listener.close()
+
+
+@pytest.fixture
+def identity(issuer: ServedIssuer) -> Identity:
+    """A server's identity service that names the development issuer."""
+    provider = LoginProvider(
+        name="dev",
+        issuer=issuer.url,
+        client_id="studbook-cli",
+        scope="openid profile email groups offline_access",
+        audience="studbook",
+        development=True,
+    )
+    return Identity([provider], SigningKey.read(issuer.config.signing_key))
+
+
+@pytest.fixture
+def address(identity: Identity) -> Iterator[str]:
+    with serving(identity) as at:
+        yield at
+
+
+@pytest.fixture
+def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
+    """A place of this test's own for logins, with nothing of the developer's in the way."""
+    monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
+    for name in ("TOKEN", "TOKEN_FILE", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE"):
+        monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
+    return StoredLogins()

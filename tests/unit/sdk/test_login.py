@@ -1,0 +1,182 @@
+"""Logging in and out."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import pytest
+
+from studbook import login, login_provider
+from studbook.credentials import StoredLogin
+from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.identity.v1.identity_service_pb2 import LoginProvider
+from studbook.redirect_listener import RedirectListener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from studbook.stored_logins import StoredLogins
+    from tests.unit.identity_server import Identity
+
+pytestmark = pytest.mark.usefixtures("logins")
+
+
+def in_background(work: Callable[[], object]) -> bool:
+    threading.Thread(target=work, daemon=True).start()
+    return True
+
+
+def browser_of(sub: str) -> Callable[[str], bool]:
+    """A browser whose user is somebody that the issuer lets in at once."""
+
+    def open_browser(url: str) -> bool:
+        silent = f"{url}&{urlencode({'prompt': 'none', 'login_hint': sub})}"
+        return in_background(lambda: httpx.get(silent, follow_redirects=True, trust_env=False))
+
+    return open_browser
+
+
+class TestBrowser:
+    def test_logs_in(self, address: str) -> None:
+        shown: list[str] = []
+
+        made = login.with_browser(address, show=shown.append, open_browser=browser_of("ada"))
+
+        assert login.who_am_i(address, made.access_token).principal.id == "user:dev:ada"
+        assert made.refresh_token
+        assert "code_challenge_method=S256" in shown[0]
+        assert "resource=studbook" in shown[0]
+
+    def test_without_a_browser_the_address_is_shown(self, address: str) -> None:
+        shown: list[str] = []
+
+        def no_browser(url: str) -> bool:
+            browser_of("ada")(url)
+            return False
+
+        login.with_browser(address, show=shown.append, open_browser=no_browser)
+        assert shown[0].startswith("Open this address")
+
+    def test_refusal_is_told(self, address: str) -> None:
+        with pytest.raises(Unauthenticated, match="login_required"):
+            login.with_browser(address, show=lambda _text: None, open_browser=browser_of("nobody"))
+
+    def test_nobody_comes(self, address: str) -> None:
+        with pytest.raises(Unauthenticated, match="Nobody logged in"):
+            login.with_browser(
+                address, show=lambda _text: None, open_browser=lambda _url: True, patience_s=0.05
+            )
+
+    def test_answer_of_another_issuer_is_refused(self, address: str) -> None:
+        def mixed_up(url: str) -> bool:
+            asked = {key: texts[0] for key, texts in parse_qs(urlsplit(url).query).items()}
+            answer = {"code": "x", "state": asked["state"], "iss": "https://elsewhere.example"}
+            back = f"{asked['redirect_uri']}?{urlencode(answer)}"
+            return in_background(lambda: httpx.get(back, trust_env=False))
+
+        with pytest.raises(Unauthenticated, match="does not come from"):
+            login.with_browser(address, show=lambda _text: None, open_browser=mixed_up)
+
+
+class TestListener:
+    def test_only_the_right_answer_counts(self) -> None:
+        with RedirectListener() as listener:
+            base = listener.redirect_uri.removesuffix("/callback")
+
+            def knock() -> None:
+                for path in ("/", "/favicon.ico", "/callback?state=forged", "/other?state=right"):
+                    assert httpx.get(base + path, trust_env=False).status_code == 404
+                httpx.get(f"{base}/callback?state=right&code=c", trust_env=False)
+
+            in_background(knock)
+            assert listener.wait("right", 30) == "/callback?state=right&code=c"
+
+    def test_gives_up(self) -> None:
+        with RedirectListener() as listener:
+            assert listener.wait("state", 0.01) is None
+
+
+class TestDemoPerson:
+    def test_needs_no_browser(self, address: str) -> None:
+        made = login.as_demo_person(address, "ada")
+
+        assert login.who_am_i(address, made.access_token).principal.display_name == "Ada"
+
+    @pytest.mark.parametrize("name", ["nobody", "linus"])
+    def test_unknown_or_with_password(self, address: str, name: str) -> None:
+        with pytest.raises(Unauthenticated, match=name) as caught:
+            login.as_demo_person(address, name)
+        assert "studbook up" in caught.value.next_step
+
+    def test_only_at_a_development_issuer(self, address: str, identity: Identity) -> None:
+        identity.providers[0].development = False
+
+        with pytest.raises(FailedPrecondition, match="no development issuer"):
+            login.as_demo_person(address, "ada")
+
+
+class TestProvider:
+    def test_server_without_one(self, address: str, identity: Identity) -> None:
+        identity.providers.clear()
+
+        with pytest.raises(FailedPrecondition, match="no login provider"):
+            login_provider.discover(address)
+
+    def test_of_several_one_is_named(self, address: str, identity: Identity) -> None:
+        identity.providers.append(LoginProvider(name="other", issuer="https://other.example"))
+
+        with pytest.raises(FailedPrecondition, match="several") as caught:
+            login_provider.discover(address)
+        assert "dev, other" in caught.value.next_step
+        assert login_provider.discover(address, "dev").name == "dev"
+        with pytest.raises(FailedPrecondition, match="third"):
+            login_provider.discover(address, "third")
+
+    def test_issuer_must_be_the_one_that_answers(self, address: str, identity: Identity) -> None:
+        identity.providers[0].issuer += "/"
+
+        with pytest.raises(Unavailable, match="does not belong"):
+            login_provider.discover(address)
+
+    def test_plain_http_beyond_loopback_is_refused(self, address: str, identity: Identity) -> None:
+        identity.providers[0].issuer = "http://login.example.com"
+
+        with pytest.raises(StudbookError, match="not https"):
+            login_provider.discover(address)
+
+    def test_unreachable(self, address: str, identity: Identity) -> None:
+        identity.providers[0].issuer = "http://127.0.0.1:9/people"
+
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            login_provider.discover(address)
+
+
+class TestKeeping:
+    def test_login_is_kept_when_the_server_accepts_it(
+        self, address: str, logins: StoredLogins
+    ) -> None:
+        made = login.as_demo_person(address, "ada")
+
+        assert login.keep(address, made).principal.id == "user:dev:ada"
+        assert logins.find(address) == made
+
+    def test_refused_login_is_not_kept(self, address: str, logins: StoredLogins) -> None:
+        with pytest.raises(Unauthenticated):
+            login.keep(address, login.with_token("made.up.token"))
+
+        assert logins.find(address) is None
+
+    def test_log_out_ends_it_at_the_provider_too(self, address: str, logins: StoredLogins) -> None:
+        made = login.as_demo_person(address, "ada")
+        login.keep(address, made)
+
+        assert login.log_out(address) == (True, None)
+        assert StoredLogin(address).token() is None
+        with pytest.raises(Unauthenticated, match="invalid_grant"):
+            login_provider.refresh(made)
+
+    def test_log_out_without_login(self, address: str) -> None:
+        assert login.log_out(address) == (False, None)
