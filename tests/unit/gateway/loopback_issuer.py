@@ -30,10 +30,10 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 @cache
-def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
+def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
     """A key that is made once in a process."""
     del number
-    return rsa.generate_private_key(65537, bits)
+    return rsa.generate_private_key(65537, 2048)
 
 
 @cache

@@ -1,0 +1,128 @@
+"""Who a verified token speaks for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.authentication import Authenticator
+from gateway.principals import Identity, identify
+from gateway.refusals import TokenRefusedError
+from gateway.signing_keys import SigningKeys
+from gateway.token_verifier import TokenVerifier, VerifiedClaims, VerifiedToken
+from tests.unit.gateway.loopback_issuer import good_claims, rules_for
+from tests.unit.gateway.running_gateway import Rules
+
+if TYPE_CHECKING:
+    from gateway.access_rules import AccessRules
+    from tests.unit.gateway.loopback_issuer import LoopbackIssuer
+
+URL = "https://issuer.example"
+ACCOUNTS = """
+    service_accounts:
+      - client_id: serving
+      - {client_id: keycloak, subject: 6d8a-uuid}
+"""
+PIPELINES = """
+pipelines:
+  release: {issuer: dev, claims: {repository_id: "1", deployment: blue}}
+"""
+
+
+def who(rules: AccessRules, **changes: Any) -> Identity:
+    claims = VerifiedClaims(good_claims(URL, **changes))
+    return identify(VerifiedToken(rules.issuers[URL], claims, "ab" * 32, 0), rules)
+
+
+PEOPLE = rules_for(URL, more=ACCOUNTS)
+CI = rules_for(URL, kind="pipelines", rest=PIPELINES)
+
+
+def test_person() -> None:
+    identity = who(PEOPLE, groups=["a", "b", "a", 7, "", "c\n"])
+    principal = identity.principal
+    assert (principal.id, principal.kind) == ("user:dev:ada", "user")
+    assert (principal.display_name, principal.subject) == ("Ada", "ada")
+    assert (principal.issuer, principal.token_id) == (URL, "t1")
+    assert identity.groups == ("group:dev:a", "group:dev:b")
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"client_id": "serving", "sub": "serving"}, "service:dev:serving"),
+        ({"client_id": None, "azp": "serving", "sub": "serving"}, "service:dev:serving"),
+        ({"client_id": "keycloak", "sub": "6d8a-uuid"}, "service:dev:keycloak"),
+        ({"client_id": "unlisted", "sub": "unlisted"}, "service:dev:unlisted"),
+        ({"client_id": None}, "user:dev:ada"),
+        ({"client_id": "cli", "sub": "serving"}, "user:dev:serving"),
+    ],
+)
+def test_service_accounts(claims: dict[str, Any], expected: str) -> None:
+    identity = who(PEOPLE, **claims)
+    assert identity.principal.id == expected
+    # Groups are for people: a client could otherwise be given a person's rights.
+    assert (identity.groups == ()) == expected.startswith("service:")
+
+
+def test_person_cannot_log_in_as_a_service() -> None:
+    for client in ("serving", "keycloak"):
+        with pytest.raises(TokenRefusedError):
+            who(PEOPLE, client_id=client, sub="ada")
+
+
+def test_pipeline_records_the_job() -> None:
+    identity = who(
+        CI, repository_id="1", deployment="blue", ref="refs/heads/main", run_id=17, other="x"
+    )
+    assert identity.principal.id == "pipeline:release"
+    assert identity.principal.pipeline_claims == {
+        "repository_id": "1",
+        "deployment": "blue",
+        "ref": "refs/heads/main",
+        "run_id": "17",
+    }
+    assert identity.groups == ()
+
+
+def test_unknown_pipeline() -> None:
+    with pytest.raises(TokenRefusedError) as refused:
+        who(CI, repository_id="2", deployment="blue")
+    assert refused.value.reason == "PIPELINE_UNKNOWN"
+
+
+@pytest.mark.parametrize("token_id", [None, 7, "", "x" * 200, "a\nb"])
+def test_token_without_a_usable_id_is_named_by_its_digest(token_id: Any) -> None:
+    assert who(PEOPLE, jti=token_id).principal.token_id == "sha256:abababababababab"
+
+
+def test_label_is_cleaned() -> None:
+    assert who(PEOPLE, name="A\x1bd\na" + "x" * 500).principal.display_name == "Ada" + "x" * 197
+    assert who(PEOPLE, name=["Ada"]).principal.display_name == ""
+
+
+def test_callers_are_remembered_for_a_minute(http_issuer: LoopbackIssuer) -> None:
+    async def run() -> None:
+        rules = Rules(rules_for(http_issuer.url))
+        keys = SigningKeys()
+        keys.follow(rules.current)
+        clock = [float(good_claims("")["iat"])]
+        verifier = TokenVerifier(keys, lambda: clock[0])
+        authenticator = Authenticator(rules, verifier, lambda: clock[0])
+        metadata = (("authorization", f"Bearer {http_issuer.token()}"),)
+        first = await authenticator.authenticate(metadata)
+        assert await authenticator.authenticate(metadata) is first
+        clock[0] += 61
+        again = await authenticator.authenticate(metadata)
+        assert again is not first
+        rules.current = rules_for(http_issuer.url, more=ACCOUNTS)
+        keys.follow(rules.current)
+        assert await authenticator.authenticate(metadata) is not again
+        clock[0] += 400
+        with pytest.raises(TokenRefusedError):
+            await authenticator.authenticate(metadata)
+        await keys.close()
+
+    asyncio.run(run())
