@@ -36,7 +36,7 @@ class AccessRulesFile:
         self._path = path
         self._accept = accept
         self._seen = self._fingerprint()
-        self._current = self._read()
+        self._current = self._enforce(self._load())
 
     @property
     def current(self) -> AccessRules:
@@ -57,8 +57,10 @@ class AccessRulesFile:
             message = f"{self._path} cannot be read: {error}"
             raise AccessFileError(message) from None
 
-    def _read(self) -> AccessRules:
-        rules = load_rules(self._text(), str(self._path))
+    def _load(self) -> AccessRules:
+        return load_rules(self._text(), str(self._path))
+
+    def _enforce(self, rules: AccessRules) -> AccessRules:
         self._accept(rules)
         _log.info("access_rules_in_force", revision=rules.revision, file=str(self._path))
         return rules
@@ -67,15 +69,15 @@ class AccessRulesFile:
         """Look for changes of the file, for ever."""
         while True:
             await asyncio.sleep(poll_s)
-            self.reload_if_changed()
+            await self.reload_if_changed()
 
-    def reload_if_changed(self) -> None:
+    async def reload_if_changed(self) -> None:
         """Read the file again when it changed; a faulty one changes nothing but the log."""
-        fingerprint = self._fingerprint()
+        fingerprint = await asyncio.to_thread(self._fingerprint)
         if fingerprint == self._seen:
             return
         self._seen = fingerprint
         try:
-            self._current = self._read()
+            self._current = self._enforce(await asyncio.to_thread(self._load))
         except AccessFileError as error:
             _log.error("access_file_refused", in_force=self._current.revision, problems=str(error))
