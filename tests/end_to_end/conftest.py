@@ -1,0 +1,94 @@
+"""Studbook as its users meet it: three real processes, real tokens, everything over the gateway."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local_stack.ports import Ports
+from local_stack.stack import LocalStack
+from studbook.client import Client
+from tests.end_to_end import oidc_login
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True)
+class FixedToken:
+    """A token source that has one token."""
+
+    text: str
+
+    def token(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Everyone:
+    """A client for each of the demo identities."""
+
+    ada: Client
+    grace: Client
+    max: Client
+    release: Client
+    serving: Client
+
+    def close(self) -> None:
+        for client in vars(self).values():
+            client.close()
+
+
+def tokens_of(stack: LocalStack) -> dict[str, str]:
+    """A fresh token for each of the demo identities."""
+    at = stack.addresses
+    people = {name: oidc_login.person_token(at.people_issuer, name) for name in PEOPLE}
+    return {
+        **people,
+        "release": oidc_login.job_token(at.ci_issuer, stack.ci_secret()),
+        "serving": oidc_login.service_token(at.people_issuer, "serving", stack.service_secret()),
+    }
+
+
+PEOPLE = ("ada", "grace", "max")
+
+
+def clients_of(stack: LocalStack, tokens: dict[str, str]) -> Everyone:
+    """A client for each of the demo identities."""
+    gateway = stack.addresses.gateway
+    return Everyone(
+        **{
+            name: Client(gateway, workspace="main", token_source=FixedToken(token))
+            for name, token in tokens.items()
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A running Studbook, shared by the tests of one process."""
+    with LocalStack(tmp_path_factory.mktemp("stack"), Ports.from_base(0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tokens(stack: LocalStack) -> dict[str, str]:
+    """A token for each of the demo identities."""
+    return tokens_of(stack)
+
+
+@pytest.fixture(scope="session")
+def everyone(stack: LocalStack, tokens: dict[str, str]) -> Iterator[Everyone]:
+    """A client for each of the demo identities."""
+    clients = clients_of(stack, tokens)
+    yield clients
+    clients.close()
+
+
+@pytest.fixture
+def new_id() -> Callable[[str], str]:
+    """Makes ids that no other test uses."""
+    return lambda prefix: f"{prefix}-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,158 @@
+"""Nobody gets in without a good token, and the answer says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local_stack import demo_identities
+from studbook.client import Client
+from studbook.exceptions import PermissionDenied, StudbookError, Unauthenticated
+from studbook.identity.v1 import identity_service_pb2
+from studbook.registry.v1 import model_service_pb2
+from tests.end_to_end import forged_tokens, oidc_login
+from tests.end_to_end.conftest import Everyone, FixedToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_stack.stack import LocalStack
+
+
+def call(stack: LocalStack, token: str) -> None:
+    """A call that needs a permission."""
+    with Client(stack.addresses.gateway, token_source=FixedToken(token)) as client:
+        client.models.ListModels(model_service_pb2.ListModelsRequest(parent="workspaces/main"))
+
+
+def issuer_key(stack: LocalStack) -> bytes:
+    return (stack.folder.keys / "issuer-people.pem").read_bytes()
+
+
+FORGERIES: dict[str, tuple[str, Callable[[str, LocalStack], str]]] = {
+    "garbage": ("TOKEN_INVALID", lambda _token, _stack: "garbage"),
+    "three parts of garbage": ("TOKEN_INVALID", lambda _token, _stack: "a.b.c"),
+    "empty signature": ("TOKEN_INVALID", lambda token, _: token.rsplit(".", 1)[0] + "."),
+    "alg none": ("TOKEN_INVALID", lambda token, _: forged_tokens.unsigned(token, "none")),
+    "alg nOnE": ("TOKEN_INVALID", lambda token, _: forged_tokens.unsigned(token, "nOnE")),
+    "HS256 with the public key": (
+        "TOKEN_INVALID",
+        lambda token, stack: forged_tokens.signed_with_public_key(
+            token, stack.addresses.people_issuer
+        ),
+    ),
+    "unknown key under a known id": (
+        "TOKEN_INVALID",
+        lambda token, _: forged_tokens.signed_by_stranger(token),
+    ),
+    "unknown key": ("TOKEN_INVALID", lambda token, _: forged_tokens.with_unknown_key_id(token)),
+    "wrong issuer": (
+        "ISSUER_UNKNOWN",
+        lambda token, _: forged_tokens.signed_by_stranger(token, iss="https://evil.example"),
+    ),
+    "wrong audience": (
+        "AUDIENCE_MISMATCH",
+        lambda token, stack: forged_tokens.sign_as_issuer(issuer_key(stack), token, aud="other"),
+    ),
+    "no audience": (
+        "AUDIENCE_MISMATCH",
+        lambda token, stack: forged_tokens.sign_as_issuer(issuer_key(stack), token, aud=None),
+    ),
+    "expired": (
+        "TOKEN_EXPIRED",
+        lambda token, stack: forged_tokens.expired(issuer_key(stack), token),
+    ),
+    "not yet good": (
+        "TOKEN_INVALID",
+        lambda token, stack: forged_tokens.sign_as_issuer(issuer_key(stack), token, nbf=2**33),
+    ),
+    "too large": ("TOKEN_INVALID", lambda token, _: token + "A" * 9000),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_forged_token(stack: LocalStack, tokens: dict[str, str], forgery: str) -> None:
+    reason, forge = FORGERIES[forgery]
+    with pytest.raises(Unauthenticated) as refused:
+        call(stack, forge(tokens["ada"], stack))
+    assert refused.value.reason == reason
+
+
+def test_no_token(stack: LocalStack) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        call(stack, "")
+    assert refused.value.reason == "TOKEN_MISSING"
+    assert "studbook login" in refused.value.next_step
+
+
+def test_good_token_without_a_binding(stack: LocalStack, everyone: Everyone) -> None:
+    with pytest.raises(PermissionDenied) as refused:
+        everyone.serving.models.ListModels(
+            model_service_pb2.ListModelsRequest(parent="workspaces/main")
+        )
+    assert refused.value.reason == "PERMISSION_MISSING"
+    assert refused.value.metadata["permission"] == "models.read"
+
+
+def test_binding_holds_for_its_workspace_only(everyone: Everyone) -> None:
+    with pytest.raises(PermissionDenied) as refused:
+        everyone.ada.models.ListModels(
+            model_service_pb2.ListModelsRequest(parent="workspaces/other")
+        )
+    assert refused.value.metadata["resource"] == "workspaces/other"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ref": "refs/heads/main-2"}, {"environment": "staging"}, {"environment": ""}],
+    ids=["other ref", "other environment", "no environment"],
+)
+def test_job_that_is_not_the_release_pipeline(stack: LocalStack, changes: dict[str, str]) -> None:
+    token = oidc_login.job_token(stack.addresses.ci_issuer, stack.ci_secret(), **changes)
+    with pytest.raises(Unauthenticated) as refused:
+        call(stack, token)
+    assert refused.value.reason == "PIPELINE_UNKNOWN"
+
+
+def test_job_token_for_another_audience(stack: LocalStack) -> None:
+    token = oidc_login.job_token(
+        stack.addresses.ci_issuer, stack.ci_secret(), audience="https://elsewhere.example"
+    )
+    with pytest.raises(Unauthenticated) as refused:
+        call(stack, token)
+    assert refused.value.reason == "AUDIENCE_MISMATCH"
+
+
+def test_token_never_reaches_a_log(stack: LocalStack, tokens: dict[str, str]) -> None:
+    call(stack, tokens["ada"])
+    with pytest.raises(StudbookError):
+        call(stack, tokens["ada"][:-2])
+    logged = "".join(path.read_text() for path in stack.folder.logs.glob("*.log"))
+    assert logged
+    for token in tokens.values():
+        assert token.split(".")[1] not in logged
+        assert token.split(".")[2] not in logged
+
+
+def test_what_needs_no_token(stack: LocalStack) -> None:
+    with Client(stack.addresses.gateway, token_source=FixedToken("")) as client:
+        info = client.identity.GetServerInfo(identity_service_pb2.GetServerInfoRequest())
+    assert [provider.client_id for provider in info.login_providers] == [demo_identities.CLI_CLIENT]
+    assert info.limits.page_size == 1000
+
+
+def test_who_am_i(everyone: Everyone) -> None:
+    answer = everyone.release.identity.WhoAmI(identity_service_pb2.WhoAmIRequest())
+    assert answer.principal.id == "pipeline:release"
+    assert [grant.role for grant in answer.grants] == ["releaser"]
+
+
+def test_access_is_explained(everyone: Everyone) -> None:
+    request = identity_service_pb2.TestAccessRequest(
+        permission="models.promote", resource="workspaces/main/models/wine"
+    )
+    denied = everyone.ada.identity.TestAccess(request)
+    assert not denied.allowed
+    assert "releaser" in denied.explanation
+    assert everyone.grace.identity.TestAccess(request).allowed
