@@ -146,13 +146,13 @@ def digest_actor(actor: Principal, salt: bytes) -> bytes:
 
 
 def actor_json(actor: Principal) -> str:
-    """An actor as canonical JSON."""
+    """An actor as canonical JSON, in the words of the contract."""
     return canonical_json(
         {
             "display_name": actor.display_name,
             "id": actor.id,
             "issuer": actor.issuer,
-            "kind": actor.kind,
+            "kind": actor.kind.upper(),
             "pipeline_claims": actor.pipeline_claims,
             "subject": actor.subject,
             "token_id": actor.token_id,

@@ -11,4 +11,5 @@ from service_chassis.caller import Principal
 @lru_cache(maxsize=4096)
 def read_actor(principal_json: str) -> Principal:
     """The actor that was written as JSON."""
-    return Principal(**json.loads(principal_json))
+    members = json.loads(principal_json)
+    return Principal(**{**members, "kind": members["kind"].lower()})
