@@ -9,7 +9,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from service_chassis.errors import Code, StudbookError, invalid_field, unavailable
+from service_chassis.errors import Code, FieldViolation, StudbookError, invalid_field, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,8 +126,9 @@ class BlobWriter:
                 Code.INVALID_ARGUMENT,
                 "DIGEST_MISMATCH",
                 f"The bytes have the digest sha256:{actual}, announced was sha256:{declared}; "
-                "compute the digest anew.",
+                "compute header.digest anew.",
                 metadata={"declared": f"sha256:{declared}", "actual": f"sha256:{actual}"},
+                fields=(FieldViolation("header.digest", f"the bytes have sha256:{actual}"),),
             )
         try:
             with store_errors():
