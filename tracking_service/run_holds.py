@@ -24,10 +24,13 @@ class HeldRun:
     snapshot_us: int
 
 
-def hold(store: TrackingStore, name: str, wanted: Hold, now: int) -> HeldRun:
+def hold(
+    store: TrackingStore, name: str, wanted: Hold, now: int, *, validate_only: bool = False
+) -> HeldRun:
     """Hold on to a run for a model version, and read it.
 
-    The hold is kept under the holder's name and never becomes weaker.
+    The hold is kept under the holder's name and never becomes weaker. With `validate_only` it is
+    not made.
 
     Raises:
         StudbookError: NOT_FOUND, RUN_NOT_ACTIVE when the run is deleted.
@@ -35,15 +38,20 @@ def hold(store: TrackingStore, name: str, wanted: Hold, now: int) -> HeldRun:
     # Locked against changes of its files and against deletion, which look at the holds.
     place = found(store.runs.place_for_change(name), name)
     require_not_deleted(place)
-    held = {hold.holder: hold for hold in store.holds.of_run(place.key)}
-    present = held.get(wanted.holder)
-    if present is None:
-        store.holds.add(place.key, wanted, now)
-    elif present.level < wanted.level:
-        store.holds.raise_level(place.key, wanted)
+    if not validate_only:
+        _keep(store, place.key, wanted, now)
     return HeldRun(
         run=found(store.runs.find(name), name),
         artifacts=store.artifacts.of_run(place),
         datasets=store.datasets.of_run(place.key),
         snapshot_us=now,
     )
+
+
+def _keep(store: TrackingStore, run_key: int, wanted: Hold, now: int) -> None:
+    held = {hold.holder: hold for hold in store.holds.of_run(run_key)}
+    present = held.get(wanted.holder)
+    if present is None:
+        store.holds.add(run_key, wanted, now)
+    elif present.level < wanted.level:
+        store.holds.raise_level(run_key, wanted)

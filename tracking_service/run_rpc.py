@@ -114,7 +114,10 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             raise permission_missing("runs.hold", request.run, caller.principal.id)
         wanted = run_requests.wanted_hold(request)
         held = await write(
-            self._database, lambda store: run_holds.hold(store, request.run, wanted, now_us())
+            self._database,
+            lambda store: run_holds.hold(
+                store, request.run, wanted, now_us(), validate_only=request.validate_only
+            ),
         )
         return held_run_message(held)
 
