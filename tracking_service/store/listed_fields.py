@@ -126,7 +126,10 @@ _RUN_FIELDS = {
     "state": Field(
         runs.c.state,
         Kind.ENUM,
-        values={f"RUN_STATE_{state.name}": int(state) for state in RunState},
+        values={
+            "RUN_STATE_UNSPECIFIED": 0,
+            **{f"RUN_STATE_{state.name}": int(state) for state in RunState},
+        },
     ),
     "creator": Field(runs.c.creator_id, Kind.TEXT),
     "start_time": Field(runs.c.start_time, Kind.TIMESTAMP),
