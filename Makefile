@@ -46,6 +46,7 @@ contracts: $(VENV)/.dev ## Contracts keep their rules; stubs and reference are w
 	$(BIN)/buf lint build/studbook.binpb --config buf.yaml
 	PATH=$(BIN):$$PATH scripts/check_breaking
 	$(BIN)/python scripts/generate_reference.py --check
+	$(BIN)/python scripts/generate_settings.py --check
 
 unit: $(VENV)/.dev ## Tests that start no process
 	$(BIN)/pytest --numprocesses $(WORKERS) tests/contract tests/unit
@@ -57,6 +58,7 @@ coverage: $(VENV)/.dev ## All tests, with coverage of the code that matters
 generate: $(VENV)/.dev ## Renew stubs and reference after a change of protos/
 	$(BIN)/python scripts/generate_stubs.py
 	$(BIN)/python scripts/generate_reference.py
+	$(BIN)/python scripts/generate_settings.py
 
 bench: $(VENV)/.dev ## Measure; prints JSON
 	$(BIN)/python -m bench

@@ -1,0 +1,51 @@
+"""The deployment example names settings that exist, and all that are required."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from gateway.access_rules import load_rules
+from gateway.settings import GatewaySettings
+from registry_service.settings import RegistrySettings
+from tracking_service.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "gateway": GatewaySettings,
+    "tracking": TrackingSettings,
+    "registry": RegistrySettings,
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_compose_sets_what_exists_and_all_that_is_required(name: str) -> None:
+    settings = SETTINGS[name]
+    prefix = settings.model_config.get("env_prefix", "")
+    given = {
+        variable.removeprefix(prefix).lower()
+        for variable in COMPOSE["services"][name]["environment"]
+        if variable.startswith("STUDBOOK_")
+    }
+    assert given <= settings.model_fields.keys()
+    required = {key for key, field in settings.model_fields.items() if field.is_required()}
+    assert required <= given
+
+
+def test_services_are_not_published() -> None:
+    published = {name for name, service in COMPOSE["services"].items() if "ports" in service}
+    assert published == {"gateway"}
+
+
+def test_example_access_file_loads() -> None:
+    text = (ROOT / "deploy" / "access.example.yaml").read_text()
+    rules = load_rules(text)
+    held = rules.grants_for("pipeline:release", (), ["models.promote"])
+    assert held == {"models.promote": ("workspaces/main/models/**",)}
