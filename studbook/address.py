@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from studbook.exceptions import InvalidArgument
 
 DEFAULT_ADDRESS = "127.0.0.1:7420"
 DEFAULT_PORT = 7420
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _ENVIRONMENT = "STUDBOOK_ADDRESS"
 
 
@@ -61,9 +63,14 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise _malformed(text) from None
     # A user name in an address would end up in logs; a path would be ignored silently.
-    if not parts.hostname or parts.username or parts.path.strip("/") or parts.query:
+    if (
+        not _HOST.fullmatch(parts.hostname or "")
+        or parts.username
+        or parts.path.strip("/")
+        or parts.query
+    ):
         raise _malformed(text)
-    address = Address(parts.hostname, port or (443 if scheme == "https" else DEFAULT_PORT))
+    address = Address(parts.hostname or "", port or (443 if scheme == "https" else DEFAULT_PORT))
     if scheme == "http" and address.secure:
         message = f"{text} asks for plain text, which is allowed on loopback only; use https://."
         raise InvalidArgument(message, reason="FIELD_INVALID")

@@ -80,8 +80,8 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> Hash
 def digest_of_listing(files: Iterable[tuple[str, str]]) -> str:
     """The digest of a set of files, from (path, digest) pairs.
 
-    It is the SHA-256 of the sorted lines `{hex digest}  {path}`, one for each file: what
-    `sha256sum` and then `sort` print for them, and how a model version's own digest is made.
+    It is the SHA-256 of one line `{hex digest}  {path}` for each file, in order of path: a list
+    as `sha256sum` prints and checks it, and how a model version's own digest is made.
     """
-    lines = sorted(f"{hex_of(digest)}  {path}\n".encode() for path, digest in files)
-    return prefixed(hashlib.sha256(b"".join(lines)).hexdigest())
+    lines = "".join(f"{hex_of(digest)}  {path}\n" for path, digest in sorted(files))
+    return prefixed(hashlib.sha256(lines.encode()).hexdigest())

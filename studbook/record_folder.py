@@ -119,6 +119,8 @@ class RunFolder:
         for folder in (self.path / "files", self.path):
             try:
                 folder.rmdir()
+            except FileNotFoundError:
+                continue
             except OSError:
                 return  # something is left in it that somebody may want
 

@@ -339,7 +339,6 @@ class Run:
             return None
         problem = shipper.drain(FINISH_PATIENCE_S)
         shipper.stop()
-        shipper.join(2.0 if problem is None else 0.1)
         self._refusals = shipper.refusals
         self._shipper = None
         return problem

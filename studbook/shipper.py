@@ -25,6 +25,7 @@ _log = logging.getLogger("studbook")
 # How often new records are looked for. Longer intervals make larger and so fewer batches.
 FLUSH_INTERVAL_S = 1.0
 _LONGEST_WAIT_S = 30.0
+_LONGEST_FAREWELL_S = 3.0
 
 
 class Shipper:
@@ -84,13 +85,14 @@ class Shipper:
         return None
 
     def stop(self) -> None:
-        """End the thread after its present call, without waiting for it."""
+        """End the thread, giving up the call that it is in; what it had to send stays on disk."""
         self._stopping = True
         self._wake.set()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the thread to have ended."""
-        self._thread.join(timeout)
+        client = self._client
+        if client is not None:
+            client.close()
+        # A call that was given up may still be pausing before its next attempt.
+        self._thread.join(_LONGEST_FAREWELL_S)
 
     def remaining_bytes(self) -> int:
         """Bytes of records that the server does not have yet."""
@@ -136,7 +138,8 @@ class Shipper:
             for records in self._folder.record_files():
                 self._send(self._client, records)
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens
-            self._failed(error)
+            if not self._stopping:
+                self._failed(error)
             return
         if self._problem is not None:
             _log.warning("Studbook: sending again; nothing was lost.")

@@ -1,0 +1,59 @@
+"""A peer on loopback, a client for it, and record folders of the test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from studbook.client import Client
+from tests.unit.sdk.runs.loopback_server import Stored, Token, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUN = "workspaces/main/experiments/wine/runs/first"
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Stored:
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    return Stored(blobs)
+
+
+@pytest.fixture
+def port(stored: Stored) -> Iterator[int]:
+    server, port = serve(stored)
+    yield port
+    server.stop(0).wait()
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[Client]:
+    with Client(f"127.0.0.1:{port}", workspace="main", token_source=Token()) as client:
+        yield client
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for records, and no setting of the developer's in the way."""
+    for name in ("MODE", "WORKSPACE", "TOKEN_FILE", "CA_FILE"):
+        monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
+    folder = tmp_path / "records"
+    monkeypatch.setenv("STUDBOOK_DIR", str(folder))
+    monkeypatch.setenv("STUDBOOK_TOKEN", "a-token")
+    return folder
+
+
+@pytest.fixture
+def online(records: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STUDBOOK_ADDRESS", f"127.0.0.1:{port}")
+    return records
+
+
+@pytest.fixture
+def offline(online: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STUDBOOK_MODE", "offline")
+    return online

@@ -1,0 +1,225 @@
+"""Files on their way to a peer and back, over a connection that breaks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from studbook import artifact_transfer
+from studbook.exceptions import InvalidArgument, NotFound, Unavailable, VerificationFailed
+from studbook.file_digests import digest_of_listing, hash_file
+from studbook.file_download import Part, receive
+from studbook.file_upload import send_bytes
+from studbook.patience import Patience
+from tests.unit.sdk.runs.conftest import RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from studbook.client import Client
+    from tests.unit.sdk.runs.loopback_server import Stored
+
+MIB = 1024 * 1024
+CONTENT = os.urandom(3 * MIB + 17)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "big.bin").write_bytes(CONTENT)
+    (source / "empty").write_bytes(b"")
+    (source / "inner" / "note.txt").write_text("hello")
+    return source
+
+
+def test_a_folder_goes_up_and_comes_back(client: Client, folder: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    sent = artifact_transfer.upload(
+        client, RUN, folder, "data", progress=lambda done, total: seen.append((done, total))
+    )
+    assert [artifact.path for artifact in sent] == [
+        "data/big.bin",
+        "data/empty",
+        "data/inner/note.txt",
+    ]
+    assert seen[-1] == (len(CONTENT) + 5, len(CONTENT) + 5)
+    files = artifact_transfer.download(client, RUN, tmp_path / "target")
+    assert [file.read_bytes() for file in files] == [CONTENT, b"", b"hello"]
+    assert [
+        path.name for path in (tmp_path / "target" / "data").iterdir() if "part" in path.name
+    ] == []
+    (only,) = artifact_transfer.download(client, RUN, tmp_path / "one", "data/inner")
+    assert only == tmp_path / "one" / "data" / "inner" / "note.txt"
+    with pytest.raises(NotFound):
+        artifact_transfer.download(client, RUN, tmp_path / "none", "dat")
+
+
+def test_bytes_that_are_there_are_not_sent_again(
+    client: Client, stored: Stored, folder: Path
+) -> None:
+    artifact_transfer.upload(client, RUN, folder / "big.bin")
+    artifact_transfer.upload(client, RUN, folder / "big.bin", "copy.bin")
+    assert stored.calls.count("Upload") == 1
+    assert stored.artifacts[RUN, "copy.bin"].size_bytes == len(CONTENT)
+
+
+def test_a_broken_upload_goes_on_where_it_broke(
+    client: Client, stored: Stored, folder: Path
+) -> None:
+    stored.break_after = 2 * MIB
+    positions: list[int] = []
+    send_bytes(client, RUN, hash_file(folder / "big.bin"), on_position=positions.append)
+    assert stored.calls.count("Upload") == 2
+    assert hash_file(folder / "big.bin").digest[7:] in {
+        blob.name for blob in stored.blobs.iterdir()
+    }
+    assert positions[-1] == len(CONTENT)
+
+
+def test_an_upload_gives_up_in_the_end(client: Client, stored: Stored, folder: Path) -> None:
+    stored.unavailable["Upload"] = 100
+    waits: list[float] = []
+    patience = Patience(attempts=4, sleep=waits.append)
+    with pytest.raises(Unavailable):
+        send_bytes(client, RUN, hash_file(folder / "big.bin"), patience=patience)
+    assert len(waits) == 3
+    assert sorted(waits) == waits
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other"])
+def test_a_file_that_changes_is_told_clearly(
+    client: Client, stored: Stored, folder: Path, change: str
+) -> None:
+    file = hash_file(folder / "big.bin")
+    new = {"longer": CONTENT + b"x", "shorter": CONTENT[:10], "other": bytes(len(CONTENT))}[change]
+    (folder / "big.bin").write_bytes(new)
+    with pytest.raises(VerificationFailed, match="changed while it was being uploaded") as caught:
+        send_bytes(client, RUN, file)
+    assert caught.value.reason == "FILE_CHANGED"
+    assert not stored.artifacts
+
+
+def test_a_file_that_changes_back_and_forth_is_refused_by_its_digest(
+    client: Client, folder: Path
+) -> None:
+    path = folder / "big.bin"
+    file = hash_file(path)
+    times = path.stat()
+    path.write_bytes(bytes(len(CONTENT)))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(VerificationFailed, match="changed while"):
+        send_bytes(client, RUN, file)
+
+
+def test_a_broken_download_goes_on_where_it_broke(
+    client: Client, stored: Stored, folder: Path, tmp_path: Path
+) -> None:
+    artifact_transfer.upload(client, RUN, folder / "big.bin")
+    stored.break_after = MIB
+    (file,) = artifact_transfer.download(client, RUN, tmp_path / "target")
+    assert file.read_bytes() == CONTENT
+    assert stored.calls.count("Download") == 2
+
+
+def test_a_download_that_was_cut_off_goes_on_in_the_next_program(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(CONTENT)
+    part = Part("a/big.bin", hash_file(tmp_path / "big").digest, len(CONTENT))
+    offsets: list[int] = []
+
+    def source(offset: int) -> Iterator[bytes]:
+        offsets.append(offset)
+        yield CONTENT[offset : offset + MIB]
+        if offset == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        receive(tmp_path / "target", part, source, patience=Patience(sleep=lambda _: None))
+    assert not (tmp_path / "target" / "a" / "big.bin").exists()
+    file = receive(tmp_path / "target", part, source, patience=Patience(sleep=lambda _: None))
+    assert file.read_bytes() == CONTENT
+    assert offsets == [0, MIB, 2 * MIB, 3 * MIB]
+
+
+def test_wrong_bytes_are_never_seen(
+    client: Client, stored: Stored, folder: Path, tmp_path: Path
+) -> None:
+    (artifact,) = artifact_transfer.upload(client, RUN, folder / "big.bin")
+    (stored.blobs / artifact.digest[7:]).write_bytes(bytes(len(CONTENT)))
+    with pytest.raises(VerificationFailed) as caught:
+        artifact_transfer.download(client, RUN, tmp_path / "target")
+    assert caught.value.exit_code == 6
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"abc")
+    part = Part("x", hash_file(tmp_path / "small").digest, 3)
+    with pytest.raises(VerificationFailed):
+        receive(tmp_path / "target", part, lambda _: iter([bytes(MIB)] * 1000), patience=Patience())
+
+
+def test_a_rotten_beginning_is_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(CONTENT)
+    digest = hash_file(tmp_path / "big").digest
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / f".studbook-{digest[7:]}.part").write_bytes(b"rot" * 100)
+    part = Part("big.bin", digest, len(CONTENT))
+    file = receive(target, part, lambda offset: iter([CONTENT[offset:]]), patience=Patience())
+    assert file.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "a/../x", "/x", "a//x", "a/./x", "", "a\\x", "a\x00x", "x" * 1025, "a\nb"]
+)
+def test_paths_that_lead_elsewhere_are_refused(tmp_path: Path, path: str) -> None:
+    part = Part(path, "sha256:" + "0" * 64, 0)
+    with pytest.raises(InvalidArgument) as caught:
+        receive(tmp_path / "target", part, lambda _: iter([]), patience=Patience())
+    assert caught.value.reason == "ARTIFACT_PATH_INVALID"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_link_in_the_target_folder_is_not_followed(tmp_path: Path, kind: str) -> None:
+    target, outside = tmp_path / "target", tmp_path / "outside"
+    target.mkdir()
+    outside.mkdir()
+    if kind == "link":
+        (target / "a").symlink_to(outside)
+    else:
+        (target / "a").write_text("in the way")
+    part = Part("a/x", "sha256:" + "0" * 64, 1)
+    with pytest.raises(InvalidArgument, match="in the target folder"):
+        receive(target, part, lambda _: iter([b"x"]), patience=Patience())
+    assert list(outside.iterdir()) == []
+
+
+def test_links_out_of_a_folder_are_not_uploaded(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (folder / "inside").symlink_to(folder / "empty")
+    assert len(artifact_transfer.upload(client, RUN, folder, "ok")) == 4
+    (folder / "outside").symlink_to(tmp_path / "secret")
+    with pytest.raises(InvalidArgument, match="symbolic link out of"):
+        artifact_transfer.upload(client, RUN, folder)
+
+
+def test_pipes_are_not_uploaded(client: Client, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidArgument, match="neither a file nor a folder"):
+        artifact_transfer.upload(client, RUN, tmp_path / "pipe")
+    with pytest.raises(NotFound):
+        artifact_transfer.upload(client, RUN, tmp_path / "nothing")
+
+
+def test_the_digest_of_a_listing_is_that_of_what_sha256sum_prints() -> None:
+    listing = [("b", "sha256:" + "0" * 64), ("a", "sha256:" + "f" * 64)]
+    expected = f"{'f' * 64}  a\n{'0' * 64}  b\n"
+    assert digest_of_listing(listing)[7:] == hashlib.sha256(expected.encode()).hexdigest()

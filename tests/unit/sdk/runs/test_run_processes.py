@@ -1,0 +1,177 @@
+"""Processes that log and then come to an end of some kind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from studbook.record_folder import run_folders
+from studbook.sync import sync_pending
+from studbook.tracking.v1 import run_pb2
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.sdk.runs.loopback_server import Stored
+
+RUN = "workspaces/main/experiments/wine/runs/one"
+
+_COUNTING = """
+import studbook, sys
+run = studbook.init("wine", run_id="one")
+step = 0
+while True:
+    run.log({"x": step, "y": -step}, step=step)
+    step += 1
+    if step % 100 == 0:
+        print(step, flush=True)
+"""
+
+
+def start(program: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def read_until(process: subprocess.Popen[str], least: int) -> int:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= least:
+            return int(line)
+    pytest.fail(f"The process ended early: {process.stderr and process.stderr.read()}")
+
+
+def kill(process: subprocess.Popen[str]) -> int:
+    """Kill a counting process; returns the last count it printed."""
+    process.send_signal(signal.SIGKILL)
+    out, _ = process.communicate(timeout=60)
+    counts = [int(line) for line in out.split()]
+    return counts[-1] if counts else 0
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_kill_9_loses_nothing(
+    online: Path, stored: Stored, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDBOOK_MODE", mode)
+    process = start(_COUNTING)
+    logged = read_until(process, 30_000)
+    logged = max(logged, kill(process))
+    synced = sync_pending()
+    assert [(entry.run, entry.problem) for entry in synced] == [(RUN, None)]
+    for key, sign in (("x", 1), ("y", -1)):
+        found = [(step, value) for step, _, value in stored.points[RUN, key]]
+        assert len(found) >= logged
+        assert found == [(step, float(sign * step)) for step in range(len(found))]
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_KILLED
+    assert "without finishing" in stored.runs[RUN].state_reason
+    assert list(online.iterdir()) == []
+
+
+def test_a_resumed_run_sends_what_the_killed_process_left(
+    offline: Path, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(_COUNTING)
+    read_until(process, 1000)
+    kill(process)
+    monkeypatch.setenv("STUDBOOK_MODE", "online")
+    again = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import studbook\nwith studbook.init('wine', run_id='one') as run:\n"
+                "    run.log({'x': 0.5}, step=0)"
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert again.stderr == ""
+    values = [value for _, _, value in stored.points[RUN, "x"]]
+    assert values[:1000] == [float(step) for step in range(1000)]
+    assert values[-1] == 0.5
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
+    assert list(offline.iterdir()) == []
+
+
+def test_sigterm_ends_the_run_as_killed(online: Path, stored: Stored) -> None:
+    process = start(_COUNTING)
+    read_until(process, 500)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_KILLED
+    assert stored.runs[RUN].state_reason == "SIGTERM"
+    assert list(online.iterdir()) == []
+
+
+def run_to_its_end(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_an_uncaught_error_ends_the_run_as_failed(online: Path, stored: Stored) -> None:
+    ended = run_to_its_end(
+        "import studbook\nstudbook.init('wine', run_id='one')\nstudbook.log({'x': 1})\n1 / 0"
+    )
+    assert ended.returncode == 1
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FAILED
+    assert stored.runs[RUN].state_reason == "ZeroDivisionError: division by zero"
+
+
+def test_leaving_the_program_finishes_the_run(online: Path, stored: Stored) -> None:
+    ended = run_to_its_end(
+        "import studbook\nstudbook.init('wine', run_id='one')\nstudbook.log({'x': 1})"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
+    assert [value for _, _, value in stored.points[RUN, "x"]] == [1.0]
+
+
+def test_a_full_disk_is_one_warning_and_training_goes_on(offline: Path, stored: Stored) -> None:
+    # A limit on the size of files takes the beginning of a record and then nothing, as a full
+    # disk does.
+    ended = run_to_its_end(
+        "import resource, studbook\n"
+        "run = studbook.init('wine', run_id='one')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "for step in range(5000): run.log({'x': step}, step=step)\n"
+        "print('trained')"
+    )
+    assert ended.stdout == "trained\n"
+    assert ended.stderr.count("cannot be written") == 1
+    assert ended.returncode == 0
+    sync_pending()
+    found = [step for step, _, _ in stored.points[RUN, "x"]]
+    assert found == list(range(len(found)))
+    assert len(found) > 100
+
+
+def test_a_worker_that_outlives_its_parent_is_synced(offline: Path, stored: Stored) -> None:
+    ended = run_to_its_end(
+        "import os, studbook\n"
+        "run = studbook.init('wine', run_id='one')\n"
+        "run.log({'x': 1}, step=1)\n"
+        "if os.fork() == 0:\n"
+        "    run.log({'x': 2}, step=2)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "run.finish()"
+    )
+    assert ended.returncode == 0, ended.stderr
+    (folder,) = run_folders(offline)
+    assert len(folder.record_files()) == 2
+    sync_pending()
+    assert sorted(value for _, _, value in stored.points[RUN, "x"]) == [1.0, 2.0]
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
+    assert os.listdir(offline) == []  # noqa: PTH208 - reads better here
