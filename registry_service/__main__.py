@@ -13,7 +13,7 @@ from service_chassis.telemetry import configure_logging
 
 async def _serve(settings: RegistrySettings) -> None:
     application = Application(settings)
-    application.start_background_work()
+    await application.prepare()
     await serve_until_stopped(application.server, close=[application.close])
 
 

@@ -63,8 +63,9 @@ class Application:
         add_ServingServiceServicer_to_server(ServingService(database, self.blobs), grpc_server)
         add_LineageServiceServicer_to_server(LineageService(database, tokens), grpc_server)
 
-    def start_background_work(self) -> None:
-        """Begin to verify what is pending."""
+    async def prepare(self) -> None:
+        """Do what has to be done before the first call, and begin what goes on beside them."""
+        await self._verifier.catch_up()
         self._sweeping = asyncio.create_task(self._verifier.run(), name="verification sweeps")
 
     async def close(self) -> None:

@@ -50,28 +50,36 @@ class FileVerifier:
         Returns:
             The version as it is now, PENDING when it is still to be verified.
         """
-        task = self._verify_later(version)
-        if version.size_bytes > self._at_once_bytes:
+        task = self.begin(version)
+        if not self._is_small(version):
             return version
         # Neither the end of the wait nor the caller's going away ends the verification.
         await asyncio.wait({task}, timeout=_LONGEST_WAIT_S)
         return await self._find(version.name) or version
 
-    async def sweep(self) -> None:
-        """Take up what is pending: left over from the last run of this or another process."""
-        for name in await self._database.read(lambda store: store.versions.pending()):
-            version = await self._find(name)
-            if version is not None:
-                self._verify_later(version)
+    def begin(self, version: Version) -> asyncio.Task[None]:
+        """Verify a version in the background, until that succeeds or the service ends."""
+        task = self._tasks.get(version.name)
+        if task is None:
+            task = asyncio.create_task(self._until_done(version), name=f"verify {version.name}")
+            self._tasks[version.name] = task
+            task.add_done_callback(lambda _done: self._tasks.pop(version.name, None))
+        return task
+
+    async def catch_up(self) -> None:
+        """Take up what was pending when the service last ended; small versions at once."""
+        small = await self._sweep()
+        if small:
+            await asyncio.wait(small, timeout=_LONGEST_WAIT_S)
 
     async def run(self) -> None:
-        """Sweep now and from time to time, for ever."""
+        """Take up, from time to time, what other processes left pending."""
         while True:
+            await asyncio.sleep(_SWEEP_PAUSE_S)
             try:
-                await self.sweep()
+                await self._sweep()
             except StudbookError as error:
                 _log.warning("sweep put off", problem=error.message)
-            await asyncio.sleep(_SWEEP_PAUSE_S)
 
     async def close(self) -> None:
         """Stop; what is pending is taken up again at the next start."""
@@ -80,20 +88,24 @@ class FileVerifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _verify_later(self, version: Version) -> asyncio.Task[None]:
-        task = self._tasks.get(version.name)
-        if task is None:
-            task = asyncio.create_task(self._until_done(version), name=f"verify {version.name}")
-            self._tasks[version.name] = task
-            task.add_done_callback(lambda _done: self._tasks.pop(version.name, None))
-        return task
+    async def _sweep(self) -> set[asyncio.Task[None]]:
+        """Begin with everything that is pending; returns the tasks that will not take long."""
+        small = set()
+        for name in await self._database.read(lambda store: store.versions.pending()):
+            version = await self._find(name)
+            if version is None:
+                continue
+            task = self.begin(version)
+            if self._is_small(version):
+                small.add(task)
+        return small
 
     async def _until_done(self, version: Version) -> None:
-        small = version.size_bytes <= self._at_once_bytes
+        turn = nullcontext() if self._is_small(version) else self._turn
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                async with nullcontext() if small else self._turn:
+                async with turn:
                     await self._verify(version)
             except StudbookError as error:
                 _log.warning("verification put off", version=version.name, problem=error.message)
@@ -107,6 +119,9 @@ class FileVerifier:
         if fault:
             _log.error("verification failed", version=version.name, fault=fault)
         await self._database.write(lambda store: conclude(store, version.name, fault))
+
+    def _is_small(self, version: Version) -> bool:
+        return version.size_bytes <= self._at_once_bytes
 
     async def _find(self, name: str) -> Version | None:
         return await self._database.read(lambda store: store.versions.find(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from registry_service.file_selection import digest_files, select_files
@@ -13,6 +14,8 @@ from studbook.registry.v1 import version_pb2
 from studbook.registry.v1.model_service_pb2 import CreateVersionRequest, CreateVersionResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry_service.file_verifier import FileVerifier
     from registry_service.records import File, Snapshot
     from registry_service.registration import Registration
@@ -60,8 +63,21 @@ class Registrar:
             version = register(store, caller, registration, snapshot, files)
             return CreateVersionResponse(version=to_version(version))
 
+        # Shielded: when the caller goes away in the middle, the version is verified all the same.
+        written = asyncio.create_task(self._write_down(caller, request, work))
+        return await self._as_it_is_now(await asyncio.shield(written))
+
+    async def _write_down(
+        self,
+        caller: Caller,
+        request: CreateVersionRequest,
+        work: Callable[[RegistryStore], CreateVersionResponse],
+    ) -> CreateVersionResponse:
         answer = await self._database.write_once(caller, request, CreateVersionResponse, work)
-        return await self._as_it_is_now(answer)
+        version = await self._database.read(lambda store: store.versions.find(answer.version.name))
+        if version is not None:
+            self._verifier.begin(version)
+        return answer
 
     async def _snapshot(
         self, caller: Caller, registration: Registration, *, validate_only: bool = False

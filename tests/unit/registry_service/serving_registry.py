@@ -253,8 +253,8 @@ def with_registry(
         peer_port = peer_server.add_insecure_port("127.0.0.1:0")
         await peer_server.start()
         application = Application(settings_for(folder, peer_port, **settings))
+        await application.prepare()
         await application.server.start()
-        application.start_background_work()
         try:
             address = f"127.0.0.1:{application.server.port}"
             async with grpc.aio.insecure_channel(address) as channel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from registry_service.names import parse_version_name
 from registry_service.records import File, Snapshot
 from registry_service.registration import Registration, register
 from registry_service.store import RegistryStore
-from service_chassis.blob_store import open_blob_store
+from service_chassis.blob_store import FolderBlobStore, open_blob_store
 from service_chassis.database import Database
 from tests.unit.registry_service.serving_registry import (
     GRACE,
@@ -28,6 +29,7 @@ from tests.unit.registry_service.serving_registry import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from sqlalchemy import Connection
 
 FILES = {"model/model.joblib": b"forest", "model/meta/card.md": b"card", "plot.png": b"png"}
@@ -215,5 +217,30 @@ def test_a_folder_and_a_file_can_be_named_together(tmp_path: Path) -> None:
         version = await registry.register("1.0.0", artifact_paths=["model/", "plot.png"])
         paths = [file.path for file in version.files]
         assert paths == ["meta/card.md", "model.joblib", "plot.png"]
+
+    with_registry(tmp_path, test)
+
+
+def test_a_registrar_who_goes_away_leaves_no_version_unverified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    recompute = FolderBlobStore.recompute
+
+    def slow(store: FolderBlobStore, digest: str) -> str:
+        begun.set()
+        assert go_on.wait(20)
+        return recompute(store, digest)
+
+    monkeypatch.setattr(FolderBlobStore, "recompute", slow)
+
+    async def test(registry: Registry) -> None:
+        await prepare(registry)
+        registration = asyncio.create_task(registry.register("1.0.0"))
+        assert await asyncio.to_thread(begun.wait, 20)
+        registration.cancel()
+        await asyncio.wait({registration})
+        go_on.set()
+        assert await state_in_the_end(registry, f"{MODEL}/versions/1.0.0") == 2
 
     with_registry(tmp_path, test)
