@@ -6,7 +6,6 @@ in `access_rules`.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -18,6 +17,8 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+
+from service_chassis.service_settings import is_loopback_host
 
 # Kept apart from the contract: these are the algorithms that the signature check knows.
 ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
@@ -35,16 +36,6 @@ IMMUTABLE_CLAIMS = (
     "organization_id",
     "oidc.circleci.com/project-id",  # CircleCI
 )
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether a host name or address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_issuer_url(url: str) -> str:

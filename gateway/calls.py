@@ -53,7 +53,7 @@ class Call:
         """
         self._received += len(message)
         if len(message) > limit:
-            raise message_too_large(len(message), limit)
+            raise message_too_large(limit)
 
     def sent(self, message: bytes) -> None:
         """Count a message to the client."""

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gateway.access_file import check_issuer_url, is_loopback_host
+from gateway.access_file import check_issuer_url
 from gateway.token_shape import MalformedTokenError, parse_object
+from service_chassis.service_settings import is_loopback_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

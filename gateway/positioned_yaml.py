@@ -40,24 +40,27 @@ def parse(text: str) -> Document:
         YamlError: It does not parse, or a mapping has the same key twice. YAML keeps the last of
             several, and in a file of permissions nobody should have to know that.
     """
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document(None)
-        lines: dict[Path, int] = {}
-        _index(node, (), lines, frozenset())
-        return Document(loader.construct_document(node), lines)
+        return _document(yaml.SafeLoader(text))
+    except YamlError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1
         message = f"line {line}: {error.problem or error.context}"
-        raise YamlError(message) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # Dates that do not exist are ValueErrors; a thousand brackets exhaust the parser.
         message = f"line 1: {error}"
-        raise YamlError(message) from None
-    finally:
-        loader.dispose()
+    raise YamlError(message)
+
+
+def _document(loader: yaml.SafeLoader) -> Document:
+    node = loader.get_single_node()
+    if node is None:
+        return Document(None)
+    lines: dict[Path, int] = {}
+    _index(node, (), lines, frozenset())
+    return Document(loader.construct_document(node), lines)
 
 
 def _index(node: yaml.Node, path: Path, lines: dict[Path, int], above: frozenset[int]) -> None:

@@ -91,11 +91,12 @@ def permission_held_nowhere(permission: str, principal: str, roles: str) -> Stud
     )
 
 
-def message_too_large(size: int, limit: int) -> StudbookError:
+def message_too_large(limit: int) -> StudbookError:
     """RESOURCE_EXHAUSTED, because one message is beyond the limit."""
     return StudbookError(
         Code.RESOURCE_EXHAUSTED,
         "MESSAGE_TOO_LARGE",
-        f"The message has {size} bytes; at most {limit} are accepted. Send smaller parts.",
-        metadata={"limit_bytes": str(limit), "size_bytes": str(size)},
+        f"A message of the call has more than {limit} bytes, the most that are accepted; "
+        "send smaller parts.",
+        metadata={"limit_bytes": str(limit)},
     )

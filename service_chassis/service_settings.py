@@ -100,12 +100,16 @@ def _in_words(settings: type[BaseSettings], problem: ErrorDetails) -> str:
     return f"{variable}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-def is_loopback(address: str) -> bool:
-    """Whether a `host:port` or host can be reached from this machine only."""
-    host = address.rsplit(":", 1)[0].strip("[]") if address.count(":") != 0 else address
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or IP address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a `host:port` can be reached from this machine only."""
+    return is_loopback_host(address.rpartition(":")[0].strip("[]"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import pytest
 from google.rpc import error_details_pb2, status_pb2
 from joserfc.jwk import OKPKey
 
@@ -268,3 +269,27 @@ def explanation(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
     assert status.message == error.details()
     assert status.code == error.code().value[0]
     return info
+
+
+async def refused(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+def chunk(data: bytes) -> artifact_service_pb2.UploadRequest:
+    return artifact_service_pb2.UploadRequest(data=data)
+
+
+HEADER = artifact_service_pb2.UploadRequest(header=artifact_service_pb2.UploadHeader(run=RUN))
+
+
+def batch(sequence: int, run: str = RUN) -> metric_service_pb2.StreamMetricsRequest:
+    return metric_service_pb2.StreamMetricsRequest(
+        batch=metric_service_pb2.AppendMetricsRequest(run=run, sequence=sequence)
+    )
+
+
+async def all_of(messages: list[Any]) -> AsyncIterator[Any]:
+    for message in messages:
+        yield message

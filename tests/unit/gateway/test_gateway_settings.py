@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,9 @@ from service_chassis.service_settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PREFIX = "STUDBOOK_GATEWAY_"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference" / "gateway-settings.md"
 
 
 @pytest.fixture
@@ -89,3 +90,8 @@ def test_tls_needs_both_files(read: Callable[..., GatewaySettings]) -> None:
 def test_tls_key_alone(read: Callable[..., GatewaySettings]) -> None:
     with pytest.raises(SystemExit, match="TLS needs tls_certificate too"):
         read(tls_private_key="key.pem")
+
+
+def test_every_setting_is_documented() -> None:
+    text = DOCS.read_text()
+    assert [name for name in GatewaySettings.model_fields if f"`{name.upper()}`" not in text] == []
