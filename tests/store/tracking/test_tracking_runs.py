@@ -361,6 +361,19 @@ def test_a_held_run_cannot_be_deleted(tracking: Tracking) -> None:
     assert reason(lambda: tracking.delete(name)) == "RESOURCE_HELD"
 
 
+def test_a_hold_that_is_only_validated_holds_nothing(tracking: Tracking) -> None:
+    name = tracking.run().name
+    request = pb.HoldRunRequest(
+        run=name,
+        holder=f"{WORKSPACE}/models/m/versions/1.0.0",
+        level=pb.HOLD_LEVEL_RUN,
+        validate_only=True,
+    )
+
+    assert tracking.call("HoldRun", request, caller(via="registry")).run.name == name
+    tracking.delete(name)
+
+
 def test_only_the_registry_holds(tracking: Tracking) -> None:
     holder = f"{WORKSPACE}/models/m/versions/1.0.0"
     request = pb.HoldRunRequest(run=tracking.run().name, holder=holder, level=pb.HOLD_LEVEL_RUN)
