@@ -89,11 +89,9 @@ class DataFolder:
         """Make whatever is missing, and let the issuers' URLs follow the ports."""
         for folder in (self.keys, self.logs, self.path / "secrets", self.path / "artifacts"):
             folder.mkdir(mode=0o700, exist_ok=True)
-        keys.ensure_assertion_key(self.keys, "gateway")
-        keys.ensure_assertion_key(self.keys, "registry")
+        keys.ensure_service_keys(self.keys)
         keys.ensure_people_key(self.keys / "issuer-people.pem")
         keys.ensure_ci_key(self.keys / "issuer-ci.pem")
-        keys.ensure_random(self.keys / "page-tokens")
         base = f"http://{HOST}:{ports.issuer}"
         before = self._recorded_base()
         self._write_issuer_config(base, before)

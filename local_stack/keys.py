@@ -1,9 +1,14 @@
-"""Keys and secrets, made once and kept."""
+"""Keys and secrets, made once and kept.
+
+`python -m local_stack.keys FOLDER` makes what gateway, tracking and registry need of each other.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -49,6 +54,13 @@ def ensure_assertion_key(folder: Path, component: str) -> None:
     write_private(private, _pem(key))
 
 
+def ensure_service_keys(folder: Path) -> None:
+    """What the three processes need among themselves: assertion keys and the page-token key."""
+    ensure_assertion_key(folder, "gateway")
+    ensure_assertion_key(folder, "registry")
+    ensure_random(folder / "page-tokens")
+
+
 def ensure_people_key(path: Path) -> None:
     """The EC key that signs tokens for people and service accounts."""
     if not path.exists():
@@ -72,3 +84,22 @@ def ensure_secret(path: Path) -> str:
     if not path.exists():
         write_private(path, secrets.token_urlsafe(32).encode())
     return path.read_text()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the keys that are missing; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local_stack.keys",
+        description="Make the keys that gateway, tracking and registry need of each other. "
+        "Keys that are there already are kept.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    folder: Path = parser.parse_args(arguments).folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_service_keys(folder)
+    print(f"{folder} holds gateway.pem, registry.pem, their .pub.pem, and page-tokens.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

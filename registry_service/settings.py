@@ -17,6 +17,7 @@ class RegistrySettings(ServiceSettings):
         env_prefix="STUDBOOK_REGISTRY_", extra="ignore", env_ignore_empty=True
     )
 
+    listen: str = Field("127.0.0.1:7423", description="Address to serve on, `host:port`.")
     tracking_address: str = Field(
         description="Address of the tracking service, `host:port` or any gRPC target."
     )

@@ -1,0 +1,59 @@
+"""The commands that the documentation shows work, in the order in which it shows them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from local_stack.stack import LocalStack
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+EXPECTED_EXIT = re.compile(r"\s+# exit (\d+)$")
+
+
+def commands(page: Path) -> list[str]:
+    """The lines after a `$` in the page's console blocks."""
+    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def script(lines: list[str]) -> str:
+    """A shell script that stops at the first line with another exit code than the page says."""
+    steps = []
+    for line in lines:
+        expected = EXPECTED_EXIT.search(line)
+        command = EXPECTED_EXIT.sub("", line)
+        wanted = expected.group(1) if expected else "0"
+        complaint = f'echo "exit code $code": {shlex.quote(command)} >&2; exit 1;'
+        steps.append(f"{command}\ncode=$?\n[ $code = {wanted} ] || {{ {complaint} }}")
+    return "\n".join(steps)
+
+
+@pytest.mark.parametrize("page", ["first-steps.md"])
+def test_commands_of_the_page(stack: LocalStack, tmp_path: Path, page: str) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(tmp_path / "home"),
+        "STUDBOOK_ADDRESS": stack.addresses.gateway,
+    }
+    text = script(commands(ROOT / "docs" / page))
+    text = text.replace("local_stack.ci_token", f"local_stack.ci_token --data {stack.folder.path}")
+    done = subprocess.run(
+        ["/bin/bash", "-c", text],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
