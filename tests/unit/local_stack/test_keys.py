@@ -28,7 +28,8 @@ def test_command_makes_keys_that_belong_together(
         signer = AssertionSigner(component, (folder / f"{component}.pem").read_bytes())
         public = (folder / f"{component}.pub.pem").read_bytes()
         verifier = AssertionVerifier("tracking", {component: public})
-        assert verifier.verify(signer.sign(caller, METHOD, "tracking"), METHOD) == caller
+        verified = verifier.verify(signer.sign(caller, METHOD, "tracking"), METHOD)
+        assert (verified.principal, verified.via) == (caller.principal, component)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes == {0o600}
 
