@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from service_chassis.method_access import Method, file_descriptors, method_table
 from service_chassis.permissions import INTERNAL_PERMISSIONS, PERMISSIONS
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(method_table().values(), key=lambda method: method.path)
@@ -40,8 +44,9 @@ def test_permissions_exist(method: Method) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_resource_field_is_a_string_of_the_request(method: Method) -> None:
-    message = DESCRIPTORS[method.path].input_type
+    message: Descriptor | None = DESCRIPTORS[method.path].input_type
     for part in method.resource_path:
+        assert message is not None
         field = message.fields_by_name[part]
         message = field.message_type
     if method.resource_path:

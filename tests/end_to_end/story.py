@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studbook.registry.v1 import (
     model_service_pb2,
@@ -151,7 +151,7 @@ def promote(
     client: Client,
     version: str,
     stage: version_pb2.Stage.ValueType = PRODUCTION,
-    **fields: str,
+    **fields: Any,
 ) -> promotion_service_pb2.TransitionStageResponse:
     """Move a version to a stage."""
     return client.promotions.TransitionStage(

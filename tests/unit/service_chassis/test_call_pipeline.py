@@ -18,6 +18,7 @@ from service_chassis.status_details import DETAILS_KEY
 from studbook.tracking.v1 import (
     artifact_service_pb2,
     artifact_service_pb2_grpc,
+    run_pb2,
     run_service_pb2,
     run_service_pb2_grpc,
 )
@@ -43,7 +44,7 @@ class Runs(run_service_pb2_grpc.RunServiceServicer):
         if request.name.endswith("/slow"):
             await asyncio.Event().wait()
         caller = current_caller()
-        return run_service_pb2.GetRunResponse(run={"name": caller.principal.id})
+        return run_service_pb2.GetRunResponse(run=run_pb2.Run(name=caller.principal.id))
 
     async def ListRuns(self, request: Any, context: Any) -> Any:  # noqa: N802
         return run_service_pb2.ListRunsResponse()
@@ -65,8 +66,8 @@ def with_service(test: Callable[[grpc.aio.Channel], Awaitable[None]]) -> None:
     async def run() -> None:
         verifier = AssertionVerifier("tracking", {"gateway": KEY.as_pem(private=False)})
         server = grpc.aio.server(interceptors=[CallPipeline(verifier)])
-        run_service_pb2_grpc.add_RunServiceServicer_to_server(Runs(), server)
-        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(Artifacts(), server)
+        run_service_pb2_grpc.add_RunServiceServicer_to_server(Runs(), server)  # type: ignore[abstract] # the others are never called
+        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(Artifacts(), server)  # type: ignore[abstract] # as above
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
@@ -79,7 +80,9 @@ def with_service(test: Callable[[grpc.aio.Channel], Awaitable[None]]) -> None:
 
 
 def metadata(method: str = GET_RUN, **grants: str) -> tuple[tuple[str, str], ...]:
-    patterns = {name.replace("_", "."): (pattern,) for name, pattern in grants.items()}
+    patterns: dict[str, tuple[str, ...]] = {
+        name.replace("_", "."): (pattern,) for name, pattern in grants.items()
+    }
     caller = Caller(Principal("user:dev:ada", "user"), patterns)
     return ((METADATA_KEY, SIGNER.sign(caller, method, "tracking")),)
 
@@ -88,7 +91,8 @@ async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, error_details_
     """The code and ErrorInfo of a call that must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    trailers = dict(tuple(caught.value.trailing_metadata() or ()))
+    trailing: Any = caught.value.trailing_metadata()
+    trailers = dict(trailing)
     status = status_pb2.Status.FromString(trailers[DETAILS_KEY])
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
@@ -184,7 +188,9 @@ def test_listing_needs_a_grant_somewhere_below() -> None:
 def test_client_streams_are_checked_message_by_message(names: list[str], reason: str) -> None:
     async def requests() -> AsyncIterator[artifact_service_pb2.UploadRequest]:
         for name in names:
-            yield artifact_service_pb2.UploadRequest(header={"run": name})
+            yield artifact_service_pb2.UploadRequest(
+                header=artifact_service_pb2.UploadHeader(run=name)
+            )
 
     async def test(channel: grpc.aio.Channel) -> None:
         stub = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
