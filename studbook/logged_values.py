@@ -75,6 +75,18 @@ def metric_value(key: str, value: Any) -> float:
         raise NotLoggable(message) from error
 
 
+def metrics_of(values: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str]]:
+    """The numbers by name, nested names joined with `/`; and what is wrong with all the rest."""
+    good: dict[str, float] = {}
+    problems: dict[str, str] = {}
+    for key, value in flatten(values, "/"):
+        try:
+            good[check_key(key)] = metric_value(key, value)
+        except NotLoggable as error:
+            problems[key] = str(error)
+    return good, problems
+
+
 def step_number(step: Any) -> int:
     """A step as a whole number of 64 bits.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import uuid
@@ -12,18 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
-from studbook.logged_values import (
-    NotLoggable,
-    check_key,
-    flatten,
-    metric_value,
-    step_number,
-    tags_of,
-)
+from studbook.logged_values import metrics_of, step_number, tags_of
 from studbook.record_log import RecordWriter
 from studbook.run_config import RunConfig
-from studbook.run_files import log_files, log_model_files, logged_bytes
-from studbook.run_records import Params, RunEnd, RunStart, Tags, VersionWanted, encode
+from studbook.run_files import log_files, log_model_files, logged_bytes, version_wanted
+from studbook.run_records import Params, RunEnd, RunStart, Tags, encode
 from studbook.run_session import active_run, ending_of, finish, init, log, no_longer_active
 
 if TYPE_CHECKING:
@@ -126,14 +118,9 @@ class Run:
 
     def _log_carefully(self, values: Mapping[str, Any], step: Any) -> None:
         number = step_number(step)
-        good: dict[str, float] = {}
-        flat = True
-        for key, value in flatten(values, "/"):
-            flat = flat and key in values
-            try:
-                good[check_key(key)] = metric_value(key, value)
-            except NotLoggable as error:
-                self._warn_once(key[:80], f"log() left a value out: {error}")
+        good, problems = metrics_of(values)
+        for key, problem in problems.items():
+            self._warn_once(key[:80], f"log() left a value out: {problem}")
         writer = self._open_writer()
         if writer is None:
             return
@@ -143,7 +130,7 @@ class Run:
             part = names[first : first + _MOST_KEYS_A_RECORD]
             writer.append_metrics(part, number, time_us, [good[name] for name in part])
         self._next_step = max(self._next_step, number + 1)
-        if flat and names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
+        if names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
             self._checked.add(names)
 
     def record_surroundings(self, environment: Environment, code: Code) -> None:
@@ -276,17 +263,7 @@ class Run:
         """
         wanted = None
         if register_as is not None or version is not None:
-            from studbook.model_reference import parse_version  # noqa: PLC0415
-
-            reference = parse_version(register_as, version)
-            wanted = VersionWanted(
-                model=reference.model,
-                version=reference.version,
-                paths=[name],
-                request_id=str(uuid.uuid4()),
-                description=description,
-                tags=tags_of(tags or {}),
-            )
+            wanted = version_wanted(register_as, version, name, description, tags or {})
         paths = self._add(log_model_files(self._folder, model, name))
         if wanted is not None:
             self._append(wanted)
@@ -421,4 +398,4 @@ class Run:
         self.finish(state, reason=reason)
 
     def __repr__(self) -> str:
-        return f"<Run {self.name} in process {os.getpid()}>"
+        return f"<Run {self.name}>"

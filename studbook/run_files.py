@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studbook.file_digests import hash_file
 from studbook.file_listing import files_below
-from studbook.run_records import Artifacts, LoggedFile
+from studbook.logged_values import tags_of
+from studbook.model_reference import parse_version
+from studbook.run_records import Artifacts, LoggedFile, VersionWanted
 from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from studbook.file_digests import HashedFile
     from studbook.record_folder import RunFolder
 
@@ -65,6 +70,26 @@ def log_model_files(folder: RunFolder, model: Any, name: str) -> Artifacts:
         saved = Path(temporary) / "model.joblib"
         _save_estimator(model, saved)
         return log_files(folder, saved, f"{name}/{saved.name}", copy=True)
+
+
+def version_wanted(
+    model: str | None, version: str | None, name: str, description: str, tags: Mapping[str, Any]
+) -> VersionWanted:
+    """The record that a model, logged under `name`, is to be registered.
+
+    Raises:
+        InvalidArgument: When the model's name or the version is missing or malformed.
+        NotLoggable: When a tag cannot be recorded.
+    """
+    reference = parse_version(model, version)
+    return VersionWanted(
+        model=reference.model,
+        version=reference.version,
+        paths=[name],
+        request_id=str(uuid.uuid4()),
+        description=description,
+        tags=tags_of(tags),
+    )
 
 
 def _save_estimator(model: Any, path: Path) -> None:
