@@ -109,7 +109,8 @@ class ArtifactServiceServicer:
         """Records files of a run whose bytes are there, all or nothing.
 
         Repeating the call changes nothing.
-        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING, RUN_NOT_ACTIVE);
+        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING), and (RUN_NOT_ACTIVE) when
+        the run is deleted;
         ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
         FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
         INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).

@@ -55,7 +55,8 @@ class ArtifactServiceStub:
     """Records files of a run whose bytes are there, all or nothing.
 
     Repeating the call changes nothing.
-    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING, RUN_NOT_ACTIVE);
+    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING), and (RUN_NOT_ACTIVE) when
+    the run is deleted;
     ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
     FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
     INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
@@ -99,7 +100,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """Records files of a run whose bytes are there, all or nothing.
 
     Repeating the call changes nothing.
-    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING, RUN_NOT_ACTIVE);
+    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING), and (RUN_NOT_ACTIVE) when
+    the run is deleted;
     ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
     FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
     INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
@@ -164,7 +166,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records files of a run whose bytes are there, all or nothing.
 
         Repeating the call changes nothing.
-        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING, RUN_NOT_ACTIVE);
+        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (BLOB_MISSING), and (RUN_NOT_ACTIVE) when
+        the run is deleted;
         ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
         FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
         INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).

@@ -107,7 +107,8 @@ class RunServiceServicer:
     def ListRuns(self, request, context):
         """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
-        Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,8 @@ class RunServiceStub:
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
     """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
-    Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.UpdateRunRequest, _run_service_pb2.UpdateRunResponse]
     """Changes a run's names, tags, state and times.
@@ -104,7 +105,8 @@ class RunServiceAsyncStub(RunServiceStub):
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
-    Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.UpdateRunRequest, _run_service_pb2.UpdateRunResponse]  # type: ignore[assignment]
     """Changes a run's names, tags, state and times.
@@ -177,7 +179,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
         """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
-        Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
         """
 
     @_abc_1.abstractmethod
