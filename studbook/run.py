@@ -43,7 +43,7 @@ class Run:
     call returns, and sent by a thread. A process that is forked off may go on logging to the run.
 
     Attributes:
-        config: The parameters; more can be added with `run.config.update({...})`.
+        config: The parameters; more can be added with `run.config.update`.
     """
 
     def __init__(
@@ -119,13 +119,13 @@ class Run:
     def _log_carefully(self, values: Mapping[str, Any], step: Any) -> None:
         number = step_number(step)
         good, problems = metrics_of(values)
+        names = tuple(good)
         for key, problem in problems.items():
             self._warn_once(key[:80], f"log() left a value out: {problem}")
         writer = self._open_writer()
         if writer is None:
             return
         time_us = time.time_ns() // 1000
-        names = tuple(good)
         for first in range(0, len(names), _MOST_KEYS_A_RECORD):
             part = names[first : first + _MOST_KEYS_A_RECORD]
             writer.append_metrics(part, number, time_us, [good[name] for name in part])
@@ -214,9 +214,7 @@ class Run:
         *,
         name: str = "confusion_matrix",
     ) -> list[str]:
-        """Store how often each class was taken for each other: as JSON, and drawn as PNG.
-
-        The drawing is left out where matplotlib is not installed.
+        """Store how often each class was taken for each other: as JSON, and with matplotlib as PNG.
 
         Args:
             y_true: Classes as they are.
@@ -304,8 +302,8 @@ class Run:
         no_longer_active(self)
         if not self._attached:
             known = state.upper() if state.upper() in _STATES else "FAILED"
-            end = RunEnd(known, reason[:4096], time.time_ns() // 1000)
-            self._append(end, even_if_finished=True)
+            ended_us = time.time_ns() // 1000
+            self._append(RunEnd(known, reason[:4096], ended_us), even_if_finished=True)
         if self._writer is not None:
             self._writer.close()
         self._report(self._last_sending())
