@@ -19,9 +19,11 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.upstreams import Upstreams
 from service_chassis.assertion import AssertionSigner
+from service_chassis.listing import LARGEST_PAGE_SIZE
 from service_chassis.server import Server, serve_until_stopped
 from service_chassis.service_settings import read_settings
 from service_chassis.telemetry import configure_logging
+from studbook.identity.v1.identity_service_pb2 import Limits
 from studbook.identity.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 
 if TYPE_CHECKING:
@@ -55,8 +57,14 @@ def _server(
 ) -> Server:
     """The gRPC server with everything it answers, the forwarder last: it takes any method."""
     authenticator = Authenticator(rules, TokenVerifier(keys))
+    limits = Limits(
+        message_bytes=settings.message_bytes,
+        chunk_bytes=settings.chunk_bytes,
+        points_per_batch=settings.points_per_batch,
+        page_size=LARGEST_PAGE_SIZE,
+    )
     identity = IdentityService(
-        authenticator, rules, settings.message_bytes, development=settings.dev_issuer is not None
+        authenticator, rules, limits, development=settings.dev_issuer is not None
     )
     forwarder = Forwarder(
         authenticator, AssertionDesk(_signer(settings)), upstreams, settings.message_bytes

@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from gateway.authentication import Authenticated, Authenticator, RulesSource
 
 _SERVICE = "/studbook.identity.v1.IdentityService/"
-# As the contracts of the services state them.
-_CHUNK_BYTES = 2 * 1024 * 1024
-_POINTS_PER_BATCH = 100_000
-_PAGE_SIZE = 1000
-# Room for the other fields of a message that carries a chunk.
-_CHUNK_FRAME = 32 * 1024
 _RESOURCE = re.compile(r"workspaces/[a-z0-9][a-z0-9._+-]*(/[a-z][a-z-]*/[a-zA-Z0-9][\w.+-]*)*")
 
 
@@ -39,7 +33,7 @@ class IdentityService(IdentityServiceServicer):
     Args:
         authenticator: Tells who calls.
         rules: The access rules in force.
-        message_bytes: Largest message that the gateway accepts.
+        limits: The limits in force, as they are announced.
         development: Whether the issuers are those of the embedded development issuer.
     """
 
@@ -47,13 +41,13 @@ class IdentityService(IdentityServiceServicer):
         self,
         authenticator: Authenticator,
         rules: RulesSource,
-        message_bytes: int,
+        limits: messages.Limits,
         *,
         development: bool = False,
     ) -> None:
         self._authenticator = authenticator
         self._rules = rules
-        self._message_bytes = message_bytes
+        self._limits = limits
         self._development = development
 
     async def GetServerInfo(
@@ -68,12 +62,7 @@ class IdentityService(IdentityServiceServicer):
             return messages.GetServerInfoResponse(
                 server_version=__version__,
                 login_providers=self._login_providers(),
-                limits=messages.Limits(
-                    message_bytes=self._message_bytes,
-                    chunk_bytes=min(_CHUNK_BYTES, self._message_bytes - _CHUNK_FRAME),
-                    points_per_batch=_POINTS_PER_BATCH,
-                    page_size=_PAGE_SIZE,
-                ),
+                limits=self._limits,
             )
 
         return await conduct(call, answer())

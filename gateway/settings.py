@@ -8,7 +8,7 @@ import grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from service_chassis.service_settings import ServerSettings, is_loopback
+from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 
-class GatewaySettings(ServerSettings):
+class GatewaySettings(TransferLimits, ServerSettings):
     """What the gateway needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="STUDBOOK_GATEWAY_")

@@ -44,6 +44,20 @@ class ServerSettings(BaseSettings):
     reflection: bool = Field(default=False, description="Serve gRPC reflection.")
 
 
+class TransferLimits(BaseSettings):
+    """Limits that tracking enforces and the gateway announces; to be set alike for both."""
+
+    points_per_batch: int = Field(
+        100_000, ge=1, le=1_000_000, description="Most metric points in one batch."
+    )
+    chunk_bytes: int = Field(
+        2 * 1024 * 1024,
+        ge=65_536,
+        le=64 * 1024 * 1024,
+        description="Largest data field of one message of an upload or download, in bytes.",
+    )
+
+
 class ServiceSettings(ServerSettings):
     """What tracking and registry service need beside that."""
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from gateway.dev_issuer.config import is_loopback
 from gateway.dev_issuer.password_hash import verify_secret
+from service_chassis.service_settings import is_loopback_host
 
 if TYPE_CHECKING:
     from gateway.dev_issuer.config import Client, Person
@@ -21,7 +21,7 @@ def _without_port(uri: str) -> tuple[str, str, str, str] | None:
     parts = urlsplit(uri)
     if parts.scheme != "http" or parts.username or parts.fragment:
         return None
-    if not is_loopback(parts.hostname or ""):
+    if not is_loopback_host(parts.hostname or ""):
         return None
     return parts.scheme, parts.hostname or "", parts.path, parts.query
 

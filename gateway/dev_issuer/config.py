@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -18,26 +17,17 @@ from pydantic import (
 )
 
 from gateway.dev_issuer.password_hash import check_hash
+from service_chassis.service_settings import is_loopback_host
 
 
 class ConfigError(ValueError):
     """The configuration cannot be used; the message names file, place and remedy."""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _loopback_issuer(url: str) -> str:
     parts = urlsplit(url)
     plain = not (parts.query or parts.fragment or parts.username) and not url.endswith("/")
-    if parts.scheme != "http" or not is_loopback(parts.hostname or "") or not plain:
+    if parts.scheme != "http" or not is_loopback_host(parts.hostname or "") or not plain:
         message = (
             "must be http://HOST:PORT/PATH on loopback (127.0.0.1, [::1] or localhost) without a "
             "trailing slash: the development issuer must not be reachable from other machines"

@@ -26,6 +26,7 @@ from service_chassis.errors import invalid_field
 from service_chassis.server import server_options
 from service_chassis.service_settings import ServerSettings
 from service_chassis.status_details import DETAILS_KEY
+from studbook.identity.v1.identity_service_pb2 import Limits
 from studbook.identity.v1.identity_service_pb2_grpc import (
     IdentityServiceStub,
     add_IdentityServiceServicer_to_server,
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
 RUN = "workspaces/main/experiments/wine/runs/r1"
 MESSAGE_BYTES = 256 * 1024
+LIMITS = Limits(
+    message_bytes=MESSAGE_BYTES, chunk_bytes=64 * 1024, points_per_batch=1000, page_size=1000
+)
 KEY = OKPKey.generate_key("Ed25519")
 BINDINGS = """
 bindings:
@@ -231,7 +235,7 @@ async def _running(issuer: LoopbackIssuer) -> AsyncIterator[Gateway]:
         addresses = {"tracking": f"127.0.0.1:{port}", "registry": "127.0.0.1:1"}
         upstreams = Upstreams(addresses, MESSAGE_BYTES)
         server = grpc.aio.server(options=server_options(settings))
-        identity = IdentityService(authenticator, rules, MESSAGE_BYTES)
+        identity = IdentityService(authenticator, rules, LIMITS)
         add_IdentityServiceServicer_to_server(identity, server)
         server.add_generic_rpc_handlers((Forwarder(authenticator, desk, upstreams, MESSAGE_BYTES),))
         own_port = server.add_insecure_port("127.0.0.1:0")

@@ -12,7 +12,7 @@ from studbook._version import __version__
 from studbook.identity.v1 import identity_service_pb2 as messages
 from studbook.identity.v1 import principal_pb2
 from tests.unit.gateway.running_gateway import (
-    MESSAGE_BYTES,
+    LIMITS,
     Gateway,
     explanation,
     through_gateway,
@@ -30,8 +30,7 @@ def test_server_info_needs_no_token(http_issuer: LoopbackIssuer) -> None:
         assert (provider.name, provider.issuer) == ("dev", http_issuer.url)
         assert provider.client_id == "studbook-cli"
         assert not provider.development
-        assert info.limits.message_bytes == MESSAGE_BYTES
-        assert 0 < info.limits.chunk_bytes < MESSAGE_BYTES
+        assert info.limits == LIMITS
 
     through_gateway(http_issuer, test)
 
