@@ -13,6 +13,7 @@ Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 JsonObject = Mapping[str, Json]
 
 _LARGEST = 2**53 - 1
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def canonical_json(value: Json) -> str:
@@ -22,7 +23,7 @@ def canonical_json(value: Json) -> str:
         TypeError: The value holds something else than the types of `Json`.
         ValueError: A number is beyond what every reader of JSON can hold.
     """
-    return json.dumps(_ordered(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(_ordered(value))
 
 
 def _ordered(value: Json) -> Json:
