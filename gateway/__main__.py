@@ -19,10 +19,10 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.upstreams import Upstreams
 from service_chassis.assertion import AssertionSigner
-from service_chassis.listing import LARGEST_PAGE_SIZE
 from service_chassis.server import Server, serve_until_stopped
 from service_chassis.service_settings import read_settings
 from service_chassis.telemetry import configure_logging
+from service_chassis.validation import LARGEST_PAGE_SIZE
 from studbook.identity.v1.identity_service_pb2 import Limits
 from studbook.identity.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 

@@ -18,6 +18,7 @@ from service_chassis.field_table import Field, FieldTable, Kind, Lookup
 from service_chassis.filter_grammar import Filter, parse_filter
 from service_chassis.filter_sql import compile_filter
 from service_chassis.sql_text import by_bytes
+from service_chassis.validation import LARGEST_PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Field", "FieldTable", "Kind", "Lookup", "OrderTerm", "PageRequest", "list_page"]
 
 DEFAULT_PAGE_SIZE = 50
-LARGEST_PAGE_SIZE = 1000
 LONGEST_ORDER_BY = 512
 MOST_ORDER_TERMS = 8
 # A page ends early, with a token, when so many rows were looked at and the caller may see few.

@@ -138,7 +138,7 @@ class Version(_message.Message):
     source_run: _builtins.str
     """Resource name of the run that made it, in the tracking service."""
     digest: _builtins.str
-    """SHA-256 over the sorted list of `{hex digest}  {path}\\n` lines, `sha256:{hex}`. Two versions
+    """SHA-256 over the list sorted by path of `{hex digest}  {path}\\n` lines, `sha256:{hex}`. Two versions
     with the same digest consist of the same files.
     """
     description: _builtins.str
