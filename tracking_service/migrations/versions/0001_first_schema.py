@@ -19,6 +19,7 @@ DOCUMENT = sa.JSON(none_as_null=True)
 def upgrade() -> None:
     _create_experiments()
     _create_runs()
+    _create_run_contents()
     _create_metrics()
     _create_datasets()
     _create_artifacts()
@@ -123,6 +124,9 @@ def _create_runs() -> None:
         sa.ForeignKeyConstraint(["run"], ["runs.id"], name="fk_run_packages_run"),
         sa.PrimaryKeyConstraint("run", name="pk_run_packages"),
     )
+
+
+def _create_run_contents() -> None:
     op.create_table(
         "params",
         sa.Column("run", ROW_KEY, nullable=False),
