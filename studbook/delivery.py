@@ -124,7 +124,7 @@ class Delivery:
         try:
             self._create(request)
         except AlreadyExists:
-            if start.resumes:
+            if start.resumes and not start.attached:
                 run = run_pb2.Run(name=start.run, state=run_pb2.RUN_STATE_RUNNING)
                 self._update(run, "state", "state_reason", "end_time")
 

@@ -64,9 +64,11 @@ class RunFolder:
         return self.path / f"{writer}{RECORDS}"
 
     def record_files(self) -> list[Path]:
-        """All record files, the oldest first."""
-        found = [(started_us(path), path.name, path) for path in self.path.glob(f"*{RECORDS}")]
-        return [path for _, _, path in sorted(found)]
+        """All record files: of forked workers, then of processes that may end the run; oldest first.
+
+        What a worker logged has to arrive before the end, after which the run takes no more.
+        """
+        return sorted(self.path.glob(f"*{RECORDS}"), key=_place)
 
     def stage(self, source: Path) -> HashedFile:
         """Copy a file into the folder, hashing it on the way.
@@ -150,10 +152,11 @@ def read_start(records: Path) -> RunStart | None:
     return start if isinstance(start, RunStart) else None
 
 
-def started_us(records: Path) -> int:
-    """When a file's process started with it; 0 when that cannot be read."""
+def _place(records: Path) -> tuple[bool, int, str]:
     start = read_start(records)
-    return start.start_time_us if start else 0
+    if start is None:
+        return False, 0, records.name
+    return not start.attached, start.start_time_us, records.name
 
 
 def is_written(records: Path) -> bool:
