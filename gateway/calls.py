@@ -100,11 +100,18 @@ async def _refuse(call: Call, error: StudbookError) -> NoReturn:
     await abort_with(call.context, error, call.request_id)
 
 
+def _was_cut_short(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the call ended while we were still sending, so that its end was not heard."""
+    return (
+        error.code() is grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"
+    )
+
+
 async def _end_as_the_service_did(call: Call, error: grpc.aio.AioRpcError) -> NoReturn:
     trailing: Any = error.trailing_metadata() or ()
     trailers = to_client(trailing)
     explained = any(key == DETAILS_KEY for key, _ in trailers)
-    if error.code() is grpc.StatusCode.UNAVAILABLE and not explained:
+    if not explained and (error.code() is grpc.StatusCode.UNAVAILABLE or _was_cut_short(error)):
         # Not an answer of the service but of the transport: there is nobody to answer.
         _log.warning("upstream_down", service=call.area, error=error.debug_error_string())
         await _refuse(call, service_unavailable(call.area))

@@ -15,6 +15,7 @@ import grpc
 from gateway.calls import Call, conduct
 from gateway.metadata_filter import to_client, to_service
 from gateway.refusals import unknown_method
+from service_chassis.call_pipeline import STREAM_ACCEPTED
 from service_chassis.errors import StudbookError
 from service_chassis.method_access import Method, method_table
 
@@ -229,11 +230,24 @@ class _RequestPump:
         if not self._task.cancelled() and (defect := self._task.exception()):
             raise defect
 
+    async def _is_accepted(self) -> bool:
+        """Wait for the service's word on the first message.
+
+        Sending on into a call that is being refused would lose the reason of the refusal.
+        """
+        initial: Metadata = tuple(await self._upstream.initial_metadata() or ())
+        return STREAM_ACCEPTED[0] in initial
+
     async def _run(self) -> None:
         try:
+            first = True
             async for message in self._requests:
                 self._call.received(message, self._message_bytes)
                 await self._upstream.write(message)
+                if first and not await self._is_accepted():
+                    # The service has ended the call, or is about to.
+                    return
+                first = False
             # The stream of a client that went away ends like that of one that is done.
             if not self._call.context.cancelled():
                 await self._upstream.done_writing()

@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from service_chassis.assertion import METADATA_KEY as ASSERTION_KEY
-from service_chassis.call_pipeline import REQUEST_ID_KEY
+from service_chassis.call_pipeline import REQUEST_ID_KEY, STREAM_ACCEPTED
 from service_chassis.status_details import DETAILS_KEY
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LONGEST_VALUE = 512
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # Set by the transport itself; sent by hand they break the answer.
 _TRANSPORT_KEYS = frozenset({"content-type", "user-agent", "te", "connection", "host"})
+_BETWEEN_US = frozenset({ASSERTION_KEY, STREAM_ACCEPTED[0][0]})
 
 
 def request_id_of(metadata: Metadata) -> str:
@@ -51,5 +52,5 @@ def to_client(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
         (key, value)
         for key, value in metadata
         if key == DETAILS_KEY
-        or not (key.startswith((":", "grpc-")) or key in _TRANSPORT_KEYS or key == ASSERTION_KEY)
+        or not (key.startswith((":", "grpc-")) or key in _TRANSPORT_KEYS or key in _BETWEEN_US)
     )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("studbook.calls")
 # A client may name its request, for tracing; anything unreasonable is replaced.
 REQUEST_ID_KEY = "x-request-id"
+STREAM_ACCEPTED = (("studbook-stream", "accepted"),)
 _LONGEST_REQUEST_ID = 64
 
 
@@ -100,6 +101,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             call = _Call(method, context)
             try:
                 async for response in behaviour(self._admit(call, request), context):
+                    await call.accept_stream()
                     yield response
             except BaseException as error:
                 await call.fail(error)
@@ -125,19 +127,19 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
         call.caller = caller
         set_current_caller(caller)
         if call.method.client_streaming:
-            return _checked(call.method, caller, request)
+            return _checked(call, caller, request)
         authorise(call.method, caller, request)
         return request
 
 
-async def _checked(
-    method: Method, caller: Caller, requests: AsyncIterator[Any]
-) -> AsyncIterator[Any]:
+async def _checked(call: _Call, caller: Caller, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     first = True
     async for request in requests:
-        authorise(method, caller, request, first=first)
-        first = False
+        authorise(call.method, caller, request, first=first)
         yield request
+        # Whoever asks for the second message has accepted the first.
+        await call.accept_stream()
+        first = False
 
 
 class _Call:
@@ -147,11 +149,22 @@ class _Call:
         self.method = method
         self.context = context
         self.caller: Caller | None = None
+        self._accepted = not method.client_streaming
         self.metadata: tuple[tuple[str, str | bytes], ...] = tuple(
             context.invocation_metadata() or ()
         )
         self._start = time.perf_counter()
         self.request_id = _request_id(self.metadata)
+
+    async def accept_stream(self) -> None:
+        """Tell the peer, once, that the first message of its stream was accepted.
+
+        The gateway sends no more before it sees this sign: of a call that ends while its peer is
+        still sending, the reason can get lost.
+        """
+        if not self._accepted:
+            self._accepted = True
+            await self.context.send_initial_metadata(STREAM_ACCEPTED)
 
     async def fail(self, error: BaseException) -> None:
         """Log a failed call and refuse it in the caller's terms; returns where none are due."""
