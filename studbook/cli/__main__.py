@@ -109,8 +109,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def in_words(error: StudbookError) -> str:
-    """What a person reads of an error: what was wrong, and what to do about it."""
-    return f"Error: {error.message}\n" + (f"{error.next_step}\n" if error.next_step else "")
+    """What a person reads of an error: what was wrong, its reason code, what to do about it."""
+    reason = f" [{error.reason}]" if error.reason else ""
+    next_step = f"{error.next_step}\n" if error.next_step else ""
+    return f"Error: {error.message}{reason}\n{next_step}"
 
 
 def main() -> NoReturn:

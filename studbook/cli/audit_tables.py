@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studbook.cli import output
-from studbook.cli.model_tables import who
 from studbook.cli.references import short_version
 from studbook.registry.v1.ledger_pb2 import LedgerOutcome
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from studbook.registry.v1.ledger_pb2 import LedgerEntry
 
-_HEADINGS = ("POSITION", "TIME", "ACTION", "OUTCOME", "RESOURCE", "BY", "REASON")
+_HEADINGS = ("NO", "TIME", "ACTION", "OUTCOME", "RESOURCE", "BY", "REASON")
 
 
 def print_entries(entries: Iterable[LedgerEntry]) -> None:
@@ -25,11 +24,11 @@ def print_entries(entries: Iterable[LedgerEntry]) -> None:
 def _row(entry: LedgerEntry) -> tuple[str, ...]:
     return (
         str(entry.position),
-        output.format_time(entry.create_time),
+        output.row_time(entry.create_time),
         entry.action,
         _outcome(entry.outcome),
         _resource(entry.resource),
-        who(entry.actor),
+        entry.actor.id or output.MISSING,
         entry.reason or output.MISSING,
     )
 

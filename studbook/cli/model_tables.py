@@ -156,17 +156,27 @@ def print_history(transitions: Iterable[Transition]) -> None:
     """Changes of stage, one a line."""
     rows = (
         (
-            output.format_time(change.create_time),
+            output.row_time(change.create_time),
             last_segment(change.version),
             f"{stage_text(change.from_stage)} > {stage_text(change.to_stage)}",
-            output.format_time(change.end_time) if change.HasField("end_time") else "now",
+            _stay(change),
             cause_text(change),
-            who(change.actor),
+            change.actor.id or output.MISSING,
             change.reason or output.MISSING,
         )
         for change in transitions
     )
-    output.print_table(("TIME", "VERSION", "CHANGE", "UNTIL", "CAUSE", "BY", "REASON"), rows)
+    output.print_table(("TIME", "VERSION", "CHANGE", "STAYED", "CAUSE", "BY", "REASON"), rows)
+
+
+def _stay(change: Transition) -> str:
+    """How long the version stayed where it went; programs get the end instead."""
+    if not change.HasField("end_time"):
+        return "until now" if output.for_people() else "now"
+    if not output.for_people():
+        return output.format_time(change.end_time)
+    nanoseconds = change.end_time.ToNanoseconds() - change.create_time.ToNanoseconds()
+    return output.format_duration(nanoseconds / 1e9)
 
 
 def who(principal: Principal) -> str:

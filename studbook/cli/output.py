@@ -75,8 +75,10 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for heading in headings[:-1]:
+        # A time or an id that is broken in two can be neither read nor copied.
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    table.add_column(headings[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(_one_line(cell)) for cell in row))
     _console().print(table)
@@ -140,6 +142,22 @@ def format_second(time: Timestamp | None) -> str:
     """The same cut to whole seconds, for tables in which the exact moment does not matter."""
     text = format_time(time)
     return text if text == MISSING else text[:19] + "Z"
+
+
+def row_time(time: Timestamp | None) -> str:
+    """A time in a row: whole seconds for people, who have little room, exact for programs."""
+    return format_second(time) if for_people() else format_time(time)
+
+
+def format_duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def format_number(value: float) -> str:

@@ -110,11 +110,7 @@ def duration_text(run: Run) -> str:
     if not run.HasField("end_time") or not run.HasField("start_time"):
         return output.MISSING
     seconds = run.end_time.ToNanoseconds() / 1e9 - run.start_time.ToNanoseconds() / 1e9
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+    return output.format_duration(seconds)
 
 
 def commit_text(run: Run) -> str:

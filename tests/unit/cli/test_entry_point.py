@@ -84,12 +84,12 @@ def test_error_is_told_with_next_step_and_exit_code(
 ) -> None:
     def fail() -> None:
         message = "There is no such thing."
-        raise NotFound(message, next_step="Make one.")
+        raise NotFound(message, reason="NOT_FOUND", next_step="Make one.")
 
     command(fail)
 
     assert entry.run(["probe"]) == 3
-    assert capsys.readouterr().err == "Error: There is no such thing.\nMake one.\n"
+    assert capsys.readouterr().err == "Error: There is no such thing. [NOT_FOUND]\nMake one.\n"
 
 
 def test_interruption(command: Callable[[Callable[[], Any]], None]) -> None:

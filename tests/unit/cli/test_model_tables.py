@@ -106,6 +106,19 @@ def test_history_says_who_put_what_where_and_until_when(
     assert newest[2:5] == ["Production > Archived", "now", "displaced by 9"]
 
 
+def test_history_for_people_fits_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDBOOK_FORCE_TTY", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+    model_tables.print_history([make_transition()])
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["TIME", "VERSION", "CHANGE", "STAYED", "CAUSE", "BY", "REASON"]
+    assert "2026-03-03T14:05:00Z  1.0.0    None > Production  18 h 55 min" in row
+    assert "pipeline:wine-release" in row
+
+
 def test_a_resolved_version_says_when_it_stood_there(capsys: pytest.CaptureFixture[str]) -> None:
     answer = serving_service_pb2.ResolveVersionResponse(
         version=make_version("1.0.0", version_pb2.STAGE_ARCHIVED),
@@ -211,6 +224,6 @@ def test_the_ledger_also_shows_what_was_refused(capsys: pytest.CaptureFixture[st
         "version.transition",
         "refused",
         "wine-cultivar@1.0.0",
-        "Ada (user:dev:ada)",
+        "user:dev:ada",
         "models.promote is missing\n",
     ]
