@@ -61,10 +61,15 @@ class Database:
 
     def __init__(self, url: str, package: str, *, pool_size: int = 8) -> None:
         self._package = package
+        address = _normalised(url)
+        self.is_sqlite = address.get_backend_name() == "sqlite"
         self.engine = sa.create_engine(
-            _normalised(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True
+            address,
+            pool_size=pool_size,
+            max_overflow=0,
+            # A server can go away between two transactions; a file cannot.
+            pool_pre_ping=not self.is_sqlite,
         )
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
         # SQLite has one writer. Waiting here is fair; waiting inside SQLite is polling.
         self._writer = threading.Lock() if self.is_sqlite else nullcontext()
         self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix=f"{package}-db")
