@@ -21,6 +21,7 @@ COMMANDS = {
     "login": ("login", "Log in at the server's login provider."),
     "logout": ("login", "Forget the login, here and at the login provider."),
     "whoami": ("login", "Show who you are to the server and what you may do."),
+    "token": ("login", "Print a token of your login, for programs that call the stubs."),
     "run": ("run", "Find, read, compare and remove training runs."),
     "model": ("model", "Register, promote, roll back and explain models."),
     "pull": ("pull", "Fetch a version's files, verified."),

@@ -107,6 +107,22 @@ def whoami(*, as_json: AsJson = False) -> None:
         output.note("Nothing: no binding in the server's access.yaml names you or your groups.")
 
 
+def token() -> None:
+    """Print the token that commands would send now, renewed when it has to be.
+
+    For programs that use the generated stubs: STUDBOOK_TOKEN=$(studbook token).
+    """
+    from studbook.address import resolve_address
+    from studbook.credentials import default_token_source
+    from studbook.exceptions import Unauthenticated
+
+    text = default_token_source(str(resolve_address())).token()
+    if text is None:
+        message = "There is no token: nobody is logged in here."
+        raise Unauthenticated(message, reason="TOKEN_MISSING")
+    print(text)
+
+
 def _named(who: "WhoAmIResponse") -> str:
     principal = who.principal
     return f"{principal.display_name} ({principal.id})" if principal.display_name else principal.id

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_stack.ports import Ports
+from local_stack.stack import LocalStack
+
 if TYPE_CHECKING:
-    from local_stack.stack import LocalStack
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -38,16 +41,27 @@ def script(lines: list[str]) -> str:
     return "\n".join(steps)
 
 
-@pytest.mark.parametrize("page", ["first-steps.md"])
-def test_commands_of_the_page(stack: LocalStack, tmp_path: Path, page: str) -> None:
+@pytest.fixture
+def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A fresh Studbook: pages begin with an empty one."""
+    with LocalStack(tmp_path_factory.mktemp("page"), Ports.from_base(0)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("page", ["docs/first-steps.md", "examples/README.md"])
+def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page: str) -> None:
+    stack = stack_of_a_page
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": str(tmp_path / "home"),
+        "STUDBOOK_CONFIG_DIR": str(tmp_path / "config"),
         "STUDBOOK_ADDRESS": stack.addresses.gateway,
     }
-    text = script(commands(ROOT / "docs" / page))
+    text = script(commands(ROOT / page))
+    # The pages speak of `studbook up` with its default folder.
     text = text.replace("local_stack.ci_token", f"local_stack.ci_token --data {stack.folder.path}")
+    text = text.replace("~/.local/share/studbook", str(stack.folder.path))
     done = subprocess.run(
         ["/bin/bash", "-c", text],
         cwd=tmp_path,
