@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # What stands in a table where there is no value.
 MISSING = "-"
 
+# What the last column, in which text is wrapped, is given at least.
+_NARROWEST_LAST = 24
+
 _FORCE_TTY = "STUDBOOK_FORCE_TTY"
 
 
@@ -79,9 +82,15 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         # A time or an id that is broken in two can be neither read nor copied.
         table.add_column(heading, no_wrap=True, overflow="fold")
     table.add_column(headings[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_one_line(cell)) for cell in row))
-    _console().print(table)
+    lines = [[_one_line(cell) for cell in row] for row in rows]
+    for line in lines:
+        table.add_row(*map(Text, line))
+    # Where the terminal is too narrow it is better for it to wrap lines than for us to cut ids.
+    needed = sum(
+        max(len(heading), *(len(line[index]) for line in lines), 0) + 2
+        for index, heading in enumerate(headings[:-1])
+    )
+    _console(least_width=needed + _NARROWEST_LAST).print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -210,16 +219,18 @@ def _draw_nothing(done_bytes: int, total_bytes: int) -> None:
     pass
 
 
-def _console() -> Console:
+def _console(least_width: int = 0) -> Console:
     from rich.console import Console
 
     # Highlighting would colour digests and numbers at random.
-    return Console(
+    console = Console(
         highlight=False,
         force_terminal=True if for_people() else None,
         # Without colours means without any escape sequence, bold included.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
+    console.width = max(console.width, least_width)
+    return console
 
 
 def _one_line(text: str) -> str:

@@ -135,3 +135,16 @@ def test_no_progress_bar_is_drawn_into_a_pipe(capsys: pytest.CaptureFixture[str]
         moved(5, 10)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "")
+
+
+def test_narrow_terminals_get_whole_ids(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDBOOK_FORCE_TTY", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    ids = ("2026-03-03T14:05:00Z", "workspaces/main/models/wine-cultivar")
+    output.print_table(("TIME", "MODEL", "REASON"), [(*ids, "because of this and because of that")])
+    printed = capsys.readouterr().out
+    for whole in ids:
+        assert whole in printed
