@@ -229,7 +229,9 @@ def _console(least_width: int = 0) -> Console:
         # Without colours means without any escape sequence, bold included.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
-    console.width = max(console.width, least_width)
+    width, height = console.size
+    # Both, or a terminal that calls itself dumb keeps its 80 columns.
+    console.size = max(width, least_width), height
     return console
 
 

@@ -142,6 +142,7 @@ def test_narrow_terminals_get_whole_ids(
 ) -> None:
     monkeypatch.setenv("STUDBOOK_FORCE_TTY", "1")
     monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("NO_COLOR", "1")
     ids = ("2026-03-03T14:05:00Z", "workspaces/main/models/wine-cultivar")
     output.print_table(("TIME", "MODEL", "REASON"), [(*ids, "because of this and because of that")])
