@@ -64,7 +64,7 @@ class RunFolder:
         return self.path / f"{writer}{RECORDS}"
 
     def record_files(self) -> list[Path]:
-        """All record files: of forked workers, then of processes that may end the run; oldest first.
+        """All record files: those of forked workers first, then by age.
 
         What a worker logged has to arrive before the end, after which the run takes no more.
         """
