@@ -41,6 +41,11 @@ def script(lines: list[str]) -> str:
     return "\n".join(steps)
 
 
+def python_blocks(page: Path) -> list[str]:
+    """The page's Python blocks."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
 @pytest.fixture
 def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A fresh Studbook: pages begin with an empty one."""
@@ -50,21 +55,36 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
 
 @pytest.mark.parametrize("page", ["docs/first-steps.md", "examples/README.md"])
 def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page: str) -> None:
-    stack = stack_of_a_page
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    run_commands(stack_of_a_page, tmp_path, commands(ROOT / page))
+
+
+def test_page_on_logging(stack_of_a_page: LocalStack, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "logging-runs.md"
+    scripts = []
+    for index, block in enumerate(python_blocks(page)):
+        (tmp_path / f"block{index}.py").write_text(block)
+        scripts.append(f"python -W error block{index}.py")
+    assert scripts
+    run_commands(stack_of_a_page, tmp_path, ["studbook login --as ada", *scripts, *commands(page)])
+
+
+def run_commands(stack: LocalStack, folder: Path, lines: list[str]) -> None:
+    """Run the lines in a shell, as Studbook's user on an empty account."""
     environment = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "HOME": str(tmp_path / "home"),
-        "STUDBOOK_CONFIG_DIR": str(tmp_path / "config"),
+        "HOME": str(folder / "home"),
+        "STUDBOOK_CONFIG_DIR": str(folder / "config"),
         "STUDBOOK_ADDRESS": stack.addresses.gateway,
     }
-    text = script(commands(ROOT / page))
     # The pages speak of `studbook up` with its default folder.
-    text = text.replace("local_stack.ci_token", f"local_stack.ci_token --data {stack.folder.path}")
+    text = script(lines).replace(
+        "local_stack.ci_token", f"local_stack.ci_token --data {stack.folder.path}"
+    )
     text = text.replace("~/.local/share/studbook", str(stack.folder.path))
     done = subprocess.run(
         ["/bin/bash", "-c", text],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
