@@ -80,7 +80,7 @@ def permission_held_nowhere(permission: str, principal: str, roles: str) -> Stud
     return StudbookError(
         Code.PERMISSION_DENIED,
         "PERMISSION_MISSING",
-        f"{principal} lacks the permission {permission} on every resource. "
+        f"{principal} holds the permission {permission} on no resource. "
         f"Roles that contain it: {roles}.",
         metadata={
             "permission": permission,

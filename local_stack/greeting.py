@@ -38,7 +38,8 @@ Who you can be
 Try, in another terminal
 {_address_hint(stack)}  studbook login --as ada
   studbook whoami
-  studbook demo
+  python examples/train_wine.py
+  studbook run ls wine
 """
 
 

@@ -130,6 +130,10 @@ class PermissionDenied(StudbookError):
             return "Ask whoever keeps the server's access.yaml for a role that allows it."
         roles = self.metadata.get("roles")
         has_it = f" ({roles})" if roles else ""
+        if resource == "**":  # refused before it was looked at what the call is about
+            return (
+                f"Ask whoever keeps the server's access.yaml for a role with {permission}{has_it}."
+            )
         return (
             f"Ask whoever keeps the server's access.yaml for a role with {permission} on "
             f"{resource}{has_it}. `studbook access test {permission} {resource}` shows the rule."
@@ -166,7 +170,11 @@ class InvalidArgument(StudbookError):
     exit_code = 2
 
     def _advice(self) -> str:
-        return "\n".join(f"{fault.field}: {fault.description}" for fault in self.field_violations)
+        return "\n".join(
+            f"{fault.field}: {fault.description}"
+            for fault in self.field_violations
+            if fault.description not in self.message
+        )
 
 
 class FailedPrecondition(StudbookError):
