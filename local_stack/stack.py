@@ -16,7 +16,7 @@ from local_stack.data_folder import DataFolder
 from local_stack.ports import HOST, Ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # Children are started, and waited for, in this order, and stopped in the opposite one.
@@ -48,9 +48,14 @@ class Addresses:
         )
 
 
-def _settings(folder: DataFolder, addresses: Addresses) -> dict[str, dict[str, str]]:
+def _settings(
+    folder: DataFolder, addresses: Addresses, databases: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
     """The settings of each service, without their prefixes."""
     keys = folder.keys
+
+    def database(name: str) -> str:
+        return databases.get(name, f"sqlite:///{folder.path / f'{name}.sqlite'}")
 
     def trusted(*components: str) -> str:
         return json.dumps({name: str(keys / f"{name}.pub.pem") for name in components})
@@ -62,14 +67,14 @@ def _settings(folder: DataFolder, addresses: Addresses) -> dict[str, dict[str, s
             **common,
             **artifacts,
             "LISTEN": addresses.tracking,
-            "DATABASE_URL": f"sqlite:///{folder.path / 'tracking.sqlite'}",
+            "DATABASE_URL": database("tracking"),
             "ASSERTION_TRUSTED_KEYS": trusted("gateway", "registry"),
         },
         "registry": {
             **common,
             **artifacts,
             "LISTEN": addresses.registry,
-            "DATABASE_URL": f"sqlite:///{folder.path / 'registry.sqlite'}",
+            "DATABASE_URL": database("registry"),
             "ASSERTION_TRUSTED_KEYS": trusted("gateway"),
             "ASSERTION_PRIVATE_KEY": str(keys / "registry.pem"),
             "TRACKING_ADDRESS": addresses.tracking,
@@ -97,6 +102,8 @@ class LocalStack:
         ports: Where to listen.
         say: Told, in words, what happens.
         start_timeout_s: How long to wait until everything serves.
+        databases: URLs of databases for `tracking` and `registry`; default: SQLite files in the
+            folder.
     """
 
     def __init__(
@@ -106,10 +113,12 @@ class LocalStack:
         *,
         say: Callable[[str], None] = lambda _text: None,
         start_timeout_s: float = 120,
+        databases: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = DataFolder(folder)
         self._wanted_ports = ports if ports is not None else Ports()
         self._say = say
+        self._databases = dict(databases or {})
         self._timeout_s = start_timeout_s
         self._addresses: Addresses | None = None
         self._children: dict[str, Child] = {}
@@ -156,7 +165,7 @@ class LocalStack:
                 return
 
     def _make_children(self, addresses: Addresses) -> dict[str, Child]:
-        settings = _settings(self.folder, addresses)
+        settings = _settings(self.folder, addresses, self._databases)
         return {
             name: Child(
                 ChildSpec(
