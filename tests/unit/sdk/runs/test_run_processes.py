@@ -157,6 +157,28 @@ def test_a_full_disk_is_one_warning_and_training_goes_on(offline: Path, stored: 
     assert len(found) > 100
 
 
+def test_forked_workers_log_into_the_run(online: Path, stored: Stored) -> None:
+    ended = run_to_its_end(
+        "import os, studbook\n"
+        "with studbook.init('wine', run_id='one') as run:\n"
+        "    run.log({'x': 0}, step=0)\n"
+        "    run.flush()\n"  # so that there is a connection and a thread to be forked with
+        "    for worker in range(1, 11):\n"
+        "        child = os.fork()\n"
+        "        if child == 0:\n"
+        "            run.log({'x': worker}, step=worker)\n"
+        "            run.finish('failed')\n"  # ends nothing: the run is the parent's
+        "            os._exit(0)\n"
+        "        assert os.waitpid(child, 0)[1] == 0\n"
+        "    run.log({'x': 11}, step=11)\n"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(value for _, _, value in stored.points[RUN, "x"]) == list(range(12))
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
+    assert len({writer for _, writer in stored.sequences}) == 11
+    assert list(online.iterdir()) == []
+
+
 def test_a_worker_that_outlives_its_parent_is_synced(offline: Path, stored: Stored) -> None:
     ended = run_to_its_end(
         "import os, studbook\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -168,22 +167,6 @@ def test_sync_leaves_running_processes_alone(offline: Path, stored: Stored) -> N
     assert not stored.runs
     run.finish()
     assert sync_pending()[0].is_complete
-
-
-def test_a_forked_process_logs_into_the_run(online: Path, stored: Stored) -> None:
-    with studbook.init("wine") as run:
-        run.log({"x": 1}, step=1)
-        child = os.fork()
-        if child == 0:
-            run.log({"x": 2}, step=2)
-            run.finish("failed")
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        run.log({"x": 3}, step=3)
-    assert sorted(values(stored, run.name, "x")) == [(1, 1.0), (2, 2.0), (3, 3.0)]
-    assert stored.runs[run.name].state == run_pb2.RUN_STATE_FINISHED
-    assert len({writer for _, writer in stored.sequences}) == 2
-    assert list(online.iterdir()) == []
 
 
 def test_an_error_makes_the_run_failed_without_its_secrets(online: Path, stored: Stored) -> None:
