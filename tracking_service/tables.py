@@ -91,9 +91,13 @@ runs = sa.Table(
     sa.Column("environment", DOCUMENT),
     sa.Column("code", DOCUMENT),
     sa.Column("code_commit", TEXT),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("signal", TEXT),
     sa.UniqueConstraint("experiment", "run"),
     sa.Index(None, "experiment", "create_time", "id"),
     sa.Index(None, "workspace", "create_time", "id"),
+    # Finds running runs that have fallen silent.
+    sa.Index(None, "state", "heard_time"),
 )
 
 run_packages = sa.Table(
@@ -201,9 +205,23 @@ datasets = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sa.Column("creator", DOCUMENT, nullable=False),
+    # Set when another system keeps the data.
+    sa.Column("reference", DOCUMENT),
     sa.UniqueConstraint("workspace", "dataset", "version"),
     sa.UniqueConstraint("workspace", "dataset", "digest"),
     sa.Index(None, "workspace", "create_time", "id"),
+)
+
+# Apart from the columns, because profiles are large and rarely read.
+dataset_profiles = sa.Table(
+    "dataset_profiles",
+    metadata,
+    _reference("dataset", "datasets.id", primary_key=True),
+    # Place of the column in the dataset, from 0.
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    # A serialised studbook.tracking.v1.ColumnProfile.
+    sa.Column("profile", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 dataset_inputs = sa.Table(

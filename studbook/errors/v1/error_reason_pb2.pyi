@@ -151,6 +151,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. An upload ended before all announced bytes had come; resume at the committed size.
     Metadata: `committed_size`, `size`.
     """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 143
+    """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
+    setting, `allowed` its value, `wanted` what the call would have needed. Delete what is no
+    longer needed, or have the limit raised.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Open: clients must accept values they do not know."""
@@ -278,5 +283,10 @@ ERROR_REASON_BLOB_CORRUPT: ErrorReason.ValueType  # 141
 ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 142
 """ABORTED. An upload ended before all announced bytes had come; resume at the committed size.
 Metadata: `committed_size`, `size`.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 143
+"""RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
+setting, `allowed` its value, `wanted` what the call would have needed. Delete what is no
+longer needed, or have the limit raised.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

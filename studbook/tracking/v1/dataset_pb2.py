@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"studbook/tracking/v1/dataset.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xc9\x02\n\x07\x44\x61taset\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x66ormat\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06source\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x1c.studbook.tracking.v1.ColumnB\x04\xe2\x41\x01\x01\x12\x17\n\trow_count\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x18\n\nsize_bytes\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x07\x63reator\x18\n \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\"J\n\x06\x43olumn\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nnull_count\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"studbook/tracking/v1/dataset.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\x8a\x03\n\x07\x44\x61taset\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x66ormat\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06source\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x1c.studbook.tracking.v1.ColumnB\x04\xe2\x41\x01\x01\x12\x17\n\trow_count\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x18\n\nsize_bytes\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x07\x63reator\x18\n \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12?\n\treference\x18\x0b \x01(\x0b\x32&.studbook.tracking.v1.DatasetReferenceB\x04\xe2\x41\x01\x01\"\x86\x01\n\x06\x43olumn\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nnull_count\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12:\n\x07profile\x18\x04 \x01(\x0b\x32#.studbook.tracking.v1.ColumnProfileB\x04\xe2\x41\x01\x01\"R\n\x10\x44\x61tasetReference\x12\x14\n\x06system\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03uri\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\xb5\x02\n\rColumnProfile\x12\x1f\n\x11\x64istinct_estimate\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x17\n\tnan_count\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12:\n\x07numbers\x18\x03 \x01(\x0b\x32#.studbook.tracking.v1.NumberProfileB\x04\xe2\x41\x01\x01\x12\x36\n\x05texts\x18\x04 \x01(\x0b\x32!.studbook.tracking.v1.TextProfileB\x04\xe2\x41\x01\x01\x12\x38\n\ntop_values\x18\x05 \x03(\x0b\x32\x1e.studbook.tracking.v1.TopValueB\x04\xe2\x41\x01\x01\x12\x1d\n\x0fquantile_sketch\x18\x06 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x1d\n\x0f\x64istinct_sketch\x18\x07 \x01(\x0c\x42\x04\xe2\x41\x01\x01\"\x84\x01\n\rNumberProfile\x12\x11\n\x03min\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x11\n\x03max\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04mean\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12 \n\x12standard_deviation\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x17\n\tquantiles\x18\x05 \x03(\x01\x42\x04\xe2\x41\x01\x01\"A\n\x0bTextProfile\x12\x18\n\nmin_length\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x18\n\nmax_length\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\"4\n\x08TopValue\x12\x13\n\x05value\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x63ount\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,14 +54,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASET'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_DATASET'].fields_by_name['creator']._loaded_options = None
   _globals['_DATASET'].fields_by_name['creator']._serialized_options = b'\342A\001\003'
+  _globals['_DATASET'].fields_by_name['reference']._loaded_options = None
+  _globals['_DATASET'].fields_by_name['reference']._serialized_options = b'\342A\001\001'
   _globals['_COLUMN'].fields_by_name['name']._loaded_options = None
   _globals['_COLUMN'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_COLUMN'].fields_by_name['type']._loaded_options = None
   _globals['_COLUMN'].fields_by_name['type']._serialized_options = b'\342A\001\002'
   _globals['_COLUMN'].fields_by_name['null_count']._loaded_options = None
   _globals['_COLUMN'].fields_by_name['null_count']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMN'].fields_by_name['profile']._loaded_options = None
+  _globals['_COLUMN'].fields_by_name['profile']._serialized_options = b'\342A\001\001'
+  _globals['_DATASETREFERENCE'].fields_by_name['system']._loaded_options = None
+  _globals['_DATASETREFERENCE'].fields_by_name['system']._serialized_options = b'\342A\001\002'
+  _globals['_DATASETREFERENCE'].fields_by_name['uri']._loaded_options = None
+  _globals['_DATASETREFERENCE'].fields_by_name['uri']._serialized_options = b'\342A\001\002'
+  _globals['_DATASETREFERENCE'].fields_by_name['version']._loaded_options = None
+  _globals['_DATASETREFERENCE'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_COLUMNPROFILE'].fields_by_name['distinct_estimate']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['distinct_estimate']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['nan_count']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['nan_count']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['numbers']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['numbers']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['texts']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['texts']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['top_values']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['top_values']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['quantile_sketch']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['quantile_sketch']._serialized_options = b'\342A\001\001'
+  _globals['_COLUMNPROFILE'].fields_by_name['distinct_sketch']._loaded_options = None
+  _globals['_COLUMNPROFILE'].fields_by_name['distinct_sketch']._serialized_options = b'\342A\001\001'
+  _globals['_NUMBERPROFILE'].fields_by_name['min']._loaded_options = None
+  _globals['_NUMBERPROFILE'].fields_by_name['min']._serialized_options = b'\342A\001\001'
+  _globals['_NUMBERPROFILE'].fields_by_name['max']._loaded_options = None
+  _globals['_NUMBERPROFILE'].fields_by_name['max']._serialized_options = b'\342A\001\001'
+  _globals['_NUMBERPROFILE'].fields_by_name['mean']._loaded_options = None
+  _globals['_NUMBERPROFILE'].fields_by_name['mean']._serialized_options = b'\342A\001\001'
+  _globals['_NUMBERPROFILE'].fields_by_name['standard_deviation']._loaded_options = None
+  _globals['_NUMBERPROFILE'].fields_by_name['standard_deviation']._serialized_options = b'\342A\001\001'
+  _globals['_NUMBERPROFILE'].fields_by_name['quantiles']._loaded_options = None
+  _globals['_NUMBERPROFILE'].fields_by_name['quantiles']._serialized_options = b'\342A\001\001'
+  _globals['_TEXTPROFILE'].fields_by_name['min_length']._loaded_options = None
+  _globals['_TEXTPROFILE'].fields_by_name['min_length']._serialized_options = b'\342A\001\001'
+  _globals['_TEXTPROFILE'].fields_by_name['max_length']._loaded_options = None
+  _globals['_TEXTPROFILE'].fields_by_name['max_length']._serialized_options = b'\342A\001\001'
+  _globals['_TOPVALUE'].fields_by_name['value']._loaded_options = None
+  _globals['_TOPVALUE'].fields_by_name['value']._serialized_options = b'\342A\001\002'
+  _globals['_TOPVALUE'].fields_by_name['count']._loaded_options = None
+  _globals['_TOPVALUE'].fields_by_name['count']._serialized_options = b'\342A\001\002'
   _globals['_DATASET']._serialized_start=165
-  _globals['_DATASET']._serialized_end=494
-  _globals['_COLUMN']._serialized_start=496
-  _globals['_COLUMN']._serialized_end=570
+  _globals['_DATASET']._serialized_end=559
+  _globals['_COLUMN']._serialized_start=562
+  _globals['_COLUMN']._serialized_end=696
+  _globals['_DATASETREFERENCE']._serialized_start=698
+  _globals['_DATASETREFERENCE']._serialized_end=780
+  _globals['_COLUMNPROFILE']._serialized_start=783
+  _globals['_COLUMNPROFILE']._serialized_end=1092
+  _globals['_NUMBERPROFILE']._serialized_start=1095
+  _globals['_NUMBERPROFILE']._serialized_end=1227
+  _globals['_TEXTPROFILE']._serialized_start=1229
+  _globals['_TEXTPROFILE']._serialized_end=1294
+  _globals['_TOPVALUE']._serialized_start=1296
+  _globals['_TOPVALUE']._serialized_end=1348
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,7 @@ class Dataset(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workspaces/{workspace}/datasets/{dataset}/versions/{version}`."""
     uid: _builtins.str
@@ -62,6 +63,12 @@ class Dataset(_message.Message):
     def creator(self) -> _principal_pb2.Principal:
         """Who registered it first."""
 
+    @_builtins.property
+    def reference(self) -> Global___DatasetReference:
+        """Where another system keeps this state of the data. Set when `format` is `reference/v1`, whose
+        digest is over the reference itself; the bytes were not read.
+        """
+
     def __init__(
         self,
         *,
@@ -75,10 +82,11 @@ class Dataset(_message.Message):
         size_bytes: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         creator: _principal_pb2.Principal | None = ...,
+        reference: Global___DatasetReference | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "creator", b"creator", "digest", b"digest", "format", b"format", "name", b"name", "row_count", b"row_count", "size_bytes", b"size_bytes", "source", b"source", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "create_time", b"create_time", "creator", b"creator", "digest", b"digest", "format", b"format", "name", b"name", "reference", b"reference", "row_count", b"row_count", "size_bytes", b"size_bytes", "source", b"source", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,23 +101,213 @@ class Column(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     NULL_COUNT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name as in the data. Up to 256 characters."""
     type: _builtins.str
     """Type in the words of Apache Arrow, e.g. `int64`, `double`, `string`."""
     null_count: _builtins.int
     """Number of missing values."""
+    @_builtins.property
+    def profile(self) -> Global___ColumnProfile:
+        """What the values look like. Unset when the owner of the data did not want it recorded."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         type: _builtins.str = ...,
         null_count: _builtins.int = ...,
+        profile: Global___ColumnProfile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "null_count", b"null_count", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "null_count", b"null_count", "profile", b"profile", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Column: _TypeAlias = Column  # noqa: Y015
+
+@_typing.final
+class DatasetReference(_message.Message):
+    """One state of data that another system keeps and names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    system: _builtins.str
+    """Which system: `dvc`, `delta`, `iceberg`, `lakefs`, `git-lfs`, or another name of at most 64
+    characters.
+    """
+    uri: _builtins.str
+    """Where the data is, without credentials. At most 2048 characters."""
+    version: _builtins.str
+    """The system's own id of this state: an md5, a table version, a snapshot id, a commit, an oid. At
+    most 256 characters.
+    """
+    def __init__(
+        self,
+        *,
+        system: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["system", b"system", "uri", b"uri", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatasetReference: _TypeAlias = DatasetReference  # noqa: Y015
+
+@_typing.final
+class ColumnProfile(_message.Message):
+    """What the values of a column look like, in at most 4096 bytes.
+
+    The sketches are those of Apache DataSketches in their portable binary form, so that profiles of
+    parts can be merged, and two datasets compared, without the data.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTINCT_ESTIMATE_FIELD_NUMBER: _builtins.int
+    NAN_COUNT_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    TOP_VALUES_FIELD_NUMBER: _builtins.int
+    QUANTILE_SKETCH_FIELD_NUMBER: _builtins.int
+    DISTINCT_SKETCH_FIELD_NUMBER: _builtins.int
+    distinct_estimate: _builtins.float
+    """Estimated number of different values that are not missing; the relative error is about 2 %."""
+    nan_count: _builtins.int
+    """Number of NaN among the values, which count as neither missing nor in what follows."""
+    quantile_sketch: _builtins.bytes
+    """KLL sketch of the values as doubles. Empty for columns that are not numbers."""
+    distinct_sketch: _builtins.bytes
+    """HLL sketch of the values."""
+    @_builtins.property
+    def numbers(self) -> Global___NumberProfile:
+        """Smallest and largest value, mean, standard deviation and quantiles, of columns of numbers,
+        truth values and times. Times are in microseconds since 1970-01-01T00:00:00Z.
+        """
+
+    @_builtins.property
+    def texts(self) -> Global___TextProfile:
+        """Shortest and longest value in characters, of columns of text."""
+
+    @_builtins.property
+    def top_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopValue]:
+        """The most frequent values, most frequent first. At most 10."""
+
+    def __init__(
+        self,
+        *,
+        distinct_estimate: _builtins.float = ...,
+        nan_count: _builtins.int = ...,
+        numbers: Global___NumberProfile | None = ...,
+        texts: Global___TextProfile | None = ...,
+        top_values: _abc.Iterable[Global___TopValue] | None = ...,
+        quantile_sketch: _builtins.bytes = ...,
+        distinct_sketch: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["numbers", b"numbers", "texts", b"texts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distinct_estimate", b"distinct_estimate", "distinct_sketch", b"distinct_sketch", "nan_count", b"nan_count", "numbers", b"numbers", "quantile_sketch", b"quantile_sketch", "texts", b"texts", "top_values", b"top_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnProfile: _TypeAlias = ColumnProfile  # noqa: Y015
+
+@_typing.final
+class NumberProfile(_message.Message):
+    """What a column of numbers looks like; NaN is left out of all of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STANDARD_DEVIATION_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    min: _builtins.float
+    """Smallest value."""
+    max: _builtins.float
+    """Largest value."""
+    mean: _builtins.float
+    """Arithmetic mean of the finite values."""
+    standard_deviation: _builtins.float
+    """Standard deviation of the finite values (of the population)."""
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Estimated quantiles at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99."""
+
+    def __init__(
+        self,
+        *,
+        min: _builtins.float = ...,
+        max: _builtins.float = ...,
+        mean: _builtins.float = ...,
+        standard_deviation: _builtins.float = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "mean", b"mean", "min", b"min", "quantiles", b"quantiles", "standard_deviation", b"standard_deviation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberProfile: _TypeAlias = NumberProfile  # noqa: Y015
+
+@_typing.final
+class TextProfile(_message.Message):
+    """What a column of text looks like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_LENGTH_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    min_length: _builtins.int
+    """Length of the shortest value in characters."""
+    max_length: _builtins.int
+    """Length of the longest value in characters."""
+    def __init__(
+        self,
+        *,
+        min_length: _builtins.int = ...,
+        max_length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_length", b"max_length", "min_length", b"min_length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextProfile: _TypeAlias = TextProfile  # noqa: Y015
+
+@_typing.final
+class TopValue(_message.Message):
+    """One frequent value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value as text, cut to 64 characters."""
+    count: _builtins.int
+    """How often it occurs; where values are many, a lower bound."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopValue: _TypeAlias = TopValue  # noqa: Y015

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_access__pb2
 from studbook.tracking.v1 import metric_pb2 as studbook_dot_tracking_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)studbook/tracking/v1/metric_service.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fstudbook/access/v1/access.proto\x1a!studbook/tracking/v1/metric.proto\"\x91\x01\n\x14\x41ppendMetricsRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06writer\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08sequence\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x38\n\x06series\x18\x04 \x03(\x0b\x32\".studbook.tracking.v1.MetricSeriesB\x04\xe2\x41\x01\x02\"3\n\x15\x41ppendMetricsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03\"W\n\x14StreamMetricsRequest\x12?\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32*.studbook.tracking.v1.AppendMetricsRequestB\x04\xe2\x41\x01\x02\"3\n\x15StreamMetricsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03\"\xaa\x01\n\x12ReadMetricsRequest\x12\x12\n\x04runs\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04keys\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nmax_points\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1b\n\x08min_step\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08max_step\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"l\n\x13ReadMetricsResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x32\n\x06series\x18\x02 \x01(\x0b\x32\".studbook.tracking.v1.MetricSeries\x12\x14\n\x0ctotal_points\x18\x03 \x01(\x03\x32\xa3\x03\n\rMetricService\x12\x82\x01\n\rAppendMetrics\x12*.studbook.tracking.v1.AppendMetricsRequest\x1a+.studbook.tracking.v1.AppendMetricsResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12\x8c\x01\n\rStreamMetrics\x12*.studbook.tracking.v1.StreamMetricsRequest\x1a+.studbook.tracking.v1.StreamMetricsResponse\"\x1e\x90\x02\x02\xba\xc8\x18\x17\n\nruns.write\x12\tbatch.run(\x01\x30\x01\x12~\n\x0bReadMetrics\x12(.studbook.tracking.v1.ReadMetricsRequest\x1a).studbook.tracking.v1.ReadMetricsResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04runs0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)studbook/tracking/v1/metric_service.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a!studbook/tracking/v1/metric.proto\"\x91\x01\n\x14\x41ppendMetricsRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06writer\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08sequence\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x38\n\x06series\x18\x04 \x03(\x0b\x32\".studbook.tracking.v1.MetricSeriesB\x04\xe2\x41\x01\x02\"3\n\x15\x41ppendMetricsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03\"W\n\x14StreamMetricsRequest\x12?\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32*.studbook.tracking.v1.AppendMetricsRequestB\x04\xe2\x41\x01\x02\"3\n\x15StreamMetricsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03\"\x92\x02\n\x12ReadMetricsRequest\x12\x12\n\x04runs\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04keys\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nmax_points\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1b\n\x08min_step\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08max_step\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x32\n\x08min_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08max_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"l\n\x13ReadMetricsResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x32\n\x06series\x18\x02 \x01(\x0b\x32\".studbook.tracking.v1.MetricSeries\x12\x14\n\x0ctotal_points\x18\x03 \x01(\x03\x32\xa3\x03\n\rMetricService\x12\x82\x01\n\rAppendMetrics\x12*.studbook.tracking.v1.AppendMetricsRequest\x1a+.studbook.tracking.v1.AppendMetricsResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12\x8c\x01\n\rStreamMetrics\x12*.studbook.tracking.v1.StreamMetricsRequest\x1a+.studbook.tracking.v1.StreamMetricsResponse\"\x1e\x90\x02\x02\xba\xc8\x18\x17\n\nruns.write\x12\tbatch.run(\x01\x30\x01\x12~\n\x0bReadMetrics\x12(.studbook.tracking.v1.ReadMetricsRequest\x1a).studbook.tracking.v1.ReadMetricsResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04runs0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,24 +55,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READMETRICSREQUEST'].fields_by_name['min_step']._serialized_options = b'\342A\001\001'
   _globals['_READMETRICSREQUEST'].fields_by_name['max_step']._loaded_options = None
   _globals['_READMETRICSREQUEST'].fields_by_name['max_step']._serialized_options = b'\342A\001\001'
+  _globals['_READMETRICSREQUEST'].fields_by_name['min_time']._loaded_options = None
+  _globals['_READMETRICSREQUEST'].fields_by_name['min_time']._serialized_options = b'\342A\001\001'
+  _globals['_READMETRICSREQUEST'].fields_by_name['max_time']._loaded_options = None
+  _globals['_READMETRICSREQUEST'].fields_by_name['max_time']._serialized_options = b'\342A\001\001'
   _globals['_METRICSERVICE'].methods_by_name['AppendMetrics']._loaded_options = None
   _globals['_METRICSERVICE'].methods_by_name['AppendMetrics']._serialized_options = b'\220\002\002\272\310\030\021\n\nruns.write\022\003run'
   _globals['_METRICSERVICE'].methods_by_name['StreamMetrics']._loaded_options = None
   _globals['_METRICSERVICE'].methods_by_name['StreamMetrics']._serialized_options = b'\220\002\002\272\310\030\027\n\nruns.write\022\tbatch.run'
   _globals['_METRICSERVICE'].methods_by_name['ReadMetrics']._loaded_options = None
   _globals['_METRICSERVICE'].methods_by_name['ReadMetrics']._serialized_options = b'\220\002\001\272\310\030\021\n\truns.read\022\004runs'
-  _globals['_APPENDMETRICSREQUEST']._serialized_start=169
-  _globals['_APPENDMETRICSREQUEST']._serialized_end=314
-  _globals['_APPENDMETRICSRESPONSE']._serialized_start=316
-  _globals['_APPENDMETRICSRESPONSE']._serialized_end=367
-  _globals['_STREAMMETRICSREQUEST']._serialized_start=369
-  _globals['_STREAMMETRICSREQUEST']._serialized_end=456
-  _globals['_STREAMMETRICSRESPONSE']._serialized_start=458
-  _globals['_STREAMMETRICSRESPONSE']._serialized_end=509
-  _globals['_READMETRICSREQUEST']._serialized_start=512
-  _globals['_READMETRICSREQUEST']._serialized_end=682
-  _globals['_READMETRICSRESPONSE']._serialized_start=684
-  _globals['_READMETRICSRESPONSE']._serialized_end=792
-  _globals['_METRICSERVICE']._serialized_start=795
-  _globals['_METRICSERVICE']._serialized_end=1214
+  _globals['_APPENDMETRICSREQUEST']._serialized_start=202
+  _globals['_APPENDMETRICSREQUEST']._serialized_end=347
+  _globals['_APPENDMETRICSRESPONSE']._serialized_start=349
+  _globals['_APPENDMETRICSRESPONSE']._serialized_end=400
+  _globals['_STREAMMETRICSREQUEST']._serialized_start=402
+  _globals['_STREAMMETRICSREQUEST']._serialized_end=489
+  _globals['_STREAMMETRICSRESPONSE']._serialized_start=491
+  _globals['_STREAMMETRICSRESPONSE']._serialized_end=542
+  _globals['_READMETRICSREQUEST']._serialized_start=545
+  _globals['_READMETRICSREQUEST']._serialized_end=819
+  _globals['_READMETRICSRESPONSE']._serialized_start=821
+  _globals['_READMETRICSRESPONSE']._serialized_end=929
+  _globals['_METRICSERVICE']._serialized_start=932
+  _globals['_METRICSERVICE']._serialized_end=1351
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ RPCs on metrics."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from studbook.tracking.v1 import metric_pb2 as _metric_pb2
 import builtins as _builtins
@@ -134,6 +135,8 @@ class ReadMetricsRequest(_message.Message):
     MAX_POINTS_FIELD_NUMBER: _builtins.int
     MIN_STEP_FIELD_NUMBER: _builtins.int
     MAX_STEP_FIELD_NUMBER: _builtins.int
+    MIN_TIME_FIELD_NUMBER: _builtins.int
+    MAX_TIME_FIELD_NUMBER: _builtins.int
     max_points: _builtins.int
     """Most points a series; 0 means all. A reduced series keeps the smallest and the largest value
     of each stretch, and the first and last point.
@@ -150,6 +153,14 @@ class ReadMetricsRequest(_message.Message):
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys to read; empty means all."""
 
+    @_builtins.property
+    def min_time(self) -> _timestamp_pb2.Timestamp:
+        """Earliest time to read."""
+
+    @_builtins.property
+    def max_time(self) -> _timestamp_pb2.Timestamp:
+        """Latest time to read."""
+
     def __init__(
         self,
         *,
@@ -158,10 +169,12 @@ class ReadMetricsRequest(_message.Message):
         max_points: _builtins.int = ...,
         min_step: _builtins.int | None = ...,
         max_step: _builtins.int | None = ...,
+        min_time: _timestamp_pb2.Timestamp | None = ...,
+        max_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "max_step", b"max_step", "min_step", b"min_step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "max_step", b"max_step", "max_time", b"max_time", "min_step", b"min_step", "min_time", b"min_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "keys", b"keys", "max_points", b"max_points", "max_step", b"max_step", "min_step", b"min_step", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "keys", b"keys", "max_points", b"max_points", "max_step", b"max_step", "max_time", b"max_time", "min_step", b"min_step", "min_time", b"min_time", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_step: _TypeAlias = _typing.Literal["max_step"]  # noqa: Y015
     _WhichOneofArgType__max_step: _TypeAlias = _typing.Literal["_max_step", b"_max_step"]  # noqa: Y015

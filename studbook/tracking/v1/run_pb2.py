@@ -28,7 +28,7 @@ from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_d
 from studbook.tracking.v1 import metric_pb2 as studbook_dot_tracking_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1estudbook/tracking/v1/run.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\x1a!studbook/tracking/v1/metric.proto\"\xce\x07\n\x03Run\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x1e.studbook.tracking.v1.RunStateB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cstate_reason\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x36\n\x07\x63reator\x18\x07 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x06params\x18\x0e \x03(\x0b\x32\x1b.studbook.tracking.v1.ParamB\x04\xe2\x41\x01\x03\x12\x37\n\x04tags\x18\x0f \x03(\x0b\x32#.studbook.tracking.v1.Run.TagsEntryB\x04\xe2\x41\x01\x01\x12:\n\x07metrics\x18\x10 \x03(\x0b\x32#.studbook.tracking.v1.MetricSummaryB\x04\xe2\x41\x01\x03\x12@\n\x0e\x64\x61taset_inputs\x18\x11 \x03(\x0b\x32\".studbook.tracking.v1.DatasetInputB\x04\xe2\x41\x01\x03\x12<\n\x0b\x65nvironment\x18\x12 \x01(\x0b\x32!.studbook.tracking.v1.EnvironmentB\x04\xe2\x41\x01\x03\x12.\n\x04\x63ode\x18\x13 \x01(\x0b\x32\x1a.studbook.tracking.v1.CodeB\x04\xe2\x41\x01\x03\x12\x38\n\x0eheartbeat_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Q\n\x05Param\x12\x11\n\x03key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32 .studbook.tracking.v1.ParamValueB\x04\xe2\x41\x01\x02\"o\n\nParamValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x42\x06\n\x04kind\"O\n\x0c\x44\x61tasetInput\x12\x15\n\x07\x64\x61taset\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xa4\x03\n\x0b\x45nvironment\x12\x1c\n\x0epython_version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x15python_implementation\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08platform\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07machine\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tcpu_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmemory_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12G\n\x08packages\x18\x07 \x03(\x0b\x32/.studbook.tracking.v1.Environment.PackagesEntryB\x04\xe2\x41\x01\x01\x12\x16\n\x08hostname\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ommand_line\x18\t \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x61\x63\x63\x65lerators\x18\n \x03(\tB\x04\xe2\x41\x01\x01\x12$\n\x16\x63ontainer_image_digest\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x1a/\n\rPackagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x97\x01\n\x04\x43ode\x12\x18\n\nrepository\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x63ommit\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x62ranch\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x64irty\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64iff_digest\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x65ntry_point\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01*\x99\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n\x12RUN_STATE_FINISHED\x10\x02\x12\x14\n\x10RUN_STATE_FAILED\x10\x03\x12\x14\n\x10RUN_STATE_KILLED\x10\x04\x12\x17\n\x13RUN_STATE_PREEMPTED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1estudbook/tracking/v1/run.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\x1a!studbook/tracking/v1/metric.proto\"\x90\x08\n\x03Run\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x1e.studbook.tracking.v1.RunStateB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cstate_reason\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x36\n\x07\x63reator\x18\x07 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x06params\x18\x0e \x03(\x0b\x32\x1b.studbook.tracking.v1.ParamB\x04\xe2\x41\x01\x03\x12\x37\n\x04tags\x18\x0f \x03(\x0b\x32#.studbook.tracking.v1.Run.TagsEntryB\x04\xe2\x41\x01\x01\x12:\n\x07metrics\x18\x10 \x03(\x0b\x32#.studbook.tracking.v1.MetricSummaryB\x04\xe2\x41\x01\x03\x12@\n\x0e\x64\x61taset_inputs\x18\x11 \x03(\x0b\x32\".studbook.tracking.v1.DatasetInputB\x04\xe2\x41\x01\x03\x12<\n\x0b\x65nvironment\x18\x12 \x01(\x0b\x32!.studbook.tracking.v1.EnvironmentB\x04\xe2\x41\x01\x03\x12.\n\x04\x63ode\x18\x13 \x01(\x0b\x32\x1a.studbook.tracking.v1.CodeB\x04\xe2\x41\x01\x03\x12\x38\n\x0eheartbeat_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1c\n\texit_code\x18\x15 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x14\n\x06signal\x18\x16 \x01(\tB\x04\xe2\x41\x01\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_exit_code\"Q\n\x05Param\x12\x11\n\x03key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32 .studbook.tracking.v1.ParamValueB\x04\xe2\x41\x01\x02\"o\n\nParamValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x42\x06\n\x04kind\"O\n\x0c\x44\x61tasetInput\x12\x15\n\x07\x64\x61taset\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xfa\x03\n\x0b\x45nvironment\x12\x1c\n\x0epython_version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x15python_implementation\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08platform\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07machine\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tcpu_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmemory_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12G\n\x08packages\x18\x07 \x03(\x0b\x32/.studbook.tracking.v1.Environment.PackagesEntryB\x04\xe2\x41\x01\x01\x12\x16\n\x08hostname\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ommand_line\x18\t \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x61\x63\x63\x65lerators\x18\n \x03(\tB\x04\xe2\x41\x01\x01\x12$\n\x16\x63ontainer_image_digest\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x05\x63onda\x18\x0c \x01(\x0b\x32&.studbook.tracking.v1.CondaEnvironmentB\x04\xe2\x41\x01\x01\x12\x17\n\tcpu_model\x18\r \x01(\tB\x04\xe2\x41\x01\x01\x1a/\n\rPackagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbd\x01\n\x10\x43ondaEnvironment\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12L\n\x08packages\x18\x02 \x03(\x0b\x32\x34.studbook.tracking.v1.CondaEnvironment.PackagesEntryB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63hannels\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x1a/\n\rPackagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf2\x01\n\x04\x43ode\x12\x18\n\nrepository\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x63ommit\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x62ranch\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x64irty\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64iff_digest\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x65ntry_point\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1d\n\x0funtracked_files\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1d\n\x0funtracked_count\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rdiff_artifact\x18\t \x01(\tB\x04\xe2\x41\x01\x01*\xae\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n\x12RUN_STATE_FINISHED\x10\x02\x12\x14\n\x10RUN_STATE_FAILED\x10\x03\x12\x14\n\x10RUN_STATE_KILLED\x10\x04\x12\x17\n\x13RUN_STATE_PREEMPTED\x10\x05\x12\x13\n\x0fRUN_STATE_STALE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -77,6 +77,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUN'].fields_by_name['code']._serialized_options = b'\342A\001\003'
   _globals['_RUN'].fields_by_name['heartbeat_time']._loaded_options = None
   _globals['_RUN'].fields_by_name['heartbeat_time']._serialized_options = b'\342A\001\003'
+  _globals['_RUN'].fields_by_name['exit_code']._loaded_options = None
+  _globals['_RUN'].fields_by_name['exit_code']._serialized_options = b'\342A\001\001'
+  _globals['_RUN'].fields_by_name['signal']._loaded_options = None
+  _globals['_RUN'].fields_by_name['signal']._serialized_options = b'\342A\001\001'
   _globals['_PARAM'].fields_by_name['key']._loaded_options = None
   _globals['_PARAM'].fields_by_name['key']._serialized_options = b'\342A\001\002'
   _globals['_PARAM'].fields_by_name['value']._loaded_options = None
@@ -111,6 +115,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVIRONMENT'].fields_by_name['accelerators']._serialized_options = b'\342A\001\001'
   _globals['_ENVIRONMENT'].fields_by_name['container_image_digest']._loaded_options = None
   _globals['_ENVIRONMENT'].fields_by_name['container_image_digest']._serialized_options = b'\342A\001\001'
+  _globals['_ENVIRONMENT'].fields_by_name['conda']._loaded_options = None
+  _globals['_ENVIRONMENT'].fields_by_name['conda']._serialized_options = b'\342A\001\001'
+  _globals['_ENVIRONMENT'].fields_by_name['cpu_model']._loaded_options = None
+  _globals['_ENVIRONMENT'].fields_by_name['cpu_model']._serialized_options = b'\342A\001\001'
+  _globals['_CONDAENVIRONMENT_PACKAGESENTRY']._loaded_options = None
+  _globals['_CONDAENVIRONMENT_PACKAGESENTRY']._serialized_options = b'8\001'
+  _globals['_CONDAENVIRONMENT'].fields_by_name['name']._loaded_options = None
+  _globals['_CONDAENVIRONMENT'].fields_by_name['name']._serialized_options = b'\342A\001\001'
+  _globals['_CONDAENVIRONMENT'].fields_by_name['packages']._loaded_options = None
+  _globals['_CONDAENVIRONMENT'].fields_by_name['packages']._serialized_options = b'\342A\001\001'
+  _globals['_CONDAENVIRONMENT'].fields_by_name['channels']._loaded_options = None
+  _globals['_CONDAENVIRONMENT'].fields_by_name['channels']._serialized_options = b'\342A\001\001'
   _globals['_CODE'].fields_by_name['repository']._loaded_options = None
   _globals['_CODE'].fields_by_name['repository']._serialized_options = b'\342A\001\001'
   _globals['_CODE'].fields_by_name['commit']._loaded_options = None
@@ -123,22 +139,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CODE'].fields_by_name['diff_digest']._serialized_options = b'\342A\001\001'
   _globals['_CODE'].fields_by_name['entry_point']._loaded_options = None
   _globals['_CODE'].fields_by_name['entry_point']._serialized_options = b'\342A\001\001'
-  _globals['_RUNSTATE']._serialized_start=2027
-  _globals['_RUNSTATE']._serialized_end=2180
+  _globals['_CODE'].fields_by_name['untracked_files']._loaded_options = None
+  _globals['_CODE'].fields_by_name['untracked_files']._serialized_options = b'\342A\001\001'
+  _globals['_CODE'].fields_by_name['untracked_count']._loaded_options = None
+  _globals['_CODE'].fields_by_name['untracked_count']._serialized_options = b'\342A\001\001'
+  _globals['_CODE'].fields_by_name['diff_artifact']._loaded_options = None
+  _globals['_CODE'].fields_by_name['diff_artifact']._serialized_options = b'\342A\001\001'
+  _globals['_RUNSTATE']._serialized_start=2462
+  _globals['_RUNSTATE']._serialized_end=2636
   _globals['_RUN']._serialized_start=196
-  _globals['_RUN']._serialized_end=1170
-  _globals['_RUN_TAGSENTRY']._serialized_start=1127
-  _globals['_RUN_TAGSENTRY']._serialized_end=1170
-  _globals['_PARAM']._serialized_start=1172
-  _globals['_PARAM']._serialized_end=1253
-  _globals['_PARAMVALUE']._serialized_start=1255
-  _globals['_PARAMVALUE']._serialized_end=1366
-  _globals['_DATASETINPUT']._serialized_start=1368
-  _globals['_DATASETINPUT']._serialized_end=1447
-  _globals['_ENVIRONMENT']._serialized_start=1450
-  _globals['_ENVIRONMENT']._serialized_end=1870
-  _globals['_ENVIRONMENT_PACKAGESENTRY']._serialized_start=1823
-  _globals['_ENVIRONMENT_PACKAGESENTRY']._serialized_end=1870
-  _globals['_CODE']._serialized_start=1873
-  _globals['_CODE']._serialized_end=2024
+  _globals['_RUN']._serialized_end=1236
+  _globals['_RUN_TAGSENTRY']._serialized_start=1179
+  _globals['_RUN_TAGSENTRY']._serialized_end=1222
+  _globals['_PARAM']._serialized_start=1238
+  _globals['_PARAM']._serialized_end=1319
+  _globals['_PARAMVALUE']._serialized_start=1321
+  _globals['_PARAMVALUE']._serialized_end=1432
+  _globals['_DATASETINPUT']._serialized_start=1434
+  _globals['_DATASETINPUT']._serialized_end=1513
+  _globals['_ENVIRONMENT']._serialized_start=1516
+  _globals['_ENVIRONMENT']._serialized_end=2022
+  _globals['_ENVIRONMENT_PACKAGESENTRY']._serialized_start=1975
+  _globals['_ENVIRONMENT_PACKAGESENTRY']._serialized_end=2022
+  _globals['_CONDAENVIRONMENT']._serialized_start=2025
+  _globals['_CONDAENVIRONMENT']._serialized_end=2214
+  _globals['_CONDAENVIRONMENT_PACKAGESENTRY']._serialized_start=1975
+  _globals['_CONDAENVIRONMENT_PACKAGESENTRY']._serialized_end=2022
+  _globals['_CODE']._serialized_start=2217
+  _globals['_CODE']._serialized_end=2459
 # @@protoc_insertion_point(module_scope)

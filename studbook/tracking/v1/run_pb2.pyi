@@ -40,6 +40,10 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     """Ended by a person or a signal."""
     RUN_STATE_PREEMPTED: _RunState.ValueType  # 5
     """Ended by the scheduler, to be resumed."""
+    RUN_STATE_STALE: _RunState.ValueType  # 6
+    """Not ended, but not heard of for longer than the server waits (its setting `stale_after`).
+    Set by the server alone; whatever a writer sends makes the run RUNNING again.
+    """
 
 class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
     """Where a run stands. Open: clients must accept values they do not know."""
@@ -56,6 +60,10 @@ RUN_STATE_KILLED: RunState.ValueType  # 4
 """Ended by a person or a signal."""
 RUN_STATE_PREEMPTED: RunState.ValueType  # 5
 """Ended by the scheduler, to be resumed."""
+RUN_STATE_STALE: RunState.ValueType  # 6
+"""Not ended, but not heard of for longer than the server waits (its setting `stale_after`).
+Set by the server alone; whatever a writer sends makes the run RUNNING again.
+"""
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 @_typing.final
@@ -104,6 +112,8 @@ class Run(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workspaces/{workspace}/experiments/{experiment}/runs/{run}`."""
     uid: _builtins.str
@@ -118,6 +128,10 @@ class Run(_message.Message):
     """Why it ended: the exception's last line, the signal, or empty. At most 4096 characters."""
     etag: _builtins.str
     """Changes with every change to the run itself (not with metrics)."""
+    exit_code: _builtins.int
+    """Exit code of the training program. Unset while it runs, and when a signal ended it."""
+    signal: _builtins.str
+    """Signal that ended the training program, e.g. `SIGTERM`. At most 32 characters."""
     @_builtins.property
     def creator(self) -> _principal_pb2.Principal:
         """Who created it."""
@@ -193,12 +207,16 @@ class Run(_message.Message):
         environment: Global___Environment | None = ...,
         code: Global___Code | None = ...,
         heartbeat_time: _timestamp_pb2.Timestamp | None = ...,
+        exit_code: _builtins.int | None = ...,
+        signal: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "end_time", b"end_time", "environment", b"environment", "heartbeat_time", b"heartbeat_time", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "code", b"code", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "end_time", b"end_time", "environment", b"environment", "exit_code", b"exit_code", "heartbeat_time", b"heartbeat_time", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "creator", b"creator", "dataset_inputs", b"dataset_inputs", "delete_time", b"delete_time", "description", b"description", "display_name", b"display_name", "end_time", b"end_time", "environment", b"environment", "etag", b"etag", "heartbeat_time", b"heartbeat_time", "metrics", b"metrics", "name", b"name", "params", b"params", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "tags", b"tags", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "code", b"code", "create_time", b"create_time", "creator", b"creator", "dataset_inputs", b"dataset_inputs", "delete_time", b"delete_time", "description", b"description", "display_name", b"display_name", "end_time", b"end_time", "environment", b"environment", "etag", b"etag", "exit_code", b"exit_code", "heartbeat_time", b"heartbeat_time", "metrics", b"metrics", "name", b"name", "params", b"params", "signal", b"signal", "start_time", b"start_time", "state", b"state", "state_reason", b"state_reason", "tags", b"tags", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
 
@@ -333,6 +351,8 @@ class Environment(_message.Message):
     COMMAND_LINE_FIELD_NUMBER: _builtins.int
     ACCELERATORS_FIELD_NUMBER: _builtins.int
     CONTAINER_IMAGE_DIGEST_FIELD_NUMBER: _builtins.int
+    CONDA_FIELD_NUMBER: _builtins.int
+    CPU_MODEL_FIELD_NUMBER: _builtins.int
     python_version: _builtins.str
     """Version of Python, e.g. `3.11.7`."""
     python_implementation: _builtins.str
@@ -349,6 +369,8 @@ class Environment(_message.Message):
     """Name of the host."""
     container_image_digest: _builtins.str
     """Digest of the container image, where it can be read."""
+    cpu_model: _builtins.str
+    """Model of the processor, e.g. `AMD EPYC 7763`. At most 256 characters."""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Installed distributions and their versions, by normalised name."""
@@ -360,6 +382,10 @@ class Environment(_message.Message):
     @_builtins.property
     def accelerators(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Accelerators, one description each."""
+
+    @_builtins.property
+    def conda(self) -> Global___CondaEnvironment:
+        """The conda environment that was active. Unset when none was."""
 
     def __init__(
         self,
@@ -375,14 +401,70 @@ class Environment(_message.Message):
         command_line: _abc.Iterable[_builtins.str] | None = ...,
         accelerators: _abc.Iterable[_builtins.str] | None = ...,
         container_image_digest: _builtins.str = ...,
+        conda: Global___CondaEnvironment | None = ...,
+        cpu_model: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conda", b"conda"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "command_line", b"command_line", "container_image_digest", b"container_image_digest", "cpu_count", b"cpu_count", "hostname", b"hostname", "machine", b"machine", "memory_bytes", b"memory_bytes", "packages", b"packages", "platform", b"platform", "python_implementation", b"python_implementation", "python_version", b"python_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "command_line", b"command_line", "conda", b"conda", "container_image_digest", b"container_image_digest", "cpu_count", b"cpu_count", "cpu_model", b"cpu_model", "hostname", b"hostname", "machine", b"machine", "memory_bytes", b"memory_bytes", "packages", b"packages", "platform", b"platform", "python_implementation", b"python_implementation", "python_version", b"python_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Environment: _TypeAlias = Environment  # noqa: Y015
+
+@_typing.final
+class CondaEnvironment(_message.Message):
+    """A conda environment: enough to make it again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PackagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PACKAGES_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the environment. At most 256 characters."""
+    @_builtins.property
+    def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Installed packages as `version=build`, by name."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels that packages came from, without credentials. At most 100."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        packages: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "name", b"name", "packages", b"packages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CondaEnvironment: _TypeAlias = CondaEnvironment  # noqa: Y015
 
 @_typing.final
 class Code(_message.Message):
@@ -396,6 +478,9 @@ class Code(_message.Message):
     DIRTY_FIELD_NUMBER: _builtins.int
     DIFF_DIGEST_FIELD_NUMBER: _builtins.int
     ENTRY_POINT_FIELD_NUMBER: _builtins.int
+    UNTRACKED_FILES_FIELD_NUMBER: _builtins.int
+    UNTRACKED_COUNT_FIELD_NUMBER: _builtins.int
+    DIFF_ARTIFACT_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
     """Remote URL of the repository, without credentials."""
     commit: _builtins.str
@@ -408,6 +493,14 @@ class Code(_message.Message):
     """SHA-256 of the patch from the commit to the files that ran, `sha256:{hex}`; empty when clean."""
     entry_point: _builtins.str
     """Program that was started, relative to the repository."""
+    untracked_count: _builtins.int
+    """Number of untracked files, also of those that are not listed."""
+    diff_artifact: _builtins.str
+    """Artifact path of the patch; empty when it was not stored, being empty or larger than 1 MB."""
+    @_builtins.property
+    def untracked_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Untracked files that are not ignored, relative to the repository, sorted; the first 1000."""
+
     def __init__(
         self,
         *,
@@ -417,10 +510,13 @@ class Code(_message.Message):
         dirty: _builtins.bool = ...,
         diff_digest: _builtins.str = ...,
         entry_point: _builtins.str = ...,
+        untracked_files: _abc.Iterable[_builtins.str] | None = ...,
+        untracked_count: _builtins.int = ...,
+        diff_artifact: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "diff_digest", b"diff_digest", "dirty", b"dirty", "entry_point", b"entry_point", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "diff_artifact", b"diff_artifact", "diff_digest", b"diff_digest", "dirty", b"dirty", "entry_point", b"entry_point", "repository", b"repository", "untracked_count", b"untracked_count", "untracked_files", b"untracked_files"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

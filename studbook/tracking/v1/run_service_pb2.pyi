@@ -181,13 +181,16 @@ class ListRunsRequest(_message.Message):
     """`next_page_token` of the page before, with all other fields unchanged."""
     filter: _builtins.str
     """AIP-160 filter over `name`, `display_name`, `state`, `creator`, `start_time`, `end_time`,
-    `create_time`, `update_time`, `params.{key}`, `tags.{key}`,
-    `metrics.{key}.{last|min|max|mean|first|count}` (`metrics.{key}` means last) and
-    `code.commit`. Keys with other characters are quoted: `metrics."val/loss".min < 0.1`.
+    `create_time`, `update_time`, `heartbeat_time`, `exit_code`, `params.{key}`, `tags.{key}`,
+    `metrics.{key}.{last|min|max|mean|first|count|last_step|min_step|max_step}` (`metrics.{key}`
+    means last), `datasets.{name|version|digest}` (matches when any dataset of the run does),
+    `datasets.{role}.{name|version|digest}`, `code.{commit|branch|repository|dirty|entry_point}`
+    and `environment.{python_version|platform|hostname}`.
+    Keys with other characters are quoted: `metrics."val/loss".min < 0.1`.
     """
     order_by: _builtins.str
-    """Comma-separated fields of the filter, each optionally with ` desc`. Runs without the field
-    come last. Default `create_time desc`.
+    """Comma-separated fields of the filter but `datasets`, each optionally with ` desc`. Runs
+    without the field come last. Default `create_time desc`.
     """
     show_deleted: _builtins.bool
     """Also list deleted runs."""
@@ -258,7 +261,7 @@ class UpdateRunRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to change: `display_name`, `description`, `tags`, `state`, `state_reason`,
-        `start_time`, `end_time`, or `*`. Absent: the fields that are set.
+        `start_time`, `end_time`, `exit_code`, `signal`, or `*`. Absent: the fields that are set.
         """
 
     def __init__(
@@ -497,6 +500,9 @@ class CompareRunsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUNS_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    baseline: _builtins.str
+    """The run that the others are measured against, one of `runs`. Empty: the first."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Resource names of 2 to 100 runs, in the order in which they are to stand."""
@@ -505,10 +511,11 @@ class CompareRunsRequest(_message.Message):
         self,
         *,
         runs: _abc.Iterable[_builtins.str] | None = ...,
+        baseline: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -524,6 +531,12 @@ class CompareRunsResponse(_message.Message):
     PARAMS_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     PACKAGES_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    CODE_DIFFERENCES_FIELD_NUMBER: _builtins.int
+    BASELINE_INDEX_FIELD_NUMBER: _builtins.int
+    baseline_index: _builtins.int
+    """Place of the baseline in `runs`, from 0."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
         """The runs in the order of the request."""
@@ -540,6 +553,18 @@ class CompareRunsResponse(_message.Message):
     def packages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedPackage]:
         """One row for each package that is not the same in all runs, sorted by name."""
 
+    @_builtins.property
+    def datasets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedDataset]:
+        """One row for each role and dataset that any of the runs used, sorted by both."""
+
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedFact]:
+        """One row for each fact about environment and code that any of the runs has, sorted by field."""
+
+    @_builtins.property
+    def code_differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodeDifference]:
+        """How each run's code differs from the baseline's, one entry a run, in order."""
+
     def __init__(
         self,
         *,
@@ -547,10 +572,14 @@ class CompareRunsResponse(_message.Message):
         params: _abc.Iterable[Global___ComparedParam] | None = ...,
         metrics: _abc.Iterable[Global___ComparedMetric] | None = ...,
         packages: _abc.Iterable[Global___ComparedPackage] | None = ...,
+        datasets: _abc.Iterable[Global___ComparedDataset] | None = ...,
+        facts: _abc.Iterable[Global___ComparedFact] | None = ...,
+        code_differences: _abc.Iterable[Global___CodeDifference] | None = ...,
+        baseline_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "packages", b"packages", "params", b"params", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_index", b"baseline_index", "code_differences", b"code_differences", "datasets", b"datasets", "facts", b"facts", "metrics", b"metrics", "packages", b"packages", "params", b"params", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -597,15 +626,18 @@ class ComparedMetric(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     SUMMARIES_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
+    DIFFERS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The metric's key."""
+    differs: _builtins.bool
+    """True when not all runs have the same last value."""
     @_builtins.property
     def summaries(self) -> _containers.RepeatedCompositeFieldContainer[_metric_pb2.MetricSummary]:
         """One summary for each run, in order; `count` is 0 where the run does not have it."""
 
     @_builtins.property
     def deltas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Last value minus the last value of the first run; NaN where either is missing."""
+        """Last value minus the last value of the baseline; NaN where either is missing."""
 
     def __init__(
         self,
@@ -613,10 +645,11 @@ class ComparedMetric(_message.Message):
         key: _builtins.str = ...,
         summaries: _abc.Iterable[_metric_pb2.MetricSummary] | None = ...,
         deltas: _abc.Iterable[_builtins.float] | None = ...,
+        differs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "key", b"key", "summaries", b"summaries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "differs", b"differs", "key", b"key", "summaries", b"summaries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -649,6 +682,164 @@ class ComparedPackage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ComparedPackage: _TypeAlias = ComparedPackage  # noqa: Y015
+
+@_typing.final
+class ComparedDataset(_message.Message):
+    """One dataset across the compared runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    DIFFERS_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """What it was used for."""
+    dataset: _builtins.str
+    """The dataset without its version, `workspaces/{workspace}/datasets/{dataset}`."""
+    differs: _builtins.bool
+    """True when not all runs used the same bytes."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Version id for each run, in order; empty where the run did not use it. Several versions of one
+        run are joined with `, `.
+        """
+
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Digest for each run, in the same form."""
+
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        versions: _abc.Iterable[_builtins.str] | None = ...,
+        digests: _abc.Iterable[_builtins.str] | None = ...,
+        differs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "differs", b"differs", "digests", b"digests", "role", b"role", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedDataset: _TypeAlias = ComparedDataset  # noqa: Y015
+
+@_typing.final
+class ComparedFact(_message.Message):
+    """One fact about environment or code across the compared runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    DIFFERS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Which fact, by its path in Run: `environment.python_version`, `code.commit`."""
+    differs: _builtins.bool
+    """True when not all runs have the same value."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Value for each run as text, in order; empty where it is not known."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        differs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differs", b"differs", "field", b"field", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedFact: _TypeAlias = ComparedFact  # noqa: Y015
+
+@_typing.final
+class CodeDifference(_message.Message):
+    """How the code of one run differs from that of the baseline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAME_FIELD_NUMBER: _builtins.int
+    COMMIT_RANGE_FIELD_NUMBER: _builtins.int
+    COMPARE_URL_FIELD_NUMBER: _builtins.int
+    DIFF_ARTIFACT_FIELD_NUMBER: _builtins.int
+    same: _builtins.bool
+    """True when both ran the same commit with the same uncommitted changes. False also when either
+    is not known.
+    """
+    commit_range: _builtins.str
+    """Range for `git diff`, `{baseline's commit}..{the run's commit}`; empty when either is not
+    known, both are the same, or the repositories differ.
+    """
+    compare_url: _builtins.str
+    """Page that shows the range, for repositories whose host is known to have one; else empty."""
+    diff_artifact: _builtins.str
+    """Artifact path, in the run, of the patch with its uncommitted changes; empty without one."""
+    def __init__(
+        self,
+        *,
+        same: _builtins.bool = ...,
+        commit_range: _builtins.str = ...,
+        compare_url: _builtins.str = ...,
+        diff_artifact: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_range", b"commit_range", "compare_url", b"compare_url", "diff_artifact", b"diff_artifact", "same", b"same"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodeDifference: _TypeAlias = CodeDifference  # noqa: Y015
+
+@_typing.final
+class SendHeartbeatRequest(_message.Message):
+    """Request of SendHeartbeat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    """Resource name of the run."""
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendHeartbeatRequest: _TypeAlias = SendHeartbeatRequest  # noqa: Y015
+
+@_typing.final
+class SendHeartbeatResponse(_message.Message):
+    """Response of SendHeartbeat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _run_pb2.RunState.ValueType
+    """Where the run stands now; an ended run stays ended."""
+    def __init__(
+        self,
+        *,
+        state: _run_pb2.RunState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendHeartbeatResponse: _TypeAlias = SendHeartbeatResponse  # noqa: Y015
 
 @_typing.final
 class HoldRunRequest(_message.Message):

@@ -75,6 +75,11 @@ class RunServiceStub:
                 request_serializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsRequest.SerializeToString,
                 response_deserializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsResponse.FromString,
                 _registered_method=True)
+        self.SendHeartbeat = channel.unary_unary(
+                '/studbook.tracking.v1.RunService/SendHeartbeat',
+                request_serializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatRequest.SerializeToString,
+                response_deserializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatResponse.FromString,
+                _registered_method=True)
         self.HoldRun = channel.unary_unary(
                 '/studbook.tracking.v1.RunService/HoldRun',
                 request_serializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.HoldRunRequest.SerializeToString,
@@ -164,6 +169,16 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendHeartbeat(self, request, context):
+        """Says that a run's program is alive, for when it has nothing to log.
+
+        Every call that adds to a run says so too. A stale run becomes RUNNING again.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def HoldRun(self, request, context):
         """Reads everything a model version's lineage needs and makes sure that it stays.
 
@@ -217,6 +232,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.CompareRuns,
                     request_deserializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsRequest.FromString,
                     response_serializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsResponse.SerializeToString,
+            ),
+            'SendHeartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendHeartbeat,
+                    request_deserializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatRequest.FromString,
+                    response_serializer=studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatResponse.SerializeToString,
             ),
             'HoldRun': grpc.unary_unary_rpc_method_handler(
                     servicer.HoldRun,
@@ -441,6 +461,33 @@ class RunService:
             '/studbook.tracking.v1.RunService/CompareRuns',
             studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsRequest.SerializeToString,
             studbook_dot_tracking_dot_v1_dot_run__service__pb2.CompareRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendHeartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.tracking.v1.RunService/SendHeartbeat',
+            studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatRequest.SerializeToString,
+            studbook_dot_tracking_dot_v1_dot_run__service__pb2.SendHeartbeatResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,12 @@ class RunServiceStub:
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names.
     """
+    SendHeartbeat: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]
+    """Says that a run's program is alive, for when it has nothing to log.
+
+    Every call that adds to a run says so too. A stale run becomes RUNNING again.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted.
+    """
     HoldRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.HoldRunRequest, _run_service_pb2.HoldRunResponse]
     """Reads everything a model version's lineage needs and makes sure that it stays.
 
@@ -137,6 +143,12 @@ class RunServiceAsyncStub(RunServiceStub):
     """Sets 2 to 100 runs side by side.
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names.
+    """
+    SendHeartbeat: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]  # type: ignore[assignment]
+    """Says that a run's program is alive, for when it has nothing to log.
+
+    Every call that adds to a run says so too. A stale run becomes RUNNING again.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted.
     """
     HoldRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.HoldRunRequest, _run_service_pb2.HoldRunResponse]  # type: ignore[assignment]
     """Reads everything a model version's lineage needs and makes sure that it stays.
@@ -241,6 +253,18 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets 2 to 100 runs side by side.
 
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names.
+        """
+
+    @_abc_1.abstractmethod
+    def SendHeartbeat(
+        self,
+        request: _run_service_pb2.SendHeartbeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.SendHeartbeatResponse, _abc.Awaitable[_run_service_pb2.SendHeartbeatResponse]]:
+        """Says that a run's program is alive, for when it has nothing to log.
+
+        Every call that adds to a run says so too. A stale run becomes RUNNING again.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,47 @@
+"""How a program ended, when it was last heard of, profiles of datasets, references to data."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+ROW_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+DOCUMENT = sa.JSON(none_as_null=True)
+
+
+def upgrade() -> None:
+    _extend_runs()
+    _extend_datasets()
+
+
+def downgrade() -> None:
+    op.drop_table("dataset_profiles")
+    op.drop_column("datasets", "reference")
+    op.drop_index("ix_runs_state_heard_time", "runs")
+    op.drop_column("runs", "signal")
+    op.drop_column("runs", "exit_code")
+
+
+def _extend_runs() -> None:
+    op.add_column("runs", sa.Column("exit_code", sa.Integer()))
+    op.add_column("runs", sa.Column("signal", TEXT))
+    op.create_index("ix_runs_state_heard_time", "runs", ["state", "heard_time"], unique=False)
+
+
+def _extend_datasets() -> None:
+    op.add_column("datasets", sa.Column("reference", DOCUMENT))
+    op.create_table(
+        "dataset_profiles",
+        sa.Column("dataset", ROW_KEY, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("profile", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["dataset"], ["datasets.id"], name="fk_dataset_profiles_dataset"),
+        sa.PrimaryKeyConstraint("dataset", "position", name="pk_dataset_profiles"),
+        sqlite_with_rowid=False,
+    )
