@@ -19,6 +19,7 @@ async def serve(settings: TrackingSettings) -> None:
     pipeline = CallPipeline(AssertionVerifier("tracking", settings.trusted_keys()))
     server = Server(settings, [pipeline], ["tracking"])
     service.add_to(server.grpc)
+    service.start()
     await serve_until_stopped(server, close=[service.close])
 
 

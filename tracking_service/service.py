@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from service_chassis.blob_store import open_blob_store
@@ -15,6 +16,7 @@ from studbook.tracking.v1 import (
     run_service_pb2_grpc,
 )
 from tracking_service.artifact_rpc import ArtifactServicer
+from tracking_service.background import BackgroundWork
 from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
 from tracking_service.metric_rpc import MetricServicer
@@ -37,6 +39,7 @@ class TrackingService:
             settings.database_url, "tracking_service", pool_size=settings.database_connections
         )
         self._database.migrate()
+        self._background = BackgroundWork()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""
@@ -55,6 +58,11 @@ class TrackingService:
             ArtifactServicer(database, tokens, self._blobs, self._settings.chunk_bytes), server
         )
 
-    def close(self) -> None:
-        """Close the database, once running work has ended."""
-        self._database.close()
+    def start(self) -> None:
+        """Begin what goes on beside the calls, in the running event loop."""
+        self._background.start()
+
+    async def close(self) -> None:
+        """End background work, then close the database, once running work has ended."""
+        await self._background.stop()
+        await asyncio.to_thread(self._database.close)
