@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.access_rules import AccessRules
     from gateway.token_verifier import TokenVerifier
-
-Metadata = tuple[tuple[str, str | bytes], ...]
+    from service_chassis.caller import Metadata
 
 _REMEMBERED_S = 60.0
 _MOST_REMEMBERED = 10_000

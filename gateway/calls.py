@@ -10,8 +10,8 @@ import grpc
 import structlog
 
 from gateway.metadata_filter import request_id_of, to_client
-from gateway.refusals import TokenRefusedError, message_too_large, service_unavailable
-from service_chassis.errors import StudbookError
+from gateway.refusals import service_unavailable
+from service_chassis.errors import StudbookError, message_too_large
 from service_chassis.status_details import DETAILS_KEY, abort_with, internal_error
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from grpc.aio import ServicerContext
 
-    from gateway.authentication import Metadata
+    from service_chassis.caller import Metadata
 
 _log = structlog.get_logger("studbook.calls")
 Answer = TypeVar("Answer")
@@ -95,8 +95,7 @@ async def conduct(call: Call, work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 async def _refuse(call: Call, error: StudbookError) -> NoReturn:
-    check = {"check": error.check} if isinstance(error, TokenRefusedError) else {}
-    call.log(error.code.name, reason=error.reason, **check)
+    call.log(error.code.name, reason=error.reason, **error.for_log)
     await abort_with(call.context, error, call.request_id)
 
 

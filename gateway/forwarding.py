@@ -16,6 +16,7 @@ from gateway.calls import Call, conduct
 from gateway.metadata_filter import to_client, to_service
 from gateway.refusals import unknown_method
 from service_chassis.call_pipeline import STREAM_ACCEPTED
+from service_chassis.deadlines import longest_s, time_left
 from service_chassis.errors import StudbookError
 from service_chassis.method_access import Method, method_table
 
@@ -25,20 +26,19 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from gateway.admission import AssertionDesk
-    from gateway.authentication import Authenticator, Metadata
+    from gateway.authentication import Authenticator
     from gateway.upstreams import Upstreams
+    from service_chassis.caller import Metadata
 
-# How long a call may take when the client names no deadline.
-_UNARY_S = 30.0
-_TRANSFER_S = 15 * 60.0
-_CONVERSATION_S = 60 * 60.0
 # The service gets a little less time than the client gave, so that its answer can still come back.
 _MARGIN_S = 0.05
 _SHORTEST_S = 0.001
 
 
 class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic at run time
-    """Answers every method of the tracking and registry contracts by asking the service.
+    """Answers the methods of the services behind the gateway by asking them.
+
+    Any other method is refused: no contract has it.
 
     Args:
         authenticator: Tells who calls.
@@ -61,7 +61,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         self._handlers = {
             path: self._handler(method)
             for path, method in method_table().items()
-            if method.area != "identity"
+            if method.area in upstreams.areas
         }
 
     def service(
@@ -163,13 +163,10 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
 
 def time_for(method: Method, context: ServicerContext[Any, Any]) -> float:
     """Seconds that the service has for a call."""
-    remaining = context.time_remaining()
-    # Without a deadline some versions of gRPC report none, others an eternity.
-    if remaining is not None and remaining < 10 * 365 * 86_400:
-        return max(remaining - _MARGIN_S, _SHORTEST_S)
-    if method.client_streaming and method.server_streaming:
-        return _CONVERSATION_S
-    return _TRANSFER_S if method.client_streaming or method.server_streaming else _UNARY_S
+    remaining = time_left(context)
+    if remaining is None:
+        return longest_s(method)
+    return max(remaining - _MARGIN_S, _SHORTEST_S)
 
 
 async def _refuse_unknown(

@@ -17,7 +17,7 @@ from service_chassis.status_details import DETAILS_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.authentication import Metadata
+    from service_chassis.caller import Metadata
 
 _FORWARDED = ("traceparent", "tracestate", "studbook-client")
 _LONGEST_VALUE = 512

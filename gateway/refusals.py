@@ -23,13 +23,13 @@ class TokenRefusedError(StudbookError):
     What the caller learns is the same for every fault of one kind; which check failed is for the
     log only, since it would help a forger more than a user.
 
-    Attributes:
+    Args:
+        reason: Its reason.
         check: The check that failed, in a few words.
     """
 
     def __init__(self, reason: str, check: str) -> None:
-        super().__init__(Code.UNAUTHENTICATED, reason, _MESSAGES[reason])
-        self.check = check
+        super().__init__(Code.UNAUTHENTICATED, reason, _MESSAGES[reason], for_log={"check": check})
 
 
 def issuer_unavailable(issuer: str) -> StudbookError:
@@ -88,15 +88,4 @@ def permission_held_nowhere(permission: str, principal: str, roles: str) -> Stud
             "principal": principal,
             "roles": roles,
         },
-    )
-
-
-def message_too_large(limit: int) -> StudbookError:
-    """RESOURCE_EXHAUSTED, because one message is beyond the limit."""
-    return StudbookError(
-        Code.RESOURCE_EXHAUSTED,
-        "MESSAGE_TOO_LARGE",
-        f"A message of the call has more than {limit} bytes, the most that are accepted; "
-        "send smaller parts.",
-        metadata={"limit_bytes": str(limit)},
     )

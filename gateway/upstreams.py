@@ -48,6 +48,11 @@ class Upstreams:
             for area, address in addresses.items()
         }
 
+    @property
+    def areas(self) -> frozenset[str]:
+        """The areas that have a channel."""
+        return frozenset(self._channels)
+
     def channel(self, area: str) -> Any:
         """The `grpc.aio.Channel` to the service that answers an area.
 

@@ -1,4 +1,4 @@
-"""The three processes of Studbook, started, watched and stopped together."""
+"""The processes of Studbook, started, watched and stopped together."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-# Children are started, and waited for, in this order, and stopped in the opposite one.
-NAMES = ("tracking", "registry", "gateway")
+# Processes are started, and waited for, in this order, and stopped in the opposite one.
+SEPARATE = ("tracking", "registry", "gateway")
+TOGETHER = "studbook"
 _START_ATTEMPTS = 3
 _DRAIN_S = 5
 
@@ -91,7 +92,16 @@ def _settings(
     }
 
 
-_MODULES = {"tracking": "tracking_service", "registry": "registry_service", "gateway": "gateway"}
+_MODULES = {
+    "tracking": "tracking_service",
+    "registry": "registry_service",
+    "gateway": "gateway",
+    TOGETHER: "local_stack.together",
+}
+
+
+def _environment(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"STUDBOOK_{name.upper()}_{key}": text for key, text in settings.items()}
 
 
 class LocalStack:
@@ -104,6 +114,8 @@ class LocalStack:
         start_timeout_s: How long to wait until everything serves.
         databases: URLs of databases for `tracking` and `registry`; default: SQLite files in the
             folder.
+        separate: Whether each service runs in a process of its own, as in a larger installation.
+            In one process a call has no hop between gateway and service.
     """
 
     def __init__(
@@ -114,11 +126,13 @@ class LocalStack:
         say: Callable[[str], None] = lambda _text: None,
         start_timeout_s: float = 120,
         databases: Mapping[str, str] | None = None,
+        separate: bool = False,
     ) -> None:
         self.folder = DataFolder(folder)
         self._wanted_ports = ports if ports is not None else Ports()
         self._say = say
         self._databases = dict(databases or {})
+        self._separate = separate
         self._timeout_s = start_timeout_s
         self._addresses: Addresses | None = None
         self._children: dict[str, Child] = {}
@@ -166,18 +180,18 @@ class LocalStack:
 
     def _make_children(self, addresses: Addresses) -> dict[str, Child]:
         settings = _settings(self.folder, addresses, self._databases)
+        environments = {name: _environment(name, settings[name]) for name in SEPARATE}
+        if not self._separate:
+            everything = {k: v for each in environments.values() for k, v in each.items()}
+            environments = {TOGETHER: everything}
         return {
             name: Child(
-                ChildSpec(
-                    name,
-                    _MODULES[name],
-                    getattr(addresses, name),
-                    {f"STUDBOOK_{name.upper()}_{key}": text for key, text in entries.items()},
-                ),
+                # The gateway serves last, so when it does, all of its process does.
+                ChildSpec(name, _MODULES[name], getattr(addresses, name, addresses.gateway), more),
                 self.folder.logs / f"{name}.log",
                 self._say,
             )
-            for name, entries in settings.items()
+            for name, more in environments.items()
         }
 
     def _bring_up(self) -> None:
@@ -194,8 +208,8 @@ class LocalStack:
         Raises:
             ChildError: One ended, or the time is over.
         """
-        for name in NAMES:
-            self._children[name].wait_serving(self._timeout_s)
+        for child in self._children.values():
+            child.wait_serving(self._timeout_s)
         self._wait_for_issuer()
 
     def _wait_for_issuer(self) -> None:
@@ -208,8 +222,9 @@ class LocalStack:
             except httpx.TransportError:
                 pass
             if time.monotonic() > deadline:
-                tail = "\n  ".join(self._children["gateway"].log_tail())
-                message = f"{url} does not answer. The gateway's log ends with:\n  {tail}"
+                last = list(self._children.values())[-1]
+                tail = "\n  ".join(last.log_tail())
+                message = f"{url} does not answer. The log ({last.log}) ends with:\n  {tail}"
                 raise ChildError(message)
             time.sleep(0.05)
 
@@ -219,9 +234,8 @@ class LocalStack:
         self._held.close()
 
     def _stop_children(self) -> None:
-        for name in reversed(NAMES):
-            if name in self._children:
-                self._children.pop(name).stop()
+        while self._children:
+            self._children.popitem()[1].stop()
 
     def __enter__(self) -> Self:
         self.start()

@@ -6,7 +6,9 @@ import asyncio
 
 from registry_service.application import Application
 from registry_service.settings import RegistrySettings
-from service_chassis.server import serve_until_stopped
+from service_chassis.assertion import AssertionVerifier
+from service_chassis.call_pipeline import CallPipeline
+from service_chassis.server import Server, serve_until_stopped
 from service_chassis.service_settings import read_settings
 from service_chassis.telemetry import configure_logging
 
@@ -14,7 +16,10 @@ from service_chassis.telemetry import configure_logging
 async def _serve(settings: RegistrySettings) -> None:
     application = Application(settings)
     await application.prepare()
-    await serve_until_stopped(application.server, close=[application.close])
+    pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
+    server = Server(settings, [pipeline], ["registry"])
+    application.add_to(server.grpc)
+    await serve_until_stopped(server, close=[application.close])
 
 
 def main() -> None:

@@ -14,18 +14,18 @@ from registry_service.registry_database import RegistryDatabase
 from registry_service.serving_rpc import ServingService
 from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
-from service_chassis.assertion import AssertionSigner, AssertionVerifier
+from service_chassis.assertion import AssertionSigner
 from service_chassis.blob_store import open_blob_store
-from service_chassis.call_pipeline import CallPipeline
 from service_chassis.database import Database
 from service_chassis.page_tokens import PageTokens
-from service_chassis.server import Server
 from studbook.registry.v1.lineage_service_pb2_grpc import add_LineageServiceServicer_to_server
 from studbook.registry.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionServiceServicer_to_server
 from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
 
 if TYPE_CHECKING:
+    import grpc
+
     from registry_service.settings import RegistrySettings
 
 
@@ -52,16 +52,18 @@ class Application:
         )
         self._verifier = FileVerifier(database, self.blobs, settings.verify_at_once_bytes)
         self._sweeping: asyncio.Task[None] | None = None
-        pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
-        self.server = Server(settings, [pipeline], ["registry"])
         registrar = Registrar(database, self._tracking, self._verifier)
-        grpc_server = self.server.grpc
-        add_ModelServiceServicer_to_server(ModelService(database, registrar, tokens), grpc_server)
-        add_PromotionServiceServicer_to_server(
-            PromotionService(database, self._tracking, tokens), grpc_server
-        )
-        add_ServingServiceServicer_to_server(ServingService(database, self.blobs), grpc_server)
-        add_LineageServiceServicer_to_server(LineageService(database, tokens), grpc_server)
+        self._models = ModelService(database, registrar, tokens)
+        self._promotions = PromotionService(database, self._tracking, tokens)
+        self._serving = ServingService(database, self.blobs)
+        self._lineage = LineageService(database, tokens)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Answer calls that come to this server."""
+        add_ModelServiceServicer_to_server(self._models, server)
+        add_PromotionServiceServicer_to_server(self._promotions, server)
+        add_ServingServiceServicer_to_server(self._serving, server)
+        add_LineageServiceServicer_to_server(self._lineage, server)
 
     async def prepare(self) -> None:
         """Do what has to be done before the first call, and begin what goes on beside them."""

@@ -20,6 +20,9 @@ from service_chassis.errors import Code, StudbookError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from service_chassis.caller import Metadata
+    from service_chassis.method_access import Method
+
 METADATA_KEY = "studbook-assertion"
 LIFETIME_S = 60
 # How far the clocks of two components may differ.
@@ -115,6 +118,15 @@ class AssertionVerifier:
             self._known.clear()
         self._known[token, method] = (claims["exp"], caller)
         return caller
+
+    async def caller(self, method: Method, metadata: Metadata) -> Caller:
+        """Who makes a call, by the assertion in its metadata.
+
+        Raises:
+            StudbookError: ASSERTION_INVALID, also when there is none or more than one.
+        """
+        tokens = [value for key, value in metadata if key == METADATA_KEY]
+        return self.verify(str(tokens[0]) if len(tokens) == 1 else "", method.path)
 
     def _claims(self, token: str) -> dict[str, Any]:
         for component, keys in self._keys.items():

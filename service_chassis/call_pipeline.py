@@ -1,6 +1,6 @@
 """What happens to every call before and after its handler.
 
-Verify the assertion, check the access rule of the contract on the decoded request, handle, turn
+Find out who calls, check the access rule of the contract on the decoded request, handle, turn
 errors into status details, write one log line. One interceptor does all of it, so the order is
 plain to read and a call pays for one layer only.
 """
@@ -10,14 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import structlog
 
-from service_chassis.assertion import METADATA_KEY, AssertionVerifier
 from service_chassis.caller import Caller, roles_with, set_current_caller
-from service_chassis.errors import StudbookError, permission_missing, required_field
+from service_chassis.deadlines import longest_s, time_left
+from service_chassis.errors import (
+    StudbookError,
+    deadline_exceeded,
+    message_too_large,
+    permission_missing,
+    required_field,
+)
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.status_details import abort_with, internal_error
 
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from grpc.aio import ServicerContext
+
+    from service_chassis.caller import Metadata
 
 _log = structlog.get_logger("studbook.calls")
 # A client may name its request, for tracing; anything unreasonable is replaced.
@@ -57,11 +66,41 @@ def authorise(method: Method, caller: Caller, request: Any, *, first: bool = Tru
             )
 
 
-class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
-    """The interceptor that every service of Studbook runs behind."""
+class Callers(Protocol):
+    """Tells who makes a call."""
 
-    def __init__(self, verifier: AssertionVerifier) -> None:
-        self._verifier = verifier
+    async def caller(self, method: Method, metadata: Metadata) -> Caller:
+        """The caller, with the grants that matter for the method.
+
+        Raises:
+            StudbookError: It is not known, or may not call the method at all.
+        """
+
+
+@dataclass(frozen=True)
+class Door:
+    """That clients call here themselves, with no gateway in between.
+
+    Attributes:
+        areas: The areas whose methods are answered; others are somebody else's.
+        message_bytes: Largest message that is accepted.
+    """
+
+    areas: frozenset[str]
+    message_bytes: int
+
+
+class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
+    """The interceptor that every service of Studbook runs behind.
+
+    Args:
+        callers: Tells who calls.
+        door: Set where the service is mounted in the gateway; by default it is behind it.
+    """
+
+    def __init__(self, callers: Callers, door: Door | None = None) -> None:
+        self._callers = callers
+        self._door = door
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
@@ -77,10 +116,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
         if wrapped is None:
             handler = await continuation(handler_call_details)
             method = method_table().get(path)
-            if handler is None or method is None:
+            if handler is None or method is None or not self._answers(method):
                 return handler
             wrapped = self._wrapped[path] = self._wrap(method, handler)
         return wrapped
+
+    def _answers(self, method: Method) -> bool:
+        return self._door is None or method.area in self._door.areas
 
     def _wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         behaviour = handler.unary_unary or handler.unary_stream
@@ -88,9 +130,10 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
 
         # grpc.aio looks at the kind of function to know how to call it.
         async def one(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            call = _Call(method, context)
+            call = self._call(method, context)
             try:
-                response = await behaviour(self._admit(call, request), context)
+                async with call.time_limit():
+                    response = await behaviour(await self._admit(call, request), context)
             except BaseException as error:
                 await call.fail(error)
                 raise
@@ -98,11 +141,12 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             return response
 
         async def many(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            call = _Call(method, context)
+            call = self._call(method, context)
             try:
-                async for response in behaviour(self._admit(call, request), context):
-                    await call.accept_stream()
-                    yield response
+                async with call.time_limit():
+                    async for response in behaviour(await self._admit(call, request), context):
+                        await call.accept_stream()
+                        yield response
             except BaseException as error:
                 await call.fail(error)
                 raise
@@ -114,28 +158,48 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
         )
         made: grpc.RpcMethodHandler[Any, Any] = getattr(grpc, kind)(
             many if method.server_streaming else one,
-            handler.request_deserializer,
+            self._reader(handler.request_deserializer),
             handler.response_serializer,
         )
         return made
 
-    def _admit(self, call: _Call, request: Any) -> Any:
+    def _reader(self, deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        if self._door is None:
+            return deserialise
+        limit = self._door.message_bytes
+        # An error raised here would reach the client without a word of explanation.
+        return lambda data: deserialise(data) if len(data) <= limit else _TooLarge(limit)
+
+    def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
+        return _Call(method, context, announces=method.client_streaming and self._door is None)
+
+    async def _admit(self, call: _Call, request: Any) -> Any:
         """Who calls, and may they; returns the request, checked or to be checked as it comes."""
-        tokens = [value for key, value in call.metadata if key == METADATA_KEY]
-        token = tokens[0] if len(tokens) == 1 else ""
-        caller = self._verifier.verify(str(token), call.method.path)
-        call.caller = caller
+        caller = call.caller = await self._callers.caller(call.method, call.metadata)
         set_current_caller(caller)
         if call.method.client_streaming:
             return _checked(call, caller, request)
-        authorise(call.method, caller, request)
+        _check(call.method, caller, request)
         return request
+
+
+@dataclass(frozen=True)
+class _TooLarge:
+    """Stands for a message that was not decoded."""
+
+    limit: int
+
+
+def _check(method: Method, caller: Caller, request: Any, *, first: bool = True) -> None:
+    if isinstance(request, _TooLarge):
+        raise message_too_large(request.limit)
+    authorise(method, caller, request, first=first)
 
 
 async def _checked(call: _Call, caller: Caller, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     first = True
     async for request in requests:
-        authorise(call.method, caller, request, first=first)
+        _check(call.method, caller, request, first=first)
         yield request
         # Whoever asks for the second message has accepted the first.
         await call.accept_stream()
@@ -145,16 +209,21 @@ async def _checked(call: _Call, caller: Caller, requests: AsyncIterator[Any]) ->
 class _Call:
     """One call, for its log line and its refusal."""
 
-    def __init__(self, method: Method, context: ServicerContext[Any, Any]) -> None:
+    def __init__(
+        self, method: Method, context: ServicerContext[Any, Any], *, announces: bool
+    ) -> None:
         self.method = method
         self.context = context
         self.caller: Caller | None = None
-        self._accepted = not method.client_streaming
-        self.metadata: tuple[tuple[str, str | bytes], ...] = tuple(
-            context.invocation_metadata() or ()
-        )
+        self._accepted = not announces
+        self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self._start = time.perf_counter()
         self.request_id = _request_id(self.metadata)
+
+    def time_limit(self) -> asyncio.Timeout:
+        """Ends a call whose client named no deadline; gRPC itself sees to the others."""
+        limited = time_left(self.context) is None
+        return asyncio.timeout(longest_s(self.method) if limited else None)
 
     async def accept_stream(self) -> None:
         """Tell the peer, once, that the first message of its stream was accepted.
@@ -177,10 +246,12 @@ class _Call:
             return
         if isinstance(error, StudbookError):
             shown = error
+        elif isinstance(error, TimeoutError):
+            shown = deadline_exceeded(longest_s(self.method))
         else:
             shown = internal_error(self.request_id)
             _log.error("defect", request_id=self.request_id, exc_info=error)
-        self.log(shown.code.name, reason=shown.reason)
+        self.log(shown.code.name, reason=shown.reason, **shown.for_log)
         await abort_with(self.context, shown, self.request_id)
 
     def log(self, code: str, **more: str) -> None:

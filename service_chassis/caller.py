@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from service_chassis.errors import permission_missing
 from service_chassis.permissions import BUILT_IN_ROLES, covers, may_cover_below
 
+# What a call carries beside its messages.
+Metadata = tuple[tuple[str, str | bytes], ...]
+
 
 @dataclass(frozen=True)
 class Principal:

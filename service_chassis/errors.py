@@ -15,6 +15,7 @@ class Code(Enum):
     """The gRPC status codes that Studbook answers with, by canonical number."""
 
     INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
     PERMISSION_DENIED = 7
@@ -59,6 +60,7 @@ class StudbookError(Exception):
         conditions: The conditions that did not hold, for FAILED_PRECONDITION.
         resource: Name of the resource at fault, for NOT_FOUND and ALREADY_EXISTS.
         retry_after_s: Seconds after which a retry makes sense, for UNAVAILABLE.
+        for_log: What the log says besides, and the caller is not told.
     """
 
     code: Code
@@ -69,6 +71,7 @@ class StudbookError(Exception):
     conditions: tuple[UnmetCondition, ...] = ()
     resource: str = ""
     retry_after_s: float = 0.0
+    for_log: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The message, for logs and tracebacks."""
@@ -181,3 +184,24 @@ def permission_missing(
 def unavailable(reason: str, message: str, **metadata: str) -> StudbookError:
     """UNAVAILABLE: nothing is wrong with the request; the same call may succeed shortly."""
     return StudbookError(Code.UNAVAILABLE, reason, message, metadata=metadata, retry_after_s=1.0)
+
+
+def message_too_large(limit: int) -> StudbookError:
+    """RESOURCE_EXHAUSTED, because one message is beyond the limit."""
+    return StudbookError(
+        Code.RESOURCE_EXHAUSTED,
+        "MESSAGE_TOO_LARGE",
+        f"A message of the call has more than {limit} bytes, the most that are accepted; "
+        "send smaller parts.",
+        metadata={"limit_bytes": str(limit)},
+    )
+
+
+def deadline_exceeded(seconds: float) -> StudbookError:
+    """DEADLINE_EXCEEDED, because a call without a deadline took longer than is allowed then."""
+    return StudbookError(
+        Code.DEADLINE_EXCEEDED,
+        "CALL_TOO_LONG",
+        f"The call took longer than {seconds:g} s; ask for less, or set a later deadline.",
+        metadata={"seconds": f"{seconds:g}"},
+    )

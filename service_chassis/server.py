@@ -119,9 +119,12 @@ class Server:
 
 
 async def serve_until_stopped(
-    server: Server, *, close: Sequence[Callable[[], Awaitable[None] | None]] = ()
+    *servers: Server, close: Sequence[Callable[[], Awaitable[None] | None]] = ()
 ) -> None:
-    """Serve until SIGTERM or SIGINT, drain, then run the given closers in order."""
+    """Serve until SIGTERM or SIGINT, drain, then run the given closers in order.
+
+    Several servers are started in the order given and stopped in the opposite one.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,9 +132,11 @@ async def serve_until_stopped(
     # Database threads and the event loop take turns many times in one call. With Python's usual
     # five milliseconds a turn, a busy thread makes the others wait longer than they work.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    await server.start()
+    for server in servers:
+        await server.start()
     await stopping.wait()
-    await server.stop()
+    for server in reversed(servers):
+        await server.stop()
     for closer in close:
         done = closer()
         if done is not None:

@@ -67,10 +67,14 @@ def clients_of(stack: LocalStack, tokens: dict[str, str]) -> Everyone:
     )
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A running Studbook, shared by the tests of one process."""
-    with LocalStack(tmp_path_factory.mktemp("stack"), Ports.from_base(0)) as running:
+@pytest.fixture(scope="session", params=["together", "separate"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalStack]:
+    """A running Studbook in each of its forms, shared by the tests of one process."""
+    folder = tmp_path_factory.mktemp("stack")
+    separate = request.param == "separate"
+    with LocalStack(folder, Ports.from_base(0), separate=separate) as running:
         yield running
 
 

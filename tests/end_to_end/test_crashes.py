@@ -33,7 +33,7 @@ PATIENCE_S = 120
 @pytest.fixture
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A stack that no other test uses, to be ill-treated."""
-    with LocalStack(tmp_path_factory.mktemp("crash"), Ports.from_base(0)) as running:
+    with LocalStack(tmp_path_factory.mktemp("crash"), Ports.from_base(0), separate=True) as running:
         yield running
 
 
@@ -205,7 +205,7 @@ def resume(people: Everyone, run: str, data: bytes) -> None:
 
 def test_data_survives_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("restart")
-    with LocalStack(folder, Ports.from_base(0)) as first:
+    with LocalStack(folder, Ports.from_base(0), separate=True) as first:
         people = clients_of(first, tokens_of(first))
         experiment = story.create_experiment(people.ada, "kept")
         trained = story.train(people.ada, experiment, 1)
@@ -213,7 +213,7 @@ def test_data_survives_a_restart(tmp_path_factory: pytest.TempPathFactory) -> No
         version = story.register(people.ada, model, "1.0.0", trained.run)
         story.promote(people.release, version.name)
         people.close()
-    with LocalStack(folder, Ports.from_base(0)) as second:
+    with LocalStack(folder, Ports.from_base(0), separate=True) as second:
         people = clients_of(second, tokens_of(second))
         assert story.in_production(people.serving, model).version.name == version.name
         files = story.fetch(people.serving, version.name)

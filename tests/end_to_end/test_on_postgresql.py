@@ -48,7 +48,7 @@ def people(
 ) -> Iterator[Everyone]:
     """A client for each of the demo identities of a stack on PostgreSQL."""
     folder = tmp_path_factory.mktemp("postgresql")
-    with LocalStack(folder, Ports.from_base(0), databases=databases) as stack:
+    with LocalStack(folder, Ports.from_base(0), databases=databases, separate=True) as stack:
         clients = clients_of(stack, tokens_of(stack))
         yield clients
         clients.close()

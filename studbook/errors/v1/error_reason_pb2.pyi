@@ -43,6 +43,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNIMPLEMENTED. There is no such RPC. Metadata: `method`."""
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 5
     """RESOURCE_EXHAUSTED. The message is larger than the limit. Metadata: `limit_bytes`."""
+    ERROR_REASON_CALL_TOO_LONG: _ErrorReason.ValueType  # 6
+    """DEADLINE_EXCEEDED. The call named no deadline and took longer than the server allows then.
+    Metadata: `seconds`.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. The call carries no token."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 21
@@ -176,6 +180,10 @@ ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 4
 """UNIMPLEMENTED. There is no such RPC. Metadata: `method`."""
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 5
 """RESOURCE_EXHAUSTED. The message is larger than the limit. Metadata: `limit_bytes`."""
+ERROR_REASON_CALL_TOO_LONG: ErrorReason.ValueType  # 6
+"""DEADLINE_EXCEEDED. The call named no deadline and took longer than the server allows then.
+Metadata: `seconds`.
+"""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. The call carries no token."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 21

@@ -144,7 +144,7 @@ def test_refusal_says_nothing_of_the_check(http_issuer: LoopbackIssuer) -> None:
         with pytest.raises(TokenRefusedError) as refused:
             verify(rules_for(http_issuer.url), token)
         assert refused.value.code is Code.UNAUTHENTICATED
-        assert refused.value.check
+        assert refused.value.for_log["check"]
         messages.add((str(refused.value), tuple(refused.value.metadata)))
     assert messages == {("The token cannot be verified; log in again.", ())}
 

@@ -19,6 +19,7 @@ from service_chassis.call_pipeline import CallPipeline
 from service_chassis.caller import Caller, Principal
 from service_chassis.errors import failed_precondition, not_found
 from service_chassis.method_access import method_table
+from service_chassis.server import Server
 from service_chassis.status_details import DETAILS_KEY
 from studbook.registry.v1 import (
     lineage_service_pb2,
@@ -252,16 +253,20 @@ def with_registry(
         run_service_pb2_grpc.add_RunServiceServicer_to_server(peer, peer_server)
         peer_port = peer_server.add_insecure_port("127.0.0.1:0")
         await peer_server.start()
-        application = Application(settings_for(folder, peer_port, **settings))
+        chosen = settings_for(folder, peer_port, **settings)
+        application = Application(chosen)
         await application.prepare()
-        await application.server.start()
+        pipeline = CallPipeline(AssertionVerifier("registry", chosen.trusted_keys()))
+        server = Server(chosen, [pipeline], ["registry"])
+        application.add_to(server.grpc)
+        await server.start()
         try:
-            address = f"127.0.0.1:{application.server.port}"
+            address = f"127.0.0.1:{server.port}"
             async with grpc.aio.insecure_channel(address) as channel:
                 blobs = application.blobs
                 await test(Registry(application, channel, peer, peer_server, blobs))
         finally:
-            await application.server.stop()
+            await server.stop()
             await application.close()
             await peer_server.stop(None)
 

@@ -1,0 +1,139 @@
+"""The gateway put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from gateway.access_checks import AccessFileError
+from gateway.access_watch import AccessRulesFile
+from gateway.admission import AssertionDesk
+from gateway.authentication import Authenticator
+from gateway.dev_issuer.config import ConfigError, DevIssuerConfig
+from gateway.dev_issuer_server import DevIssuerServer
+from gateway.forwarding import Forwarder
+from gateway.identity_rpc import IdentityService
+from gateway.mounting import AuthenticatedCallers
+from gateway.signing_keys import SigningKeys
+from gateway.token_verifier import TokenVerifier
+from gateway.upstreams import Upstreams
+from service_chassis.assertion import AssertionSigner
+from service_chassis.call_pipeline import CallPipeline, Door
+from service_chassis.server import Server
+from service_chassis.validation import LARGEST_PAGE_SIZE
+from studbook.identity.v1.identity_service_pb2 import Limits
+from studbook.identity.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import grpc
+
+    from gateway.access_rules import AccessRules
+    from gateway.settings import GatewaySettings
+
+_AREAS = ("identity", "tracking", "registry")
+
+
+class Gateway:
+    """Everything that runs in a process of the gateway.
+
+    Must be made inside an event loop.
+
+    Args:
+        settings: Where things are, and limits.
+        mounted: Services that are answered in this process: what adds them to a server, by area.
+            Those that are not mounted are asked over the network.
+
+    Raises:
+        SystemExit: A file that a setting names cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        mounted: Mapping[str, Callable[[grpc.aio.Server], None]] | None = None,
+    ) -> None:
+        self._keys = SigningKeys()
+        self._issuer = _dev_issuer(settings)
+        self._rules = _rules(settings, self._accept)
+        self._watching: asyncio.Task[None] | None = None
+        services = mounted or {}
+        addresses = {"tracking": settings.tracking_address, "registry": settings.registry_address}
+        self._upstreams = Upstreams(
+            {area: address for area, address in addresses.items() if area not in services},
+            settings.message_bytes,
+        )
+        authenticator = Authenticator(self._rules, TokenVerifier(self._keys))
+        door = Door(frozenset(services), settings.message_bytes)
+        pipeline = CallPipeline(AuthenticatedCallers(authenticator), door)
+        interceptors = [pipeline] if services else []
+        self.server = Server(settings, interceptors, _AREAS, settings.credentials())
+        self._serve_identity(settings, authenticator)
+        for add_to in services.values():
+            add_to(self.server.grpc)
+        # The last one: it takes any method.
+        desk = AssertionDesk(_signer(settings))
+        forwarder = Forwarder(authenticator, desk, self._upstreams, settings.message_bytes)
+        self.server.grpc.add_generic_rpc_handlers((forwarder,))
+
+    def _accept(self, rules: AccessRules) -> None:
+        if self._issuer is not None:
+            self._issuer.check(rules)
+        self._keys.follow(rules)
+
+    def _serve_identity(self, settings: GatewaySettings, authenticator: Authenticator) -> None:
+        limits = Limits(
+            message_bytes=settings.message_bytes,
+            chunk_bytes=settings.chunk_bytes,
+            points_per_batch=settings.points_per_batch,
+            page_size=LARGEST_PAGE_SIZE,
+        )
+        development = settings.dev_issuer is not None
+        identity = IdentityService(authenticator, self._rules, limits, development=development)
+        add_IdentityServiceServicer_to_server(identity, self.server.grpc)
+
+    async def prepare(self) -> None:
+        """Do what has to be done before the first call, and begin what goes on beside them."""
+        if self._issuer is not None:
+            await self._issuer.start()
+        # An issuer that is down is no reason not to start: its callers are told so.
+        await self._keys.first_fetch()
+        self._watching = asyncio.create_task(self._rules.watch())
+
+    async def close(self) -> None:
+        """End background work and close all connections."""
+        await self._upstreams.close()
+        await self._keys.close()
+        if self._issuer is not None:
+            await self._issuer.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+
+
+def _dev_issuer(settings: GatewaySettings) -> DevIssuerServer | None:
+    if settings.dev_issuer is None:
+        return None
+    try:
+        return DevIssuerServer(DevIssuerConfig.read(settings.dev_issuer))
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _rules(settings: GatewaySettings, accept: Callable[[AccessRules], None]) -> AccessRulesFile:
+    try:
+        return AccessRulesFile(settings.access_file, accept)
+    except AccessFileError as error:
+        message = f"The access rules cannot be used:\n{error}"
+        raise SystemExit(message) from None
+
+
+def _signer(settings: GatewaySettings) -> AssertionSigner:
+    try:
+        return AssertionSigner("gateway", settings.assertion_private_key.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"{settings.assertion_private_key} is not a usable Ed25519 key: {error}"
+        raise SystemExit(message) from None
