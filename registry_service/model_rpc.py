@@ -73,7 +73,7 @@ class ModelService(VersionMethods, ModelServiceServicer):
     ) -> messages.GetModelResponse:
         """Read one model."""
         MODEL.parse(request.name)
-        model = await self._database.read(lambda store: store.models.find(request.name))
+        model = await self._database.read(lambda store: store.models.find(request.name), brief=True)
         if model is None:
             raise not_found(request.name)
         return messages.GetModelResponse(model=to_model(model))

@@ -40,9 +40,11 @@ class RegistryDatabase:
         self._database = database
         self._clock = clock
 
-    async def read(self, work: Callable[[RegistryStore], T]) -> T:
-        """Run read-only work."""
-        return await self._database.read(lambda connection: work(self._store(connection)))
+    async def read(self, work: Callable[[RegistryStore], T], *, brief: bool = False) -> T:
+        """Run read-only work; `brief` as for `Database.read`."""
+        return await self._database.read(
+            lambda connection: work(self._store(connection)), brief=brief
+        )
 
     async def write(self, work: Callable[[RegistryStore], T]) -> T:
         """Run work that changes something. It may run several times."""

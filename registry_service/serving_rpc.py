@@ -76,7 +76,9 @@ class ServingService(ServingServiceServicer):
         if request.HasField("at"):
             return to_resolved(await self._resolve_at(request, stage))
         return to_resolved(
-            await self._database.read(lambda store: resolve_stage(store, request.model, stage))
+            await self._database.read(
+                lambda store: resolve_stage(store, request.model, stage), brief=True
+            )
         )
 
     async def FetchArtifacts(
@@ -88,7 +90,9 @@ class ServingService(ServingServiceServicer):
         name = parse_version_name(request.version, "version")
         _check_offset(request)
         caller = current_caller()
-        version = await self._database.read(lambda store: readable_version(store, caller, name))
+        version = await self._database.read(
+            lambda store: readable_version(store, caller, name), brief=True
+        )
         if version.state is not VersionState.READY:
             raise not_ready(version)
         for file in _chosen(version, request.paths):
@@ -101,7 +105,9 @@ class ServingService(ServingServiceServicer):
             raise invalid_field("at", _shown(request.at), "it goes with a stage only")
         name = VersionName(request.model, parse_number(request.version, "version", leading_v=True))
         caller = current_caller()
-        return await self._database.read(lambda store: resolve_number(store, caller, name))
+        return await self._database.read(
+            lambda store: resolve_number(store, caller, name), brief=True
+        )
 
     async def _resolve_at(
         self, request: messages.ResolveVersionRequest, stage: Stage
@@ -120,7 +126,7 @@ class ServingService(ServingServiceServicer):
         def if_settled(store: RegistryStore) -> Resolution | None:
             return answer(store) if at_us <= store.ledger.head().settled_us else None
 
-        found = await self._database.read(if_settled)
+        found = await self._database.read(if_settled, brief=True)
         if found is not None:
             return found
         if at_us > self._clock():
@@ -128,7 +134,7 @@ class ServingService(ServingServiceServicer):
                 "at", _shown(request.at), "it lies in the future; leave it out for now"
             )
         await self._database.write(lambda store: store.ledger.settle(at_us))
-        return await self._database.read(answer)
+        return await self._database.read(answer, brief=True)
 
 
 def _shown(moment: Timestamp) -> str:

@@ -74,7 +74,9 @@ class Registrar:
         work: Callable[[RegistryStore], CreateVersionResponse],
     ) -> CreateVersionResponse:
         answer = await self._database.write_once(caller, request, CreateVersionResponse, work)
-        version = await self._database.read(lambda store: store.versions.find(answer.version.name))
+        version = await self._database.read(
+            lambda store: store.versions.find(answer.version.name), brief=True
+        )
         if version is not None:
             self._verifier.begin(version)
         return answer
@@ -96,7 +98,7 @@ class Registrar:
     async def _as_it_is_now(self, answer: CreateVersionResponse) -> CreateVersionResponse:
         """The answer with the outcome of the verification, which comes after the registration."""
         name = answer.version.name
-        version = await self._database.read(lambda store: store.versions.find(name))
+        version = await self._database.read(lambda store: store.versions.find(name), brief=True)
         if version is None or version.uid != answer.version.uid:
             return answer
         if answer.version.state == version_pb2.VERSION_STATE_PENDING:

@@ -63,7 +63,7 @@ class VersionMethods:
     ) -> messages.GetVersionResponse:
         """Read one version."""
         name = str(parse_version_name(request.name))
-        version = await self._database.read(lambda store: store.versions.find(name))
+        version = await self._database.read(lambda store: store.versions.find(name), brief=True)
         if version is None:
             raise not_found(name)
         return messages.GetVersionResponse(version=to_version(version))

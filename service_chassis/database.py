@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATTEMPTS = 6
+_BESIDE_THREADS = 8
 _WRITE = "studbook_write"
 # PostgreSQL: serialization_failure, deadlock_detected, lock_not_available.
 _CONFLICT_STATES = frozenset({"40001", "40P01", "55P03"})
@@ -66,7 +67,8 @@ class Database:
         self.engine = sa.create_engine(
             address,
             pool_size=pool_size,
-            max_overflow=0,
+            # For those beside the threads: the event loop, and work in the background.
+            max_overflow=_BESIDE_THREADS,
             # A server can go away between two transactions; a file cannot.
             pool_pre_ping=not self.is_sqlite,
         )
@@ -79,8 +81,16 @@ class Database:
         else:
             event.listen(self.engine, "begin", _begin_postgresql)
 
-    async def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run read-only work on one consistent snapshot, in a thread."""
+    async def read(self, work: Callable[[sa.Connection], T], *, brief: bool = False) -> T:
+        """Run read-only work on one consistent snapshot, in a thread.
+
+        Args:
+            work: What to do.
+            brief: Promises that it is a handful of look-ups by key. On SQLite these take less
+                time than handing them to a thread and back does, and run at once.
+        """
+        if brief and self.is_sqlite:
+            return self.read_now(work)
         return await self._in_thread(self.read_now, work)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:

@@ -48,7 +48,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         """Read a run with all that was logged, metrics as summaries."""
         RUN.parse(request.name)
         run = await read(
-            self._database, lambda store: found(store.runs.find(request.name), request.name)
+            self._database,
+            lambda store: found(store.runs.find(request.name), request.name),
+            brief=True,
         )
         return pb.GetRunResponse(run=run_message(run))
 

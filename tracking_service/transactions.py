@@ -21,9 +21,11 @@ Result = TypeVar("Result")
 Response = TypeVar("Response", bound="Message")
 
 
-async def read(database: Database, work: Callable[[TrackingStore], Result]) -> Result:
-    """Run queries on one consistent state."""
-    return await database.read(lambda connection: work(TrackingStore(connection)))
+async def read(
+    database: Database, work: Callable[[TrackingStore], Result], *, brief: bool = False
+) -> Result:
+    """Run queries on one consistent state; `brief` as for `Database.read`."""
+    return await database.read(lambda connection: work(TrackingStore(connection)), brief=brief)
 
 
 async def write(database: Database, work: Callable[[TrackingStore], Result]) -> Result:
