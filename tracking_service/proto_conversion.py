@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracking_service.records import (
         Artifact,
         Code,
+        CondaEnvironment,
         Dataset,
         Environment,
         Experiment,
@@ -98,6 +99,8 @@ def run_message(run: Run) -> run_pb2.Run:
         environment=None if run.environment is None else _environment(run.environment),
         code=None if run.code is None else _code(run.code),
         heartbeat_time=to_timestamp(run.heartbeat_us),
+        exit_code=run.exit_code,
+        signal=run.signal,
     )
 
 
@@ -219,6 +222,14 @@ def _environment(environment: Environment) -> run_pb2.Environment:
         command_line=environment.command_line,
         accelerators=environment.accelerators,
         container_image_digest=environment.container_image_digest,
+        conda=None if environment.conda is None else _conda(environment.conda),
+        cpu_model=environment.cpu_model,
+    )
+
+
+def _conda(conda: CondaEnvironment) -> run_pb2.CondaEnvironment:
+    return run_pb2.CondaEnvironment(
+        name=conda.name, packages=conda.packages, channels=conda.channels
     )
 
 
@@ -230,4 +241,7 @@ def _code(code: Code) -> run_pb2.Code:
         dirty=code.dirty,
         diff_digest=code.diff_digest,
         entry_point=code.entry_point,
+        untracked_files=code.untracked_files,
+        untracked_count=code.untracked_count,
+        diff_artifact=code.diff_artifact,
     )

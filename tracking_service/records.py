@@ -30,6 +30,12 @@ class RunState(IntEnum):
     FAILED = 3
     KILLED = 4
     PREEMPTED = 5
+    STALE = 6
+
+    @property
+    def ended(self) -> bool:
+        """Whether the training program is known to have ended; a stale run may be going on."""
+        return self not in {RunState.RUNNING, RunState.STALE}
 
 
 class HoldLevel(IntEnum):
@@ -150,6 +156,15 @@ class StoredChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class CondaEnvironment:
+    """A conda environment; the fields are those of the contract."""
+
+    name: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Where a run ran; the fields are those of the contract."""
 
@@ -164,6 +179,8 @@ class Environment:
     command_line: tuple[str, ...] = ()
     accelerators: tuple[str, ...] = ()
     container_image_digest: str = ""
+    conda: CondaEnvironment | None = None
+    cpu_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +193,9 @@ class Code:
     dirty: bool = False
     diff_digest: str = ""
     entry_point: str = ""
+    untracked_files: tuple[str, ...] = ()
+    untracked_count: int = 0
+    diff_artifact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +230,8 @@ class Run:
     revision: int
     environment: Environment | None
     code: Code | None
+    exit_code: int | None = None
+    signal: str = ""
     params: tuple[Param, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[MetricSummary, ...] = ()

@@ -5,9 +5,7 @@ Each function raises INVALID_ARGUMENT naming the field, its value and the remedy
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.field_masks import changed_paths
@@ -22,15 +20,11 @@ from service_chassis.validation import (
     LONGEST_DESCRIPTION,
     LONGEST_DISPLAY_NAME,
     check_count,
-    check_digest,
-    check_not_negative,
     check_tags,
     check_text,
 )
 from tracking_service.records import (
-    Code,
     DatasetInput,
-    Environment,
     Hold,
     HoldLevel,
     NewRun,
@@ -40,6 +34,7 @@ from tracking_service.records import (
 )
 from tracking_service.request_reading import LONGEST_KEY
 from tracking_service.runs import RunChange
+from tracking_service.surroundings_reading import read_code, read_environment
 from tracking_service.times import read_time
 
 if TYPE_CHECKING:
@@ -51,10 +46,7 @@ _LONGEST_PARAM_TEXT = 8192
 _MOST_PARAMS = 1000
 _LONGEST_ROLE = 64
 _MOST_COMPARED = 100
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# No length is promised for what describes a machine or a program; this keeps out nonsense.
-_LONGEST_FACT = 4096
-_MOST_FACTS = 10_000
+_LONGEST_SIGNAL = 32
 
 
 def new_run(request: run_service_pb2.CreateRunRequest) -> NewRun:
@@ -82,6 +74,8 @@ _CHANGEABLE = {
     "state_reason": "state_reason",
     "start_time": "start_us",
     "end_time": "end_us",
+    "exit_code": "exit_code",
+    "signal": "signal",
 }
 
 
@@ -112,15 +106,20 @@ def _run_values(run: run_pb2.Run) -> Mapping[str, Callable[[], Any]]:
         ),
         "start_time": lambda: _moment(run, "start_time"),
         "end_time": lambda: _moment(run, "end_time"),
+        "exit_code": lambda: run.exit_code if run.HasField("exit_code") else None,
+        "signal": lambda: check_text(run.signal, "run.signal", _LONGEST_SIGNAL),
     }
 
 
-def _state(state: int) -> RunState:
-    try:
-        return RunState(state)
-    except ValueError as error:
-        known = ", ".join(f"RUN_STATE_{state.name}" for state in RunState)
-        raise invalid_field("run.state", state, f"give one of {known}") from error
+def _state(number: int) -> RunState:
+    given = {int(state): state for state in RunState if state is not RunState.STALE}
+    if number in given:
+        return given[number]
+    remedy = "give one of " + ", ".join(f"RUN_STATE_{state.name}" for state in given.values())
+    if number == RunState.STALE:
+        # Somebody sends back what was read, without a mask.
+        remedy += ", or leave state out of what is to change: the server alone makes a run STALE"
+    raise invalid_field("run.state", number, remedy)
 
 
 def _moment(run: run_pb2.Run, field: str) -> int | None:
@@ -144,9 +143,9 @@ def run_records(request: run_service_pb2.LogBatchRequest) -> RunRecords:
             for index, used in enumerate(request.dataset_inputs)
         ),
         environment=(
-            _environment(request.environment) if request.HasField("environment") else None
+            read_environment(request.environment) if request.HasField("environment") else None
         ),
-        code=_code(request.code) if request.HasField("code") else None,
+        code=read_code(request.code) if request.HasField("code") else None,
     )
 
 
@@ -169,72 +168,6 @@ def _dataset_input(used: run_pb2.DatasetInput, workspace: str, field: str) -> Da
         )
     role = check_text(used.role, f"{field}.role", _LONGEST_ROLE, required=True)
     return DatasetInput(dataset=used.dataset, role=role)
-
-
-def _environment(environment: run_pb2.Environment) -> Environment:
-    for field in ("command_line", "accelerators", "packages"):
-        check_count(getattr(environment, field), f"environment.{field}", _MOST_FACTS)
-    return Environment(
-        python_version=_fact(environment.python_version, "environment.python_version"),
-        python_implementation=_fact(
-            environment.python_implementation, "environment.python_implementation"
-        ),
-        platform=_fact(environment.platform, "environment.platform"),
-        machine=_fact(environment.machine, "environment.machine"),
-        cpu_count=check_not_negative(environment.cpu_count, "environment.cpu_count"),
-        memory_bytes=check_not_negative(environment.memory_bytes, "environment.memory_bytes"),
-        packages={
-            _fact(name, "environment.packages"): _fact(version, f"environment.packages[{name}]")
-            for name, version in environment.packages.items()
-        },
-        hostname=_fact(environment.hostname, "environment.hostname"),
-        command_line=tuple(
-            _fact(word, "environment.command_line") for word in environment.command_line
-        ),
-        accelerators=tuple(
-            _fact(device, "environment.accelerators") for device in environment.accelerators
-        ),
-        container_image_digest=_fact(
-            environment.container_image_digest, "environment.container_image_digest"
-        ),
-    )
-
-
-def _code(code: run_pb2.Code) -> Code:
-    if code.commit and not _COMMIT.fullmatch(code.commit):
-        raise invalid_field(
-            "code.commit", code.commit, "give 40 or 64 hexadecimal digits in lower case"
-        )
-    if code.diff_digest:
-        check_digest(code.diff_digest, "code.diff_digest")
-    return Code(
-        repository=_repository(code.repository),
-        commit=code.commit,
-        branch=_fact(code.branch, "code.branch"),
-        dirty=code.dirty,
-        diff_digest=code.diff_digest,
-        entry_point=_fact(code.entry_point, "code.entry_point"),
-    )
-
-
-def _repository(url: str) -> str:
-    _fact(url, "code.repository")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        # Not a URL, such as a path or `git@host:path`.
-        return url
-    # In http the user is a token more often than not; in ssh it is `git`.
-    if parts.password is not None or (parts.username and parts.scheme in {"http", "https"}):
-        # The value itself must not appear in logs.
-        raise invalid_field(
-            "code.repository", f"{parts.scheme}://***@{parts.hostname}", "leave out credentials"
-        )
-    return url
-
-
-def _fact(text: str, field: str) -> str:
-    return check_text(text, field, _LONGEST_FACT)
 
 
 def compared_names(request: run_service_pb2.CompareRunsRequest) -> list[str]:

@@ -105,6 +105,7 @@ run_packages = sa.Table(
     metadata,
     _reference("run", "runs.id", primary_key=True),
     sa.Column("packages", DOCUMENT, nullable=False),
+    sa.Column("conda_packages", DOCUMENT),
 )
 
 params = sa.Table(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from service_chassis.listing import list_page
 from service_chassis.resource_names import RUN
-from tracking_service.records import Code, Environment, Run, RunPlace, RunState
+from tracking_service.records import Code, CondaEnvironment, Environment, Run, RunPlace, RunState
 from tracking_service.store.inserts import insert_new
 from tracking_service.store.listed_fields import run_fields
 from tracking_service.store.principals import principal_document, principal_record
@@ -80,12 +80,15 @@ class RunStore:
     def set_environment(self, run: Run, environment: Environment) -> None:
         """Record where a run ran, in place of what was recorded before."""
         document = asdict(environment)
-        packages = document.pop("packages")
+        packages = {
+            "packages": dict(document.pop("packages")),
+            "conda_packages": document["conda"] and document["conda"].pop("packages"),
+        }
         self._connection.execute(
             runs.update().where(runs.c.id == run.key).values(environment=document)
         )
         self._connection.execute(run_packages.delete().where(run_packages.c.run == run.key))
-        self._connection.execute(run_packages.insert().values(run=run.key, packages=dict(packages)))
+        self._connection.execute(run_packages.insert().values(run=run.key, **packages))
 
     def set_code(self, run: Run, code: Code) -> None:
         """Record which code ran, in place of what was recorded before."""
@@ -104,7 +107,10 @@ class RunStore:
         *,
         show_deleted: bool,
     ) -> tuple[list[Run], str]:
-        """One page of the runs of a workspace, or of one experiment of it, without packages."""
+        """One page of the runs of a workspace, or of one experiment of it.
+
+        Packages and the names of untracked files are left out: they are many and rarely read.
+        """
         statement = _RUN_ROWS.where(runs.c.workspace == workspace)
         if experiment is not None:
             statement = _RUN_ROWS.where(runs.c.experiment == experiment.key)
@@ -118,7 +124,7 @@ class RunStore:
             runs.c.id,
             lambda row: visible(_name(row)),
         )
-        return self._records(rows), token
+        return [_without_untracked(run) for run in self._records(rows)], token
 
     def _find(self, statement: sa.Select[Any]) -> Run | None:
         row = self._connection.execute(statement).one_or_none()
@@ -127,10 +133,14 @@ class RunStore:
         run = self._records([row])[0]
         if run.environment is None:
             return run
-        packages = self._connection.execute(
-            sa.select(run_packages.c.packages).where(run_packages.c.run == run.key)
-        ).scalar_one()
-        return replace(run, environment=replace(run.environment, packages=packages))
+        installed = self._connection.execute(
+            sa.select(run_packages).where(run_packages.c.run == run.key)
+        ).one()
+        conda = run.environment.conda
+        if conda is not None:
+            conda = replace(conda, packages=installed.conda_packages)
+        environment = replace(run.environment, packages=installed.packages, conda=conda)
+        return replace(run, environment=environment)
 
     def _place(self, statement: sa.Select[Any], name: str) -> RunPlace | None:
         columns = (runs.c.id, runs.c.experiment, runs.c.uid, runs.c.state, runs.c.delete_time)
@@ -154,6 +164,12 @@ class RunStore:
         return self._contents.fill(found)
 
 
+def _without_untracked(run: Run) -> Run:
+    if run.code is None or not run.code.untracked_files:
+        return run
+    return replace(run, code=replace(run.code, untracked_files=()))
+
+
 def _named(statement: sa.Select[Any], name: str) -> sa.Select[Any]:
     ids = RUN.parse(name)
     return statement.where(
@@ -175,6 +191,8 @@ def _changeable(run: Run) -> dict[str, Any]:
         "state_reason": run.state_reason,
         "start_time": run.start_us,
         "end_time": run.end_us,
+        "exit_code": run.exit_code,
+        "signal": run.signal or None,
         "update_time": run.update_us,
         "delete_time": run.delete_us,
         "heard_time": run.heartbeat_us,
@@ -201,11 +219,22 @@ def _record(row: sa.Row[Any]) -> Run:
         delete_us=row.delete_time,
         heartbeat_us=row.heard_time,
         revision=row.revision,
+        exit_code=row.exit_code,
+        signal=row.signal or "",
         environment=None if row.environment is None else _environment(row.environment),
-        code=None if row.code is None else Code(**row.code),
+        code=None if row.code is None else _code(row.code),
     )
 
 
 def _environment(document: dict[str, Any]) -> Environment:
+    """A stored environment without packages; older ones lack fields that were added since."""
     lists = {name: tuple(document[name]) for name in ("command_line", "accelerators")}
-    return Environment(**{**document, **lists})
+    found = document.get("conda")
+    conda = (
+        CondaEnvironment(name=found["name"], channels=tuple(found["channels"])) if found else None
+    )
+    return Environment(**{**document, **lists, "conda": conda})
+
+
+def _code(document: dict[str, Any]) -> Code:
+    return Code(**{**document, "untracked_files": tuple(document.get("untracked_files", ()))})

@@ -8,10 +8,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from service_chassis.errors import StudbookError
 from studbook.tracking.v1 import experiment_service_pb2, run_pb2, run_service_pb2
 from tests.store.tracking.at_work import WINE, WORKSPACE, caller, param
+from tracking_service import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,11 +154,21 @@ def test_everything_logged_comes_back(tracking: Tracking) -> None:
         "cpu_count": 2,
         "packages": {"numpy": "2.0"},
         "command_line": ["train.py", "--fast"],
+        "cpu_model": "AMD EPYC 7763",
+        "conda": {
+            "name": "training",
+            "packages": {"numpy": "2.0=py311_0"},
+            "channels": ["https://conda.example.com/main"],
+        },
     }
     code: dict[str, Any] = {
         "commit": "0" * 40,
         "dirty": True,
         "repository": "git@example.com:x/y.git",
+        "diff_digest": f"sha256:{'0' * 64}",
+        "diff_artifact": "studbook/code.patch",
+        "untracked_files": ["a.py", "b.py"],
+        "untracked_count": 2,
     }
 
     tracking.log(
@@ -180,6 +192,28 @@ def test_everything_logged_comes_back(tracking: Tracking) -> None:
     assert read.environment == run_pb2.Environment(**environment)
     assert read.code == run_pb2.Code(**code)
     assert read.etag != run.etag
+
+
+def test_what_was_stored_before_fields_were_added_comes_back(tracking: Tracking) -> None:
+    name = tracking.run("r1").name
+    tracking.log(
+        name, environment={"hostname": "h", "packages": {"numpy": "2"}}, code={"branch": "b"}
+    )
+
+    def as_it_was(connection: sa.Connection) -> None:
+        row = connection.execute(sa.select(tables.runs.c.environment, tables.runs.c.code)).one()
+        environment, code = dict(row.environment), dict(row.code)
+        for added in ("conda", "cpu_model"):
+            del environment[added]
+        for added in ("untracked_files", "untracked_count", "diff_artifact"):
+            del code[added]
+        connection.execute(tables.runs.update().values(environment=environment, code=code))
+
+    tracking.database.write_now(as_it_was)
+
+    read = tracking.get(name)
+    assert read.environment == run_pb2.Environment(hostname="h", packages={"numpy": "2"})
+    assert read.code == run_pb2.Code(branch="b")
 
 
 def test_logging_the_same_again_changes_nothing(tracking: Tracking) -> None:
@@ -229,6 +263,16 @@ def test_a_parameter_never_changes(tracking: Tracking, other: Any) -> None:
         ({"code": {"commit": "main"}}, "FIELD_INVALID"),
         ({"code": {"repository": "https://me:secret@example.com/x"}}, "FIELD_INVALID"),
         ({"environment": {"cpu_count": -1}}, "FIELD_INVALID"),
+        ({"environment": {"cpu_model": "x" * 257}}, "FIELD_INVALID"),
+        ({"environment": {"conda": {"name": "x" * 257}}}, "FIELD_INVALID"),
+        ({"environment": {"conda": {"channels": ["c"] * 101}}}, "FIELD_INVALID"),
+        ({"environment": {"conda": {"channels": ["https://a:b@c/d"]}}}, "FIELD_INVALID"),
+        ({"environment": {"conda": {"packages": {"p": "v" * 4097}}}}, "FIELD_INVALID"),
+        ({"code": {"untracked_files": ["f"] * 1001, "untracked_count": 1001}}, "FIELD_INVALID"),
+        ({"code": {"untracked_files": ["f"], "untracked_count": 0}}, "FIELD_INVALID"),
+        ({"code": {"untracked_count": -1}}, "FIELD_INVALID"),
+        ({"code": {"diff_digest": "md5:0"}}, "FIELD_INVALID"),
+        ({"code": {"diff_artifact": "../code.patch"}}, "ARTIFACT_PATH_INVALID"),
     ],
 )
 def test_what_cannot_be_logged(tracking: Tracking, records: dict[str, Any], expected: str) -> None:

@@ -173,9 +173,14 @@ def test_the_caller_sees_what_it_may_read(runs: Tracking) -> None:
     assert refused.value.reason == "PERMISSION_MISSING"
 
 
-def test_lists_show_what_was_logged_but_not_packages(runs: Tracking) -> None:
+def test_lists_show_what_was_logged_but_not_long_lists(runs: Tracking) -> None:
     name = f"{WINE}/runs/d"
-    runs.log(name, environment={"python_version": "3.11", "packages": {"numpy": "2"}})
+    conda = {"name": "training", "packages": {"numpy": "2.0=py311_0"}}
+    runs.log(
+        name,
+        environment={"python_version": "3.11", "packages": {"numpy": "2"}, "conda": conda},
+        code={"untracked_files": ["a"], "untracked_count": 1},
+    )
 
     page = runs.call("ListRuns", pb.ListRunsRequest(parent=WINE, order_by="name"))
 
@@ -183,6 +188,9 @@ def test_lists_show_what_was_logged_but_not_packages(runs: Tracking) -> None:
     assert one == runs.get(f"{WINE}/runs/a")
     assert last.environment.python_version == "3.11"
     assert not last.environment.packages
+    assert last.environment.conda.name == "training"
+    assert not last.environment.conda.packages
+    assert (last.code.untracked_count, list(last.code.untracked_files)) == (1, [])
 
 
 def test_a_page_of_very_large_runs_is_cut_so_that_it_can_be_received(tracking: Tracking) -> None:

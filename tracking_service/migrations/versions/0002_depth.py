@@ -23,6 +23,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("dataset_profiles")
     op.drop_column("datasets", "reference")
+    op.drop_column("run_packages", "conda_packages")
     op.drop_index("ix_runs_state_heard_time", "runs")
     op.drop_column("runs", "signal")
     op.drop_column("runs", "exit_code")
@@ -32,6 +33,7 @@ def _extend_runs() -> None:
     op.add_column("runs", sa.Column("exit_code", sa.Integer()))
     op.add_column("runs", sa.Column("signal", TEXT))
     op.create_index("ix_runs_state_heard_time", "runs", ["state", "heard_time"], unique=False)
+    op.add_column("run_packages", sa.Column("conda_packages", DOCUMENT))
 
 
 def _extend_datasets() -> None:
