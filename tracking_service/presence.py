@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from service_chassis.errors import failed_precondition, not_found
-from tracking_service.records import RunState
 
 if TYPE_CHECKING:
     from tracking_service.records import Run, RunPlace
@@ -40,14 +39,14 @@ def require_not_deleted(run: Run | RunPlace) -> None:
         )
 
 
-def require_running(run: Run) -> None:
-    """Make sure that a run is neither deleted nor ended.
+def require_open(run: Run) -> None:
+    """Make sure that a run is neither deleted nor ended. A stale one is open.
 
     Raises:
         StudbookError: RUN_NOT_ACTIVE.
     """
     require_not_deleted(run)
-    if run.state is not RunState.RUNNING:
+    if run.state.ended:
         raise failed_precondition(
             "RUN_NOT_ACTIVE",
             run.name,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from service_chassis.errors import invalid_field
 from service_chassis.validation import MOST_TAGS
-from tracking_service.presence import found, require_running
+from tracking_service.presence import found, require_open
+from tracking_service.records import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
             parameter that is set to another value, or for too many tags.
     """
     run = found(store.runs.find_for_change(name), name)
-    require_running(run)
+    require_open(run)
     changes = [
         _log_params(store, run, records.params),
         _log_tags(store, run, records.tags),
@@ -32,8 +33,8 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
         _log_surroundings(store, run, records),
     ]
     # The same call once more is no change to the run, but a sign of life.
-    heard = replace(run, heartbeat_us=now)
-    if any(changes):
+    heard = replace(run, heartbeat_us=now, state=RunState.RUNNING)
+    if heard.state is not run.state or any(changes):
         heard = replace(heard, update_us=now, revision=run.revision + 1)
     store.runs.save(heard)
 

@@ -47,6 +47,7 @@ _MOST_PARAMS = 1000
 _LONGEST_ROLE = 64
 _MOST_COMPARED = 100
 _LONGEST_SIGNAL = 32
+_LONGEST_SIGNAL = 32
 
 
 def new_run(request: run_service_pb2.CreateRunRequest) -> NewRun:
@@ -74,6 +75,8 @@ _CHANGEABLE = {
     "state_reason": "state_reason",
     "start_time": "start_us",
     "end_time": "end_us",
+    "exit_code": "exit_code",
+    "signal": "signal",
     "exit_code": "exit_code",
     "signal": "signal",
 }
@@ -106,6 +109,8 @@ def _run_values(run: run_pb2.Run) -> Mapping[str, Callable[[], Any]]:
         ),
         "start_time": lambda: _moment(run, "start_time"),
         "end_time": lambda: _moment(run, "end_time"),
+        "exit_code": lambda: run.exit_code if run.HasField("exit_code") else None,
+        "signal": lambda: check_text(run.signal, "run.signal", _LONGEST_SIGNAL),
         "exit_code": lambda: run.exit_code if run.HasField("exit_code") else None,
         "signal": lambda: check_text(run.signal, "run.signal", _LONGEST_SIGNAL),
     }

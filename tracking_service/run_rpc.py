@@ -10,8 +10,8 @@ from service_chassis.errors import permission_missing
 from service_chassis.listing import PageRequest
 from service_chassis.resource_names import ANY, EXPERIMENT, RUN
 from service_chassis.timestamps import now_us
+from studbook.tracking.v1 import run_pb2, run_service_pb2_grpc
 from studbook.tracking.v1 import run_service_pb2 as pb
-from studbook.tracking.v1 import run_service_pb2_grpc
 from tracking_service import run_comparison, run_holds, run_logging, run_requests, runs
 from tracking_service.presence import found
 from tracking_service.proto_conversion import comparison_message, held_run_message, run_message
@@ -108,6 +108,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             lambda store: [found(store.runs.find(name), name) for name in names],
         )
         return comparison_message(run_comparison.compare(compared))
+
+    async def SendHeartbeat(
+        self, request: pb.SendHeartbeatRequest, _context: Any
+    ) -> pb.SendHeartbeatResponse:
+        """Note that a run's program is alive."""
+        RUN.parse(request.run, "run")
+        state = await write(self._database, lambda store: runs.hear(store, request.run, now_us()))
+        return pb.SendHeartbeatResponse(state=run_pb2.RunState.ValueType(int(state)))
 
     async def HoldRun(self, request: pb.HoldRunRequest, _context: Any) -> pb.HoldRunResponse:
         """Hold on to a run for a model version, and read it; for the registry only."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tracking_service.store.tracking_store import TrackingStore
 
 
+# What stands in a run that has not ended in the place of how it ended.
+_NOT_ENDED: dict[str, Any] = {"end_us": None, "state_reason": "", "exit_code": None, "signal": ""}
+
+
 @dataclass(frozen=True, slots=True)
 class RunChange:
     """What UpdateRun is to change: new values by the names of record fields."""
@@ -67,26 +71,28 @@ def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> R
 def update(store: TrackingStore, change: RunChange, now: int) -> Run:
     """Change names, tags, state and times.
 
-    A run that is set to RUNNING loses its end and the reason for it, unless these are set too.
+    A run that is set to RUNNING loses its end and how it came to it, unless these are set too.
+    Setting the state is a sign of life; changing names and tags is none, as people do that too.
+    Times are of the callers' clocks, so an end may lie before the start.
 
     Raises:
-        StudbookError: NOT_FOUND, ETAG_MISMATCH, RUN_NOT_ACTIVE when deleted, FIELD_INVALID for a
-            running run with an end.
+        StudbookError: NOT_FOUND, ETAG_MISMATCH, RUN_NOT_ACTIVE when deleted, FIELD_INVALID for
+            the end of a run that has not ended.
     """
     before = found(store.runs.find_for_change(change.name), change.name)
     check_etag(change.etag, before.etag, before.name)
     require_not_deleted(before)
     values = dict(change.values)
     if values.get("state") is RunState.RUNNING and before.state is not RunState.RUNNING:
-        values = {"end_us": None, "state_reason": "", **values}
+        values = {**_NOT_ENDED, **values}
     after = replace(before, **values)
-    if after.state is RunState.RUNNING and after.end_us is not None:
-        raise invalid_field(
-            "run.end_time", after.end_us, "a run that is RUNNING has no end; set its state, too"
-        )
+    _check_end(after)
+    heard_us = now if "state" in values else before.heartbeat_us
     if after == before:
-        return before
-    after = replace(after, update_us=now, heartbeat_us=now, revision=before.revision + 1)
+        if "state" in values:
+            store.liveness.hear(before.key, now)
+        return replace(before, heartbeat_us=heard_us)
+    after = replace(after, update_us=now, heartbeat_us=heard_us, revision=before.revision + 1)
     store.runs.save(after)
     if after.tags != before.tags:
         store.run_contents.set_tags(after, after.tags)
@@ -126,6 +132,40 @@ def undelete(store: TrackingStore, name: str, now: int) -> Run:
     if before.delete_us is None:
         return before
     return _saved(store, replace(before, delete_us=None), now)
+
+
+def hear(store: TrackingStore, name: str, now: int) -> RunState:
+    """Note that a run's program is alive: a stale run is RUNNING again, an ended one stays ended.
+
+    Returns:
+        Where the run stands now.
+
+    Raises:
+        StudbookError: NOT_FOUND, RUN_NOT_ACTIVE when deleted.
+    """
+    place = found(store.runs.place(name), name)
+    require_not_deleted(place)
+    if place.state.ended:
+        return place.state
+    if store.liveness.hear(place.key, now):
+        return RunState.RUNNING
+    # It ended between the two statements.
+    return found(store.runs.place(name), name).state
+
+
+def _check_end(run: Run) -> None:
+    if run.state.ended:
+        return
+    end = {
+        "run.end_time": run.end_us,
+        "run.exit_code": run.exit_code,
+        "run.signal": run.signal or None,
+    }
+    for field, value in end.items():
+        if value is not None:
+            raise invalid_field(
+                field, value, f"a run that is {run.state.name} has no end; set its state, too"
+            )
 
 
 def _saved(store: TrackingStore, run: Run, now: int) -> Run:
