@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,43 +13,115 @@ REDACTED = "***"
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)?$|pwd$|secret|token|credential|api[-_.]?key|access[-_.]?key"
     r"|private[-_.]?key|account[-_.]?key|encryption[-_.]?key|auth(orization)?$|bearer|cookie"
-    r"|connection[-_.]?string|dsn$|(^|[-_.])key$",
+    r"|connection[-_.]?string|dsn$|(^|[-_.])key$|(^|[-_.])sig(nature)?$",
     re.IGNORECASE,
 )
 # Forms that well-known issuers give their secrets, wherever they stand.
 _SECRET_VALUE = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # JSON Web Token
-    r"|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}"
-    r"|xox[abeoprs]-[\w-]{10,}|hf_\w{20,}|sk-[\w-]{20,}|[rs]k_live_\w{16,}|pypi-[\w-]{40,}"
-    r"|-----BEGIN[ A-Z]*PRIVATE KEY-----[\s\S]*"
+    r"|gh[pousr]_\w{20,}|github_pat_\w{20,}|gl(?:pat|ptt|rt|dt|cbt)-[\w-]{16,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"
+    r"|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}|hf_\w{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}"
+    r"|npm_\w{30,}|pypi-[\w-]{40,}|dckr_pat_[\w-]{20,}|dop_v1_\w{40,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+    r")|-----BEGIN[ A-Z]*PRIVATE KEY-----[\s\S]*?(?:-----END[ A-Z]*PRIVATE KEY-----|\Z)"
 )
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"]+")
+# Without one of these nothing of the above or below can match; looking for them is much faster.
+_VALUE_HINTS = (
+    "eyJ", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-", "glrt-",
+    "gldt-", "glcbt-", "AKIA", "ASIA", "AIza", "ya29.", "GOCSPX-", "xox", "xapp-", "hf_", "sk-",
+    "k_live_", "k_test_", "npm_", "pypi-", "dckr_pat_", "dop_v1_", "SG.", "PRIVATE KEY-----",
+)  # fmt: skip
+_HEADER_HINTS = ("authorization", "bearer", "basic")
+_NAME_HINTS = ("pass", "secret", "key", "credential", "token")
+# A password in a URL may hold quotes; the rest of a URL ends at one.
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^\s/?#@]*@)?[^\s'\"<>]*")
+_HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]@]*)(:\d*)?")
+_HEADER = re.compile(
+    r"(\bauthorization[\"']?\s*[:=]\s*[\"']?)[^\s\"',]+(?:[ ]+[^\s\"',]+)?"
+    r"|(\b(?:bearer|basic)\s+)[\w.~+/=-]{16,}",
+    re.IGNORECASE,
+)
 _ASSIGNMENT = re.compile(r"(-{0,2}[+~]{0,2}[\w.@-]+)([=:])(.*)", re.DOTALL)
+# In running text only what is assigned to an unmistakable name; numbers are counts of tokens.
+_ASSIGNED_IN_TEXT = re.compile(
+    r"((?:password|passwd|passphrase|secret|api[-_.]?key|(?:access|private|account)[-_.]?key"
+    r"|credentials?|(?<![A-Za-z0-9])token)[\"']?\s*[:=]\s*[\"']?)"
+    r"(?![\d.]+(?![\w-]))[^\s\"',;&)}\]]+",
+    re.IGNORECASE,
+)
 
 
 def without_credentials(url: str) -> str:
     """A URL without user name, password, and without query values that look like secrets."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return REDACTED
+    scheme, _, rest = url.partition("://")
+    authority, tail = _split_authority(rest)
+    if not _HOST.fullmatch(authority.rpartition("@")[2]):
+        # A password with a slash that should have been encoded: it ends at the last @.
+        authority, tail = _split_authority(rest.rpartition("@")[2])
+        if "@" not in rest or not _HOST.fullmatch(authority):
+            return REDACTED
+    user, _, host = authority.rpartition("@")
     # What stands before the @ of an SSH address says which account of the host is meant.
-    user = "git@" if parts.netloc == f"git@{host}" and "ssh" in parts.scheme else ""
-    query = "&".join(_without_value(part, "=") for part in parts.query.split("&") if part)
-    return urlunsplit((parts.scheme, user + host, parts.path, query, parts.fragment))
+    account = "git@" if user == "git" and "ssh" in scheme else ""
+    return f"{scheme}://{account}{host}{_without_values(tail)}"
 
 
-def _without_value(text: str, separator: str) -> str:
-    name, found, _ = text.partition(separator)
-    return f"{name}{found}{REDACTED}" if found and _SECRET_NAME.search(name) else text
+def _split_authority(rest: str) -> tuple[str, str]:
+    end = next((index for index, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    return rest[:end], rest[end:]
+
+
+def _without_values(tail: str) -> str:
+    """A path with its query and fragment, in which a token may stand too."""
+    parts = re.split(r"([?#&;])", tail)
+    return "".join([parts[0], *(_without_value(part) for part in parts[1:])])
+
+
+def _without_value(text: str) -> str:
+    name, found, _ = text.partition("=")
+    return f"{name}={REDACTED}" if found and _SECRET_NAME.search(name) else text
+
+
+def without_remote_credentials(remote: str) -> str:
+    """The address of a Git remote without credentials, in any form that Git knows.
+
+    `git@host:path` stays as it is; any other user of that form is left out.
+    """
+    if "://" in remote:
+        return without_secrets(remote)
+    before, found, after = remote.partition("@")
+    if found and "/" not in before and ":" in after:
+        remote = remote if before == "git" else remote.rpartition("@")[2]
+    return without_secrets(remote)
+
+
+def has_secret(text: str) -> bool:
+    """Whether text holds what looks like a token of a well-known issuer, or a URL's password."""
+    if any(hint in text for hint in _VALUE_HINTS) and _SECRET_VALUE.search(text):
+        return True
+    return "://" in text and any(
+        ":" in _split_authority(found[0].partition("://")[2])[0].rpartition("@")[0]
+        for found in _URL.finditer(text)
+    )
 
 
 def without_secrets(text: str) -> str:
-    """Text with credentials in URLs, and what looks like a token, blotted out."""
-    shown = _URL.sub(lambda match: without_credentials(match[0]), text)
-    return _SECRET_VALUE.sub(REDACTED, shown)
+    """Text with what looks like a secret blotted out.
+
+    Credentials in URLs, tokens of well-known issuers, private keys, authorisation headers, and
+    what is assigned to a name such as `password` or `api_key`.
+    """
+    if "://" in text:
+        text = _URL.sub(lambda match: without_credentials(match[0]), text)
+    if any(hint in text for hint in _VALUE_HINTS):
+        text = _SECRET_VALUE.sub(REDACTED, text)
+    small = text.lower()
+    if any(hint in small for hint in _HEADER_HINTS):
+        text = _HEADER.sub(lambda match: (match[1] or match[2]) + REDACTED, text)
+    if any(hint in small for hint in _NAME_HINTS):
+        text = _ASSIGNED_IN_TEXT.sub(lambda match: match[1] + REDACTED, text)
+    return text
 
 
 def command_line_without_secrets(arguments: Sequence[str]) -> list[str]:
