@@ -2,135 +2,177 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
+import logging
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from studbook.file_digests import READ_BYTES, prefixed
-from studbook.redaction import without_credentials
+from studbook.code_patch import read_patch
+from studbook.entry_point import entry_point, program
+from studbook.git_questions import GitFailed, GitQuestions
+from studbook.redaction import without_remote_credentials, without_secrets
 from studbook.run_records import Code
 
-_TIMEOUT_S = 10.0
+if TYPE_CHECKING:
+    from studbook.code_patch import Patch
+
+_log = logging.getLogger("studbook")
+
+# After so long Git is not waited for any more; what it has not told by then stays unknown.
+PATIENCE_S = 10.0
+_MOST_UNTRACKED = 1000
+_LONGEST_PATH = 1024
+_MOST_SUBMODULES = 100
 
 
-def observe_code() -> Code:
-    """Describe the repository that the started program lies in, or else the current folder's."""
-    program = _program()
-    deadline = time.monotonic() + _TIMEOUT_S
-    folders = [program.parent] if program else []
-    for folder in [*folders, Path.cwd()]:
-        git = _Git(folder, deadline)
-        top = git.ask("rev-parse", "--show-toplevel")
-        if top:
-            return _describe(git, Path(top), program)
-    return Code(entry_point=program.name if program else "")
-
-
-def _program() -> Path | None:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not main:
-        return None
-    path = Path(main)
-    return path.resolve() if path.exists() else None
-
-
-def _describe(git: _Git, top: Path, program: Path | None) -> Code:
-    commit = git.ask("rev-parse", "--verify", "--quiet", "HEAD")
-    branch = git.ask("symbolic-ref", "--quiet", "--short", "HEAD")
-    # Git is asked in a way that it does not have to write to the repository.
-    status = git.ask("status", "--porcelain", "--untracked-files=normal")
-    inside = program is not None and program.is_relative_to(top.resolve())
-    return Code(
-        repository=_remote(git),
-        commit=commit,
-        branch=branch,
-        # An answer that did not come is not an answer that all is clean.
-        dirty=bool(status) or git.failed,
-        diff_digest=git.diff_digest() if commit and status else "",
-        entry_point=program.relative_to(top.resolve()).as_posix() if program and inside else "",
-    )
-
-
-def _remote(git: _Git) -> str:
-    url = git.ask("remote", "get-url", "origin")
-    if not url:
-        names = git.ask("remote").split()
-        url = git.ask("remote", "get-url", names[0]) if names else ""
-    return clean_remote(url)
-
-
-def clean_remote(url: str) -> str:
-    """A remote's address without credentials; `git@host:path` stays as it is."""
-    return without_credentials(url) if "://" in url else url
-
-
-class _Git:
-    """Asks Git about one folder, within a deadline that all questions share.
+@dataclass
+class CodeState:
+    """What Git says of the code that runs.
 
     Attributes:
-        failed: A question was not answered in time, or Git broke down over it.
+        code: The record, which does not say yet where the patch is stored.
+        patch: What differs from the commit; None when nothing does, or when it is unknown.
     """
 
-    def __init__(self, folder: Path, deadline: float) -> None:
-        self._folder = folder
-        self._deadline = deadline
-        self.failed = False
+    code: Code
+    patch: Patch | None = None
 
-    def ask(self, *arguments: str) -> str:
-        """What Git prints, without the line end; empty when it has no answer."""
-        try:
-            answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-                self._command(*arguments),
-                capture_output=True,
-                check=False,
-                timeout=self._remaining(),
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-            )
-        except FileNotFoundError:
-            return ""
-        except (OSError, subprocess.TimeoutExpired):
-            self.failed = True
-            return ""
-        return answer.stdout.decode(errors="replace").strip() if answer.returncode == 0 else ""
 
-    def diff_digest(self) -> str:
-        """Digest of the patch that leads from the commit to the tracked files as they are."""
-        # The forms of output that a user's configuration could change are all fixed here.
-        command = self._command(
-            "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv",
-            "--no-renames", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--full-index",
-        )  # fmt: skip
-        total, empty = hashlib.sha256(), True
-        try:
-            with subprocess.Popen(  # noqa: S603 - fixed arguments, no shell
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                stdin=subprocess.DEVNULL,
-                env=self._environment(),
-            ) as process:
-                assert process.stdout is not None  # noqa: S101 - for the type checker
-                while block := process.stdout.read(READ_BYTES):
-                    total.update(block)
-                    empty = False
-                    if not self._remaining():
-                        process.kill()
-                        return ""
-        except OSError:
-            return ""
-        return "" if empty or process.returncode else prefixed(total.hexdigest())
+def observe_code() -> CodeState:
+    """Describe the repository that the started program lies in, or else the current folder's.
 
-    def _command(self, *arguments: str) -> list[str]:
-        return ["git", "-c", "diff.algorithm=myers", "-C", str(self._folder), *arguments]
+    Never raises: what Git cannot tell stays empty, with a warning.
+    """
+    started = program()
+    folders = [started.parent] if started else []
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        for folder in [*folders, Path.cwd()]:
+            git = GitQuestions(folder, deadline)
+            top = git.ask("rev-parse", "--show-toplevel")
+            if top:
+                return _describe(GitQuestions(Path(top), deadline), started)
+            if any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+                _log.warning(
+                    "Studbook: Git does not read the repository that %s lies in; which code runs "
+                    "is not recorded. `git -C %s status` says why.",
+                    folder,
+                    folder,
+                )
+    except FileNotFoundError:
+        pass  # no Git, or the current folder was removed
+    except (GitFailed, OSError) as error:
+        _log.warning("Studbook: which code runs is not recorded: %s.", error)
+    return CodeState(Code(entry_point=entry_point(None)))
 
-    def _remaining(self) -> float:
-        return max(self._deadline - time.monotonic(), 0.0)
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+def _describe(git: GitQuestions, started: Path | None) -> CodeState:
+    seen = _Seen()
+    patch = None
+    try:
+        git.disarm()
+        seen.repository = _remote(git)
+        _see_tracked(git, seen)
+        if seen.changed:
+            base = seen.commit or git.ask("hash-object", "-t", "tree", "--stdin") or ""
+            patch = read_patch(git, base, seen.changed)
+        _see_untracked(git, seen)
+        seen.dirty = bool(seen.changed or seen.untracked_count) or _submodules_changed(git)
+    except GitFailed as error:
+        # An answer that did not come is not an answer that all is clean.
+        seen.dirty = True
+        _log.warning("Studbook: which code runs is recorded in part only: %s.", error)
+    code = Code(
+        repository=without_remote_credentials(seen.repository),
+        commit=seen.commit,
+        branch=without_secrets(seen.branch),
+        dirty=seen.dirty,
+        diff_digest=patch.digest if patch else "",
+        entry_point=entry_point(git.folder),
+        untracked_files=seen.untracked,
+        untracked_count=seen.untracked_count,
+    )
+    return CodeState(code, patch)
+
+
+@dataclass
+class _Seen:
+    """What Git has told so far."""
+
+    repository: str = ""
+    commit: str = ""
+    branch: str = ""
+    dirty: bool = False
+    changed: list[str] = field(default_factory=list)
+    untracked: list[str] = field(default_factory=list)
+    untracked_count: int = 0
+
+
+def _remote(git: GitQuestions) -> str:
+    """The address of `origin`, else of the first remote, as it is configured."""
+    found = dict(reversed(git.own_settings(r"^remote\..*\.url$")))
+    return found.get("remote.origin.url") or next(reversed(found.values()), "")
+
+
+def _see_tracked(git: GitQuestions, seen: _Seen) -> None:
+    answer = git.ask(
+        "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no",
+        "--ignore-submodules=dirty", "--no-renames",
+    )  # fmt: skip
+    if answer is None:
+        message = "git status gives no answer"
+        raise GitFailed(message)
+    for entry in answer.split("\0"):
+        kind, _, rest = entry.partition(" ")
+        if entry.startswith("# branch.oid "):
+            commit = entry.rpartition(" ")[2]
+            seen.commit = "" if commit == "(initial)" else commit
+        elif entry.startswith("# branch.head "):
+            branch = entry.split(" ", 2)[2]
+            seen.branch = "" if branch == "(detached)" else branch
+        elif kind in {"1", "u"}:
+            seen.changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
+
+
+def _see_untracked(git: GitQuestions, seen: _Seen) -> None:
+    listing = _UntrackedListing()
+    # Git sorts them, by bytes.
+    git.pass_on(listing.take, "ls-files", "--others", "--exclude-standard", "-z", "--full-name")
+    seen.untracked_count = listing.count
+    seen.untracked = [
+        without_secrets(path.decode(errors="replace"))[:_LONGEST_PATH] for path in listing.first
+    ]
+
+
+class _UntrackedListing:
+    """The first names of a list that may be very long, and how many there are."""
+
+    def __init__(self) -> None:
+        self.first: list[bytes] = []
+        self.count = 0
+        self._begun = b""
+
+    def take(self, block: bytes) -> None:
+        self.count += block.count(b"\0")
+        if len(self.first) < _MOST_UNTRACKED:
+            *names, self._begun = (self._begun + block).split(b"\0")
+            self.first += names[: _MOST_UNTRACKED - len(self.first)]
+
+
+def _submodules_changed(git: GitQuestions) -> bool:
+    """Whether files differ inside of submodules; which commit they are at, Git says itself."""
+    if not (git.folder / ".gitmodules").exists():
+        return False
+    answer = git.ask("config", "-f", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
+    names = [entry.partition("\n")[2] for entry in (answer or "").split("\0") if entry]
+    return any(_submodule_changed(git, name) for name in names[:_MOST_SUBMODULES])
+
+
+def _submodule_changed(git: GitQuestions, name: str) -> bool:
+    folder = (git.folder / name).resolve()
+    if not (folder.is_relative_to(git.folder.resolve()) and (folder / ".git").exists()):
+        return False
+    inside = git.at(folder)
+    inside.disarm()
+    return bool(inside.ask("status", "--porcelain", "--ignore-submodules=dirty", "--no-renames"))

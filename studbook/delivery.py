@@ -244,6 +244,9 @@ def _environment(seen: Environment) -> run_pb2.Environment:
         hostname=seen.hostname,
         command_line=seen.command_line,
         accelerators=seen.accelerators,
+        container_image_digest=seen.container_image_digest,
+        conda=None if seen.conda is None else run_pb2.CondaEnvironment(**vars(seen.conda)),
+        cpu_model=seen.cpu_model,
     )
 
 
@@ -255,4 +258,7 @@ def _code(seen: Code) -> run_pb2.Code:
         dirty=seen.dirty,
         diff_digest=seen.diff_digest,
         entry_point=seen.entry_point,
+        untracked_files=seen.untracked_files,
+        untracked_count=seen.untracked_count,
+        diff_artifact=seen.diff_artifact,
     )

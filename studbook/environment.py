@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import platform
 import re
@@ -9,26 +11,42 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from studbook.redaction import command_line_without_secrets
+from studbook.accelerators import describe_accelerators
+from studbook.conda_environment import observe_conda
+from studbook.control_group import ControlGroup
+from studbook.redaction import command_line_without_secrets, without_secrets
 from studbook.run_records import Environment
+from studbook.system_names import processor_name, system_name
+
+_log = logging.getLogger("studbook")
 
 _LONGEST_COMMAND_LINE = 200
 _LONGEST_ARGUMENT = 1024
+# The contract's limits.
+_MOST_PACKAGES = 10_000
+_LONGEST_NAME = 256
+_IMAGE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def observe_environment() -> Environment:
-    """Describe this process and its machine; what cannot be found out stays empty."""
+    """Describe this process and its machine; what cannot be found out stays empty.
+
+    Starts no process and imports nothing large, but reads a file for each installed package.
+    """
     return Environment(
         python_version=platform.python_version(),
         python_implementation=platform.python_implementation(),
-        platform=platform.platform(),
-        machine=platform.machine(),
-        cpu_count=os.cpu_count() or 0,
-        memory_bytes=_memory_bytes(),
+        platform=system_name(),
+        machine=os.uname().machine,
+        cpu_count=usable_cpus(),
+        memory_bytes=usable_memory(),
         packages=installed_packages(),
-        hostname=platform.node(),
+        hostname=os.uname().nodename,
         command_line=_command_line(),
-        accelerators=_accelerators(),
+        accelerators=describe_accelerators(),
+        container_image_digest=image_digest(),
+        conda=observe_conda(),
+        cpu_model=processor_name(),
     )
 
 
@@ -39,33 +57,70 @@ def installed_packages() -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
-        information = distribution.metadata
+        name, version = _name_and_version(distribution)
         # A folder that lost its METADATA file is listed all the same, without a name.
-        if "Name" in information and "Version" in information:
-            name = re.sub(r"[-_.]+", "-", information["Name"]).lower()
-            found.setdefault(name, information["Version"])
-    return dict(sorted(found.items()))
+        if name and version:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower()[:_LONGEST_NAME], version)
+    kept = sorted(found.items())[:_MOST_PACKAGES]
+    return {name: version[:_LONGEST_NAME] for name, version in kept}
 
 
-def _memory_bytes() -> int:
+def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    # Parsed as a whole, with the description that follows, it would take ten times as long.
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line:
+            break
+        name, found, value = line.partition(":")
+        if found and not name[:1].isspace():
+            fields.setdefault(name.lower(), value.strip())
+    return fields.get("name", ""), fields.get("version", "")
+
+
+def usable_cpus(group: ControlGroup | None = None) -> int:
+    """Logical processors that this process may use, in a container or a batch job too."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
+        count = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # not on macOS
+        count = os.cpu_count() or 0
+    limit = (group or ControlGroup()).cpu_limit()
+    return count if limit is None else min(count, max(math.ceil(limit), 1))
+
+
+def usable_memory(group: ControlGroup | None = None) -> int:
+    """Bytes of main memory that this process may use, in a container or a batch job too."""
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
         return 0
+    limit = (group or ControlGroup()).memory_limit()
+    return installed if limit is None else min(installed, limit)
+
+
+def image_digest() -> str:
+    """Digest of the container image, as whoever started the container says.
+
+    A container cannot find it out by itself. It is read from STUDBOOK_IMAGE_DIGEST, or else from
+    the file that STUDBOOK_IMAGE_DIGEST_FILE names, such as one of Kubernetes' downward API.
+    """
+    text = os.environ.get("STUDBOOK_IMAGE_DIGEST", "")
+    file = os.environ.get("STUDBOOK_IMAGE_DIGEST_FILE", "")
+    if not text and file:
+        try:
+            text = Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            _log.warning("Studbook: STUDBOOK_IMAGE_DIGEST_FILE, %s: %s.", file, error.strerror)
+            return ""
+    found = _IMAGE_DIGEST.search(text)
+    if text and not found:
+        _log.warning(
+            "Studbook: the image digest is not recorded: give sha256: and 64 hexadecimal digits, "
+            "with or without the name of the image before it."
+        )
+    return found[0] if found else ""
 
 
 def _command_line() -> list[str]:
     arguments = command_line_without_secrets(sys.orig_argv[:_LONGEST_COMMAND_LINE])
-    return [argument[:_LONGEST_ARGUMENT] for argument in arguments]
-
-
-def _accelerators() -> list[str]:
-    """NVIDIA devices as the kernel driver lists them, which takes no library and no process."""
-    found = []
-    for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        try:
-            text = information.read_text(errors="replace")
-        except OSError:
-            continue
-        found += [line.partition(":")[2].strip() for line in text.splitlines() if "Model:" in line]
-    return found
+    return [without_secrets(argument)[:_LONGEST_ARGUMENT] for argument in arguments]

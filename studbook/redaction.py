@@ -110,8 +110,11 @@ def without_secrets(text: str) -> str:
     """Text with what looks like a secret blotted out.
 
     Credentials in URLs, tokens of well-known issuers, private keys, authorisation headers, and
-    what is assigned to a name such as `password` or `api_key`.
+    what is assigned to a name such as `password` or `api_key`. Bytes that are no text, which paths
+    and arguments may hold, become question marks.
     """
+    if not text.isascii():
+        text = text.encode(errors="replace").decode()
     if "://" in text:
         text = _URL.sub(lambda match: without_credentials(match[0]), text)
     if any(hint in text for hint in _VALUE_HINTS):

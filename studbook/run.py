@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from studbook.record_folder import RunFolder
-    from studbook.run_records import Artifacts, Code, DatasetUse, Environment, RunRecord
+    from studbook.run_records import Artifacts, DatasetUse, RunRecord
     from studbook.shipper import Shipper
+    from studbook.surroundings import Surroundings
 
 __all__ = ["Run", "active_run", "finish", "init", "log"]
 
@@ -47,7 +48,12 @@ class Run:
     """
 
     def __init__(
-        self, start: RunStart, folder: RunFolder, writer: RecordWriter, shipper: Shipper | None
+        self,
+        start: RunStart,
+        folder: RunFolder,
+        writer: RecordWriter,
+        shipper: Shipper | None,
+        surroundings: Surroundings,
     ) -> None:
         self.config = RunConfig(
             lambda values: self._append(Params(values)),
@@ -57,6 +63,7 @@ class Run:
         self._folder = folder
         self._writer: RecordWriter | None = writer
         self._shipper = shipper
+        self._surroundings = surroundings
         self._opening = threading.Lock()
         self._checked: set[tuple[Any, ...]] = set()
         self._warned: set[str] = set()
@@ -132,11 +139,6 @@ class Run:
         self._next_step = max(self._next_step, number + 1)
         if names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
             self._checked.add(names)
-
-    def record_surroundings(self, environment: Environment, code: Code) -> None:
-        """Write down where the run runs and which code."""
-        self._append(environment)
-        self._append(code)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; those with other names stay.
@@ -301,6 +303,7 @@ class Run:
         self._finished = True
         no_longer_active(self)
         if not self._attached:
+            self._surroundings.finish()
             known = state.upper() if state.upper() in _STATES else "FAILED"
             ended_us = time.time_ns() // 1000
             self._append(RunEnd(known, reason[:4096], ended_us), even_if_finished=True)
@@ -378,6 +381,7 @@ class Run:
             self._writer.abandon_after_fork()
         if parents is not None:
             parents.close_after_fork()
+        self._surroundings.abandon_after_fork()
         # Another thread may have held the lock when the process forked.
         self._opening = threading.Lock()
         self._writer, self._shipper, self._attached = None, None, True

@@ -25,6 +25,8 @@ class RunStart:
         resumes: The run may exist already and goes on.
         attached: A process that was forked off and neither begins nor ends the run.
         request_id: Makes repeating the creation safe.
+        segment: Place of this file among those of the same writer, from 0.
+        base: Bytes of the writer's files before this one.
     """
 
     workspace: str
@@ -39,6 +41,8 @@ class RunStart:
     resumes: bool = False
     attached: bool = False
     request_id: str = ""
+    segment: int = 0
+    base: int = 0
 
     @property
     def experiment_name(self) -> str:
@@ -66,6 +70,15 @@ class Tags:
 
 
 @dataclass(frozen=True)
+class CondaEnvironment:
+    """A conda environment; the fields are those of the contract's `CondaEnvironment`."""
+
+    name: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+    channels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Environment:
     """Where a run ran; the fields are those of the contract's `Environment`."""
 
@@ -79,6 +92,14 @@ class Environment:
     hostname: str = ""
     command_line: list[str] = field(default_factory=list)
     accelerators: list[str] = field(default_factory=list)
+    container_image_digest: str = ""
+    conda: CondaEnvironment | None = None
+    cpu_model: str = ""
+
+    def __post_init__(self) -> None:
+        # From JSON it comes as a plain dictionary.
+        if isinstance(self.conda, dict):
+            object.__setattr__(self, "conda", CondaEnvironment(**self.conda))
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,9 @@ class Code:
     dirty: bool = False
     diff_digest: str = ""
     entry_point: str = ""
+    untracked_files: list[str] = field(default_factory=list)
+    untracked_count: int = 0
+    diff_artifact: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,11 +196,21 @@ class VersionWanted:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How the run ended. `state` is a `RunState` without its prefix."""
+    """How the run ended.
+
+    Attributes:
+        state: A `RunState` without its prefix.
+        reason: Why it ended.
+        end_time_us: When.
+        exit_code: Exit code of the program, where it is known.
+        signal: Signal that ended it, e.g. `SIGTERM`; empty without one.
+    """
 
     state: str
     reason: str
     end_time_us: int
+    exit_code: int | None = None
+    signal: str = ""
 
 
 RunRecord = (

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studbook.address import configured_address, resolve_address
-from studbook.code_state import observe_code
-from studbook.environment import observe_environment
 from studbook.exceptions import FailedPrecondition, InvalidArgument
 from studbook.logged_values import tags_of
 from studbook.record_folder import RunFolder, records_root
@@ -26,6 +24,8 @@ from studbook.record_log import RecordWriter
 from studbook.redaction import without_secrets
 from studbook.run_records import RunStart, encode
 from studbook.shipper import Shipper
+from studbook.surroundings import Surroundings
+from studbook.surroundings_settings import read_settings
 from studbook.workspaces import resolve_workspace
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def init(
     workspace: str | None = None,
     address: str | None = None,
     mode: str | None = None,
+    system_metrics: bool | None = None,
+    console: bool | None = None,
 ) -> Run:
     """Begin a run. Makes no network call; what is wrong with the server shows up as a warning.
 
@@ -76,6 +78,9 @@ def init(
         workspace: Id of the workspace; default STUDBOOK_WORKSPACE, else `main`.
         address: The server's `host:port`; default STUDBOOK_ADDRESS, else this machine.
         mode: `online` or `offline`; default STUDBOOK_MODE, else `online`.
+        system_metrics: Whether the machine's load is recorded every 15 seconds; default
+            STUDBOOK_SYSTEM_METRICS, else yes.
+        console: Whether what the program prints is recorded; default STUDBOOK_CONSOLE, else no.
 
     Returns:
         The run, which is also what `studbook.log` refers to until it is finished.
@@ -91,6 +96,7 @@ def init(
         message = f'"{chosen}" is not a mode; there are {" and ".join(_MODES)}.'
         raise InvalidArgument(message, reason="FIELD_INVALID")
     resolve_address(address)
+    settings = read_settings(system_metrics=system_metrics, console=console)
     start = RunStart(
         workspace=resolve_workspace(workspace),
         experiment=_checked_id(experiment, "experiment"),
@@ -106,8 +112,9 @@ def init(
     )
     folder, writer = _open_records(start)
     shipper = Shipper(folder, lambda: _connect(start)) if chosen == "online" else None
-    run = Run(start, folder, writer, shipper)
-    run.record_surroundings(observe_environment(), observe_code())
+    surroundings = Surroundings(folder, writer, settings)
+    run = Run(start, folder, writer, shipper, surroundings)
+    surroundings.start()
     if config is not None:
         run.config.update(config)
     _active.append(run)
