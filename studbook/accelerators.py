@@ -76,13 +76,12 @@ def _as_text(value: str | bytes) -> str:
 
 
 def _devices_of_driver(root: Path) -> list[NvidiaDevice]:
-    found = []
+    found: list[NvidiaDevice] = []
     for information in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
-        facts = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in _text(information).splitlines()
-            if ":" in line
-        )
+        facts: dict[str, str] = {}
+        for line in _text(information).splitlines():
+            name, _, value = line.partition(":")
+            facts[name.strip()] = value.strip()
         if "Model" in facts:
             found.append(NvidiaDevice(len(found), facts["Model"], facts.get("GPU UUID", "")))
     return found
