@@ -53,7 +53,9 @@ class Dataset(_message.Message):
     """Size of the data in bytes, as hashed."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
-        """Columns in order. Empty when the data is not a table."""
+        """Columns in order, at most 10 000. Empty when the data is not a table. Profiles are left out
+        where many datasets are answered at once (ListDatasets, HoldRun); GetDataset has them.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -107,10 +109,12 @@ class Column(_message.Message):
     type: _builtins.str
     """Type in the words of Apache Arrow, e.g. `int64`, `double`, `string`."""
     null_count: _builtins.int
-    """Number of missing values."""
+    """Number of missing values, NaN among them."""
     @_builtins.property
     def profile(self) -> Global___ColumnProfile:
-        """What the values look like. Unset when the owner of the data did not want it recorded."""
+        """What the values look like, at most 4096 bytes as a message. Unset when the owner of the data
+        did not want it recorded, and for lists, structs and tensors.
+        """
 
     def __init__(
         self,
@@ -182,7 +186,7 @@ class ColumnProfile(_message.Message):
     distinct_estimate: _builtins.float
     """Estimated number of different values that are not missing; the relative error is about 2 %."""
     nan_count: _builtins.int
-    """Number of NaN among the values, which count as neither missing nor in what follows."""
+    """Number of NaN, which the column's `null_count` counts as well and nothing below does."""
     quantile_sketch: _builtins.bytes
     """KLL sketch of the values as doubles. Empty for columns that are not numbers."""
     distinct_sketch: _builtins.bytes
@@ -231,6 +235,7 @@ class NumberProfile(_message.Message):
     MEAN_FIELD_NUMBER: _builtins.int
     STANDARD_DEVIATION_FIELD_NUMBER: _builtins.int
     QUANTILES_FIELD_NUMBER: _builtins.int
+    FINITE_COUNT_FIELD_NUMBER: _builtins.int
     min: _builtins.float
     """Smallest value."""
     max: _builtins.float
@@ -239,6 +244,8 @@ class NumberProfile(_message.Message):
     """Arithmetic mean of the finite values."""
     standard_deviation: _builtins.float
     """Standard deviation of the finite values (of the population)."""
+    finite_count: _builtins.int
+    """Number of finite values: the weight of mean and deviation where profiles are merged."""
     @_builtins.property
     def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Estimated quantiles at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99."""
@@ -251,10 +258,11 @@ class NumberProfile(_message.Message):
         mean: _builtins.float = ...,
         standard_deviation: _builtins.float = ...,
         quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        finite_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "mean", b"mean", "min", b"min", "quantiles", b"quantiles", "standard_deviation", b"standard_deviation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finite_count", b"finite_count", "max", b"max", "mean", b"mean", "min", b"min", "quantiles", b"quantiles", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,7 +63,7 @@ class DatasetServiceServicer:
 
     def RegisterDataset(self, request, context):
         """Registers a dataset version. Registering the same digest under the same dataset again returns
-        the version that is there.
+        the version that is there; profiles are added to it where it has none yet.
 
         Errors: ALREADY_EXISTS when the version id is taken by another digest.
         """
@@ -81,7 +81,7 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasets(self, request, context):
-        """Lists dataset versions, newest first.
+        """Lists dataset versions, newest first, without the profiles of their columns.
 
         Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
         """

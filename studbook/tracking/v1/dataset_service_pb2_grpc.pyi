@@ -35,7 +35,7 @@ class DatasetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     RegisterDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.RegisterDatasetRequest, _dataset_service_pb2.RegisterDatasetResponse]
     """Registers a dataset version. Registering the same digest under the same dataset again returns
-    the version that is there.
+    the version that is there; profiles are added to it where it has none yet.
 
     Errors: ALREADY_EXISTS when the version id is taken by another digest.
     """
@@ -45,7 +45,7 @@ class DatasetServiceStub:
     Errors: NOT_FOUND.
     """
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetsRequest, _dataset_service_pb2.ListDatasetsResponse]
-    """Lists dataset versions, newest first.
+    """Lists dataset versions, newest first, without the profiles of their columns.
 
     Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
@@ -63,7 +63,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.RegisterDatasetRequest, _dataset_service_pb2.RegisterDatasetResponse]  # type: ignore[assignment]
     """Registers a dataset version. Registering the same digest under the same dataset again returns
-    the version that is there.
+    the version that is there; profiles are added to it where it has none yet.
 
     Errors: ALREADY_EXISTS when the version id is taken by another digest.
     """
@@ -73,7 +73,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     Errors: NOT_FOUND.
     """
     ListDatasets: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetsRequest, _dataset_service_pb2.ListDatasetsResponse]  # type: ignore[assignment]
-    """Lists dataset versions, newest first.
+    """Lists dataset versions, newest first, without the profiles of their columns.
 
     Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
@@ -94,7 +94,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.RegisterDatasetResponse, _abc.Awaitable[_dataset_service_pb2.RegisterDatasetResponse]]:
         """Registers a dataset version. Registering the same digest under the same dataset again returns
-        the version that is there.
+        the version that is there; profiles are added to it where it has none yet.
 
         Errors: ALREADY_EXISTS when the version id is taken by another digest.
         """
@@ -116,7 +116,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.ListDatasetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.ListDatasetsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetsResponse]]:
-        """Lists dataset versions, newest first.
+        """Lists dataset versions, newest first, without the profiles of their columns.
 
         Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
         """
