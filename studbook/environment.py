@@ -8,8 +8,8 @@ import os
 import platform
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studbook.accelerators import describe_accelerators
 from studbook.conda_environment import observe_conda
@@ -17,6 +17,9 @@ from studbook.control_group import ControlGroup
 from studbook.redaction import command_line_without_secrets, without_secrets
 from studbook.run_records import Environment
 from studbook.system_names import processor_name, system_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _log = logging.getLogger("studbook")
 
@@ -55,6 +58,8 @@ def installed_packages() -> dict[str, str]:
 
     Where several are installed under one name, the one that an import finds counts.
     """
+    from importlib import metadata  # noqa: PLC0415 - takes as long as all else here
+
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name, version = _name_and_version(distribution)
@@ -65,7 +70,7 @@ def installed_packages() -> dict[str, str]:
     return {name: version[:_LONGEST_NAME] for name, version in kept}
 
 
-def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     # Parsed as a whole, with the description that follows, it would take ten times as long.
     fields: dict[str, str] = {}

@@ -24,7 +24,8 @@ _SECRET_VALUE = re.compile(
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"
     r"|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}|hf_\w{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}"
     r"|npm_\w{30,}|pypi-[\w-]{40,}|dckr_pat_[\w-]{20,}|dop_v1_\w{40,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-    r")|-----BEGIN[ A-Z]*PRIVATE KEY-----[\s\S]*?(?:-----END[ A-Z]*PRIVATE KEY-----|\Z)"
+    r")|-----BEGIN[ A-Z]*PRIVATE KEY-----"
+    r"(?:[\s\S]{0,16384}?-----END[ A-Z]*PRIVATE KEY-----|[\s\S]{0,16384})"
 )
 # Without one of these nothing of the above or below can match; looking for them is much faster.
 _VALUE_HINTS = (

@@ -112,7 +112,8 @@ def init(
     )
     folder, writer = _open_records(start)
     shipper = Shipper(folder, lambda: _connect(start)) if chosen == "online" else None
-    surroundings = Surroundings(folder, writer, settings)
+    sends = shipper is not None
+    surroundings = Surroundings(folder, writer, start.writer, settings, sends=sends)
     run = Run(start, folder, writer, shipper, surroundings)
     surroundings.start()
     if config is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from studbook.code_patch import ARTIFACT
 from studbook.code_state import PATIENCE_S, observe_code
+from studbook.console_capture import ConsoleCapture
 from studbook.environment import observe_environment
 from studbook.run_files import logged_bytes
 from studbook.run_records import encode
@@ -38,11 +39,19 @@ class Surroundings:
     Args:
         folder: The run's folder.
         writer: The run's record file.
+        writer_id: Id of that file's writer.
         settings: What to record.
+        sends: Whether records are sent while the program runs.
     """
 
     def __init__(
-        self, folder: RunFolder, writer: RecordWriter, settings: SurroundingsSettings
+        self,
+        folder: RunFolder,
+        writer: RecordWriter,
+        writer_id: str,
+        settings: SurroundingsSettings,
+        *,
+        sends: bool,
     ) -> None:
         self._folder = folder
         self._writer = writer
@@ -50,9 +59,14 @@ class Surroundings:
         self._code_is_known = threading.Event()
         self._observer: threading.Thread | None = None
         self._metrics: SystemMetrics | None = None
+        self._console: ConsoleCapture | None = None
+        if settings.console:
+            self._console = ConsoleCapture(folder, writer_id, settings, self._append, sends=sends)
 
     def start(self) -> None:
         """Begin; returns as soon as the code is known, or after half a second."""
+        if self._console is not None:
+            self._console.start()
         if self._settings.system_metrics:
             self._metrics = SystemMetrics(self._append_metrics, self._settings.interval_s)
             self._metrics.start()
@@ -68,11 +82,15 @@ class Surroundings:
             self._metrics.stop()
         if self._observer is not None:
             self._observer.join(_LONGEST_FAREWELL_S)
-        self._metrics, self._observer = None, None
+        if self._console is not None:
+            self._console.stop()
+        self._metrics, self._observer, self._console = None, None, None
 
     def abandon_after_fork(self) -> None:
         """Let go of everything in a child process; the parent goes on with it."""
-        self._metrics, self._observer = None, None
+        if self._console is not None:
+            self._console.abandon_after_fork()
+        self._metrics, self._observer, self._console = None, None, None
 
     def _observe(self) -> None:
         try:

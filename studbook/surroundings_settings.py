@@ -15,7 +15,7 @@ _Number = TypeVar("_Number", int, float)
 _WORDS = {"on": True, "true": True, "1": True, "yes": True}
 _WORDS |= {"off": False, "false": False, "0": False, "no": False}
 _LEAST_INTERVAL_S = 0.1
-_LEAST_CONSOLE_BYTES = 1000
+_LEAST_CONSOLE_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class SurroundingsSettings:
         code_patch: Whether the difference from the commit is stored, not only its digest.
         console: Whether what the program prints is.
         console_bytes: How much of that at most; of more, beginning and end are kept.
+        console_interval_s: How often that is sent while the program runs, in seconds.
     """
 
     system_metrics: bool = True
@@ -35,6 +36,7 @@ class SurroundingsSettings:
     code_patch: bool = True
     console: bool = False
     console_bytes: int = 10_000_000
+    console_interval_s: float = 60.0
 
 
 def read_settings(
@@ -55,6 +57,9 @@ def read_settings(
         console=_switch("STUDBOOK_CONSOLE", console, standard.console),
         console_bytes=_number(
             "STUDBOOK_CONSOLE_BYTES", int, standard.console_bytes, _LEAST_CONSOLE_BYTES
+        ),
+        console_interval_s=_number(
+            "STUDBOOK_CONSOLE_INTERVAL", float, standard.console_interval_s, _LEAST_INTERVAL_S
         ),
     )
 
