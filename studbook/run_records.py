@@ -119,11 +119,24 @@ class Code:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: name, type in the words of Apache Arrow, missing values."""
+    """One column of a table: name, type in the words of Apache Arrow, missing values.
+
+    `profile` is a `ColumnProfile` of the contract, serialised, in Base64; empty when there is none.
+    """
 
     name: str
     type: str
     null_count: int = 0
+    profile: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """One state of data that another system keeps; the fields are those of the contract."""
+
+    system: str
+    uri: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -139,11 +152,14 @@ class DatasetUse:
     columns: list[Column] = field(default_factory=list)
     row_count: int = -1
     size_bytes: int = 0
+    reference: DatasetReference | None = None
 
     def __post_init__(self) -> None:
-        # From JSON the columns come as plain dictionaries.
+        # From JSON the parts come as plain dictionaries.
         columns = [c if isinstance(c, Column) else Column(**c) for c in self.columns]
         object.__setattr__(self, "columns", columns)
+        if isinstance(self.reference, dict):
+            object.__setattr__(self, "reference", DatasetReference(**self.reference))
 
 
 @dataclass(frozen=True)
