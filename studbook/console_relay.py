@@ -60,7 +60,7 @@ class ConsoleRelay:
                     self._relay(descriptor)
             if any(descriptor == self._control for descriptor, _ in ready):
                 self._obey()
-        self._recorder.close()
+        self._done()
 
     def _relay(self, descriptor: int) -> None:
         data = _read(descriptor)
@@ -84,6 +84,9 @@ class ConsoleRelay:
                 self._relay(descriptor)
                 if descriptor not in self._streams:
                     last_words.unregister(descriptor)
+        self._done()
+
+    def _done(self) -> None:
         self._recorder.close()
         with contextlib.suppress(OSError):
             os.write(self._control, b"d")
@@ -119,7 +122,7 @@ def _follow_window_size(streams: dict[int, int]) -> None:
 def main() -> None:
     """Do what the command line says, apart from the process that was started."""
     folder, most_bytes, control, *pairs = sys.argv[1:]
-    streams = dict((int(part) for part in pair.split(":")) for pair in pairs)
+    streams = {int(source): int(to) for source, to in (pair.split(":") for pair in pairs)}
     recorder = ConsoleRecorder(Path(folder), int(most_bytes))
     # What ends the program must not end the relay before it has passed on the last words.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):

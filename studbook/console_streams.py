@@ -51,6 +51,7 @@ class RelayedStreams:
         self._control, theirs = socket.socketpair()
         self._acknowledged = threading.Event()
         self._relay_is_gone = False
+        self._stopping = False
         try:
             for numbers in _standard_streams():
                 self._channels.append(_Channel(numbers))
@@ -68,17 +69,25 @@ class RelayedStreams:
         """Wait so long, and see to it meanwhile that what is printed goes on."""
         if self._relay_is_gone:
             self._pass_on(seconds)
-        elif select.select([self._control], [], [], seconds)[0]:
-            if self._control.recv(1) == b"d":
+        elif self._told_within(seconds):
+            # At the end the relay may have nothing left to do, and be gone before it is told so.
+            if self._stopping:
                 self._acknowledged.set()
-            elif not self._acknowledged.is_set():
+            else:
                 self._do_without_relay()
+
+    def _told_within(self, seconds: float) -> bool:
+        """Whether the relay says that it is done, or says nothing any more."""
+        waiting = select.poll()
+        waiting.register(self._control, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000)) and not self._acknowledged.is_set()
 
     def stop(self) -> None:
         """Lead the descriptors where they led before, and wait until all is recorded.
 
         Another thread must be tending meanwhile.
         """
+        self._stopping = True
         _flush()
         for channel in self._channels:
             channel.restore()
