@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from studbook import artifact_transfer, model_registry
 from studbook.artifact_transfer import OutgoingFile
+from studbook.dataset_messages import dataset_message
 from studbook.exceptions import AlreadyExists, NotFound
 from studbook.file_digests import FileState, HashedFile, state_of
 from studbook.run_records import (
@@ -28,22 +29,22 @@ from studbook.run_records import (
     VersionWanted,
 )
 from studbook.tracking.v1 import (
-    dataset_pb2,
     dataset_service_pb2,
     experiment_service_pb2,
-    metric_pb2,
     metric_service_pb2,
     run_pb2,
     run_service_pb2,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from studbook.client import Client
     from studbook.run_records import ParamValue
 
 _MOST_PARAMS = 500
+# What a run has only once it has ended.
+_ENDING = ("state", "state_reason", "end_time", "exit_code", "signal")
 
 
 class Delivery:
@@ -90,13 +91,16 @@ class Delivery:
                 self.set_state(record)
         self._on_progress()
 
-    def append_metrics(self, sequence: int, series: Iterable[metric_pb2.MetricSeries]) -> None:
-        """Deliver a batch of metrics under its number."""
-        request = metric_service_pb2.AppendMetricsRequest(
-            run=self._start.run, writer=self._start.writer, sequence=sequence, series=series
+    def append_metrics(self, request: bytes) -> None:
+        """Deliver a batch of metrics: the bytes of an `AppendMetricsRequest`."""
+        self._client.metrics.AppendMetrics(
+            metric_service_pb2.AppendMetricsRequest.FromString(request)
         )
-        self._client.metrics.AppendMetrics(request)
         self._on_progress()
+
+    def heartbeat(self) -> None:
+        """Say that the program is alive."""
+        self._client.runs.SendHeartbeat(run_service_pb2.SendHeartbeatRequest(run=self._start.run))
 
     def set_state(self, end: RunEnd) -> None:
         """Say how the run ended."""
@@ -105,8 +109,10 @@ class Delivery:
             state=run_pb2.RunState.Value(f"RUN_STATE_{end.state}"),
             state_reason=end.reason,
             end_time=timestamp(end.end_time_us),
+            exit_code=end.exit_code,
+            signal=end.signal,
         )
-        self._update(run, "state", "state_reason", "end_time")
+        self._update(run, *_ENDING)
 
     def _begin_run(self) -> None:
         start = self._start
@@ -125,8 +131,21 @@ class Delivery:
             self._create(request)
         except AlreadyExists:
             if start.resumes and not start.attached:
-                run = run_pb2.Run(name=start.run, state=run_pb2.RUN_STATE_RUNNING)
-                self._update(run, "state", "state_reason", "end_time")
+                self._resume()
+
+    def _resume(self) -> None:
+        start = self._start
+        run = run_pb2.Run(
+            name=start.run,
+            state=run_pb2.RUN_STATE_RUNNING,
+            display_name=start.display_name,
+            description=start.description,
+        )
+        # Names that are not given again stay as they are.
+        named = [field for field in ("display_name", "description") if getattr(run, field)]
+        self._update(run, *_ENDING, *named)
+        if start.tags:
+            self._log(run_service_pb2.LogBatchRequest(tags=start.tags))
 
     def _create(self, request: run_service_pb2.CreateRunRequest) -> None:
         try:
@@ -163,17 +182,7 @@ class Delivery:
         request = dataset_service_pb2.RegisterDatasetRequest(
             parent=f"{self._start.workspace}/datasets/{record.name}",
             version_id=record.version,
-            dataset=dataset_pb2.Dataset(
-                digest=record.digest,
-                format=record.format,
-                source=record.source,
-                columns=[
-                    dataset_pb2.Column(name=c.name, type=c.type, null_count=c.null_count)
-                    for c in record.columns
-                ],
-                row_count=record.row_count,
-                size_bytes=record.size_bytes,
-            ),
+            dataset=dataset_message(record),
         )
         dataset = self._client.datasets.RegisterDataset(request).dataset
         used = run_pb2.DatasetInput(dataset=dataset.name, role=record.role)

@@ -6,8 +6,11 @@ import dataclasses
 import json
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
+
+from studbook.media import is_media
 
 if TYPE_CHECKING:
     from studbook.run_records import ParamValue
@@ -61,30 +64,59 @@ def check_key(key: str, longest: int = LONGEST_KEY) -> str:
 def metric_value(key: str, value: Any) -> float:
     """A number out of what a library calls a scalar: NumPy, PyTorch and others included.
 
+    Whole numbers, decimals and fractions become the nearest of the 64-bit floating point numbers
+    that metrics are.
+
     Raises:
         NotLoggable: When it is not one number.
     """
-    if isinstance(value, (str, bytes, complex)) or value is None:
+    if isinstance(value, (str, bytes, bytearray, complex)) or value is None:
         message = f"{_short(key)} is {type(value).__name__} {_short(value)}, not a number"
         raise NotLoggable(message)
     try:
+        # A tensor that takes part in training is not to notice that it was looked at.
+        if hasattr(value, "detach"):
+            value = value.detach()
         # `item` takes the number out of arrays and tensors with one element.
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+    except Exception as error:  # a value's own code may raise anything
         message = f"{_short(key)} is a {type(value).__name__} that is not one number: {error}"
         raise NotLoggable(message) from error
 
 
-def metrics_of(values: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str]]:
-    """The numbers by name, nested names joined with `/`; and what is wrong with all the rest."""
-    good: dict[str, float] = {}
-    problems: dict[str, str] = {}
+@dataclasses.dataclass
+class SortedOut:
+    """What a call of `log()` was given, sorted out; nested names are joined with `/`.
+
+    Attributes:
+        numbers: The numbers.
+        media: What is to be kept as a file: images, tables, histograms.
+        problems: What is wrong with all the rest.
+        are_plain: Whether all were numbers that `struct` takes as they are.
+    """
+
+    numbers: dict[str, float] = dataclasses.field(default_factory=dict)
+    media: dict[str, Any] = dataclasses.field(default_factory=dict)
+    problems: dict[str, str] = dataclasses.field(default_factory=dict)
+    are_plain: bool = True
+
+
+def metrics_of(values: Mapping[Any, Any]) -> SortedOut:
+    """The numbers by name, the media, and what is wrong with all the rest."""
+    sorted_out = SortedOut()
     for key, value in flatten(values, "/"):
         try:
-            good[check_key(key)] = metric_value(key, value)
+            check_key(key)
+            if isinstance(value, Real):
+                sorted_out.numbers[key] = metric_value(key, value)
+            elif is_media(value):
+                sorted_out.media[key] = value
+            else:
+                sorted_out.are_plain = False
+                sorted_out.numbers[key] = metric_value(key, value)
         except NotLoggable as error:
-            problems[key] = str(error)
-    return good, problems
+            sorted_out.problems[key] = str(error)
+    return sorted_out
 
 
 def step_number(step: Any) -> int:

@@ -1,33 +1,33 @@
 """Where the records of runs lie on this machine.
 
 {root}/{run}-{digest of its name}/
-    {writer}.records     what one process logged; locked while that process writes
-    {writer}.position    how much of it the server has; locked by whoever sends
-    {writer}.refused     what the server did not want, one JSON object a line
-    files/{hex digest}   copies of logged files that are still to be sent
+    {writer}.records            what one process logged; locked while that process writes
+    {writer}.{number}.records   how it goes on: the chain's segments after the first
+    {writer}.position           how much of it the server has; locked by whoever sends
+    {writer}.refused            what the server did not want, one JSON object a line
+    files/{hex digest}          copies of logged files that are still to be sent
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from studbook.file_digests import READ_BYTES, FileState, HashedFile, prefixed, state_of
-from studbook.record_log import read_records
-from studbook.run_records import RunStart, decode
+from studbook.record_chain import RECORDS, RecordChain, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from io import FileIO
 
-RECORDS = ".records"
+# The ioctl that makes a file share another's blocks; the same number on all of Linux.
+_FICLONE = 0x40049409
 
 
 def records_root() -> Path:
@@ -59,32 +59,35 @@ class RunFolder:
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def records_of(self, writer: str) -> Path:
-        """The record file of a writer."""
-        return self.path / f"{writer}{RECORDS}"
+    def chain(self, writer: str) -> RecordChain:
+        """The record files of a writer."""
+        return RecordChain(self.path, writer)
 
-    def record_files(self) -> list[Path]:
-        """All record files: those of forked workers first, then by age.
+    def chains(self) -> list[RecordChain]:
+        """What each process wrote: forked workers first, then by age.
 
         What a worker logged has to arrive before the end, after which the run takes no more.
         """
-        return sorted(self.path.glob(f"*{RECORDS}"), key=_place)
+        writers = {writer_of(path) for path in self.path.glob(f"*{RECORDS}")}
+        return sorted((self.chain(writer) for writer in writers), key=_place)
 
-    def stage(self, source: Path) -> HashedFile:
+    def stage(self, source: Path, on_bytes: Callable[[int], None] | None = None) -> HashedFile:
         """Copy a file into the folder, hashing it on the way.
+
+        Where the file system can, the copy shares the file's blocks until either changes.
+
+        Args:
+            source: The file.
+            on_bytes: Told the number of bytes after each block.
 
         Raises:
             OSError: When it cannot be read or the copy cannot be written.
         """
-        staged = self._files()
-        total = hashlib.sha256()
-        descriptor, temporary = tempfile.mkstemp(dir=staged, prefix=".", suffix=".part")
+        descriptor, temporary = tempfile.mkstemp(dir=self._files(), prefix=".", suffix=".part")
         try:
-            with source.open("rb", buffering=0) as file, os.fdopen(descriptor, "wb") as copy:
-                while block := file.read(READ_BYTES):
-                    total.update(block)
-                    copy.write(block)
-            return self._keep(Path(temporary), total.hexdigest())
+            with source.open("rb", buffering=0) as file, os.fdopen(descriptor, "w+b", 0) as copy:
+                digest = _copy_hashing(file, copy, on_bytes or (lambda _count: None))
+            return self._keep(Path(temporary), digest)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -97,8 +100,8 @@ class RunFolder:
         """
         descriptor, temporary = tempfile.mkstemp(dir=self._files(), prefix=".", suffix=".part")
         try:
-            with os.fdopen(descriptor, "wb") as copy:
-                copy.write(data)
+            with os.fdopen(descriptor, "w+b", 0) as copy:
+                _write_all(copy, data)
             return self._keep(Path(temporary), hashlib.sha256(data).hexdigest())
         except OSError:
             Path(temporary).unlink(missing_ok=True)
@@ -127,6 +130,28 @@ class RunFolder:
                 return  # something is left in it that somebody may want
 
 
+def _copy_hashing(source: FileIO, copy: FileIO, on_bytes: Callable[[int], None]) -> str:
+    cloned = False
+    with suppress(OSError):
+        fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+        cloned = True
+    # Of a clone the hash is taken from the copy: the source may change at any moment.
+    read_from = copy if cloned else source
+    total = hashlib.sha256()
+    while block := read_from.read(READ_BYTES):
+        total.update(block)
+        if not cloned:
+            _write_all(copy, block)
+        on_bytes(len(block))
+    return total.hexdigest()
+
+
+def _write_all(copy: FileIO, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[copy.write(rest) :]
+
+
 def _state(path: Path) -> FileState:
     with path.open("rb") as file:
         return state_of(file.fileno())
@@ -138,123 +163,8 @@ def run_folders(root: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(folders)]
 
 
-def read_start(records: Path) -> RunStart | None:
-    """The first record of a file; None when the writer died before it was whole."""
-    try:
-        descriptor = os.open(records, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        first = next(read_records(descriptor), None)
-    finally:
-        os.close(descriptor)
-    start = decode(first.kind, first.body) if first else None
-    return start if isinstance(start, RunStart) else None
-
-
-def _place(records: Path) -> tuple[bool, int, str]:
-    start = read_start(records)
+def _place(chain: RecordChain) -> tuple[bool, int, str]:
+    start = chain.start()
     if start is None:
-        return False, 0, records.name
-    return not start.attached, start.start_time_us, records.name
-
-
-def is_written(records: Path) -> bool:
-    """Whether the process that writes a record file is alive and not done with it."""
-    try:
-        descriptor = os.open(records, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-class PositionFile:
-    """How far a record file has been sent, kept so that a batch is repeated exactly or not at all.
-
-    Before a batch of metrics is sent its end is noted; after it was acknowledged, that it was.
-    So whoever continues after a crash sends the same batch under the same number.
-
-    Attributes:
-        sent: Offset up to which the server has everything.
-        under_way: End of the batch that was being sent; equal to `sent` when none was.
-    """
-
-    _LAYOUT = Struct("<QQ")
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._path = path
-        self.sent = 0
-        self.under_way = 0
-
-    @classmethod
-    def acquire(cls, path: Path) -> PositionFile | None:
-        """Open and lock the file; None when somebody else has it.
-
-        Raises:
-            OSError: When it cannot be made.
-        """
-        file = cls(path)
-        try:
-            fcntl.flock(file._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = path.stat()
-        except (BlockingIOError, FileNotFoundError):
-            file.close()
-            return None
-        if there.st_ino != os.fstat(file._descriptor).st_ino:
-            file.close()  # whoever had it has finished with it and removed it
-            return None
-        data = os.pread(file._descriptor, cls._LAYOUT.size + 4, 0)
-        body = data[:-4]
-        if len(body) == cls._LAYOUT.size and crc32(body).to_bytes(4, "little") == data[-4:]:
-            file.sent, file.under_way = cls._LAYOUT.unpack(body)
-        return file
-
-    def begin(self, end: int) -> None:
-        """Note that everything up to `end` is about to be sent."""
-        self._save(self.sent, end)
-
-    def done(self, end: int) -> None:
-        """Note that the server has everything up to `end`."""
-        self._save(end, end)
-
-    def _save(self, sent: int, under_way: int) -> None:
-        body = self._LAYOUT.pack(sent, under_way)
-        os.pwrite(self._descriptor, body + crc32(body).to_bytes(4, "little"), 0)
-        os.fdatasync(self._descriptor)
-        self.sent, self.under_way = sent, under_way
-
-    def close(self) -> None:
-        """Let go of the file and its lock."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def remove(self) -> None:
-        """Delete the file, while it is still locked."""
-        self._path.unlink(missing_ok=True)
-        self.close()
-
-
-def note_refusal(records: Path, what: str, why: str) -> None:
-    """Keep what the server did not want, for whoever wants to know later."""
-    line = json.dumps({"what": what, "why": why}) + "\n"
-    with records.with_suffix(".refused").open("a", encoding="utf-8") as file:
-        file.write(line)
-
-
-def read_refusals(records: Path) -> Iterator[tuple[str, str]]:
-    """What was refused of a record file, and why."""
-    try:
-        text = records.with_suffix(".refused").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        entry = json.loads(line)
-        yield entry["what"], entry["why"]
+        return False, 0, chain.writer
+    return not start.attached, start.start_time_us, chain.writer

@@ -5,25 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
-from studbook.logged_values import metrics_of, step_number, tags_of
-from studbook.record_log import RecordWriter
+from studbook.logged_values import tags_of
+from studbook.record_keeper import RecordKeeper
 from studbook.run_config import RunConfig
+from studbook.run_ending import LONGEST_REASON, Ending, ending_of
 from studbook.run_files import log_files, log_model_files, logged_bytes, version_wanted
-from studbook.run_records import Params, RunEnd, RunStart, Tags, encode
-from studbook.run_session import active_run, ending_of, finish, init, log, no_longer_active
+from studbook.run_recorder import RunRecorder
+from studbook.run_records import Params, RunEnd, Tags
+from studbook.run_session import active_run, finish, init, log, no_longer_active, signal_received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from studbook.record_folder import RunFolder
-    from studbook.run_records import Artifacts, DatasetUse, RunRecord
+    from studbook.record_log import RecordWriter
+    from studbook.run_records import DatasetUse, RunStart
     from studbook.shipper import Shipper
     from studbook.surroundings import Surroundings
 
@@ -33,11 +34,12 @@ _log = logging.getLogger("studbook")
 
 # Without progress for so long, finish() gives up and leaves the rest to `studbook sync`.
 FINISH_PATIENCE_S = 15.0
-_MOST_KEYS_A_RECORD = 1000
+# Schedulers kill for good half a minute after they have asked, some earlier.
+LONGEST_FAREWELL_S = 8.0
 _STATES = ("FINISHED", "FAILED", "KILLED", "PREEMPTED")
 
 
-class Run:
+class Run(RunRecorder):
     """One training run. Made with `studbook.init`; safe to use from several threads.
 
     Nothing here waits for the network: what is logged is appended to a local file before the
@@ -55,90 +57,27 @@ class Run:
         shipper: Shipper | None,
         surroundings: Surroundings,
     ) -> None:
+        super().__init__(start, folder, writer)
         self.config = RunConfig(
             lambda values: self._append(Params(values)),
             lambda change: self._warn_once(change, change),
         )
-        self._start = start
-        self._folder = folder
-        self._writer: RecordWriter | None = writer
         self._shipper = shipper
         self._surroundings = surroundings
-        self._opening = threading.Lock()
-        self._checked: set[tuple[Any, ...]] = set()
-        self._warned: set[str] = set()
-        self._next_step = 0
-        self._lost = 0
-        self._finished = False
-        self._attached = False
+        self._keeper = RecordKeeper(folder)
+        self._preempting = False
         self._refusals: list[str] = []
 
-    @property
-    def name(self) -> str:
-        """Resource name, `workspaces/{workspace}/experiments/{experiment}/runs/{run}`."""
-        return self._start.run
-
-    @property
-    def id(self) -> str:
-        """Last segment of the name."""
-        return self._start.run_id
-
-    @property
-    def experiment(self) -> str:
-        """Id of the experiment."""
-        return self._start.experiment
+    def begin(self) -> None:
+        """Start the threads that see to what is logged."""
+        self._keeper.start()
+        if self._shipper is not None:
+            self._shipper.start()
 
     @property
     def refusals(self) -> list[str]:
         """What the server did not want of what was logged so far, in words."""
         return list(self._shipper.refusals if self._shipper else self._refusals)
-
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Record one value for each metric; never blocks, never raises.
-
-        Args:
-            values: Numbers by name; mappings may be nested, their keys are joined with `/`.
-            step: Where in the training; in any order. Default: one more than the highest so far.
-        """
-        if step is None:
-            step = self._next_step
-        try:
-            keys = tuple(values)
-            # Names are looked at once; after that, packing itself tells whether all are numbers.
-            if keys in self._checked and self._writer is not None:
-                time_us = time.time_ns() // 1000
-                self._writer.append_metrics(keys, step, time_us, values.values())
-                if step >= self._next_step:
-                    self._next_step = step + 1
-                return
-        except OSError as error:
-            self._not_written(error)
-            return
-        except Exception:  # noqa: BLE001, S110 - the careful way says what is wrong
-            pass
-        try:
-            self._log_carefully(values, step)
-        except OSError as error:
-            self._not_written(error)
-        except Exception as error:  # noqa: BLE001 - logging must not end a training
-            self._warn_once(str(error)[:40], f"log() ignored a call: {error}")
-
-    def _log_carefully(self, values: Mapping[str, Any], step: Any) -> None:
-        number = step_number(step)
-        good, problems = metrics_of(values)
-        names = tuple(good)
-        for key, problem in problems.items():
-            self._warn_once(key[:80], f"log() left a value out: {problem}")
-        writer = self._open_writer()
-        if writer is None:
-            return
-        time_us = time.time_ns() // 1000
-        for first in range(0, len(names), _MOST_KEYS_A_RECORD):
-            part = names[first : first + _MOST_KEYS_A_RECORD]
-            writer.append_metrics(part, number, time_us, [good[name] for name in part])
-        self._next_step = max(self._next_step, number + 1)
-        if names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
-            self._checked.add(names)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; those with other names stay.
@@ -156,16 +95,21 @@ class Run:
         role: str = "training",
         source: str | None = None,
         version: str = "",
+        profile: bool | None = None,
     ) -> DatasetUse:
         """Record which data goes into the run. The data itself stays where it is.
 
         Args:
-            data: A file or folder (`pathlib.Path` or text), bytes, a NumPy array, a mapping of
-                columns, or a pandas frame or series. Every byte of it is hashed.
+            data: A file or folder (`pathlib.Path` or text), a pattern like `data/**/*.csv`,
+                bytes, a NumPy array, a mapping of columns, a table of pandas, Polars, Arrow or
+                Hugging Face, or a `studbook.reference`. Every byte of it is hashed, except where
+                it is a reference.
             name: Id of the dataset.
             role: What it is used for: `training`, `validation`, `test`.
             source: Where it came from; default: its path, if it is a file.
             version: Id of this state of the dataset; default: made from the digest.
+            profile: Also record what the columns of a table look like (docs/datasets.md says what
+                that reveals); default: yes, unless STUDBOOK_DATASET_PROFILE is `off`.
 
         Returns:
             Digest, schema and counts.
@@ -175,7 +119,9 @@ class Run:
         """
         from studbook.datasets import describe_dataset  # noqa: PLC0415 - not every run has one
 
-        use = describe_dataset(data, name=name, role=role, source=source, version=version)
+        use = describe_dataset(
+            data, name=name, role=role, source=source, version=version, profile=profile
+        )
         self._append(use)
         return use
 
@@ -288,34 +234,65 @@ class Run:
         if problem is not None:
             raise Unavailable(f"{self.name} could not be sent: {problem}") from problem
 
-    def finish(self, state: str = "finished", *, reason: str = "") -> None:
+    def mark_preempting(self) -> None:
+        """Say that the program is about to make room for another, however it ends then.
+
+        For handlers of signals with which a cluster announces it.
+        """
+        self._preempting = True
+
+    def finish(
+        self, state: str = "finished", *, reason: str = "", exit_code: int | None = None
+    ) -> None:
         """End the run and wait, within bounds, until everything is sent. Never raises.
 
-        What could not be sent is kept for `studbook sync`. In a process that was forked off this
-        only ends that process's part.
+        What could not be sent is kept for `studbook sync`. In a process that was forked off, or
+        that was attached to the run, this only ends that process's part.
 
         Args:
             state: `finished`, `failed`, `killed` or `preempted`.
             reason: Why it ended.
+            exit_code: Exit code of the program, if it is known.
+        """
+        known = state if state.upper() in _STATES else "failed"
+        self.end(Ending(known, reason, exit_code))
+
+    def end(self, ending: Ending, *, hurried: bool = False) -> None:
+        """End the run as `finish` does.
+
+        Args:
+            ending: How it ended.
+            hurried: The process is about to be killed: do not wait for more than a few seconds.
         """
         if self._finished:
             return
+        self._dying = hurried
         self._finished = True
         no_longer_active(self)
         if not self._attached:
             self._surroundings.finish()
-            known = state.upper() if state.upper() in _STATES else "FAILED"
-            ended_us = time.time_ns() // 1000
-            self._append(RunEnd(known, reason[:4096], ended_us), even_if_finished=True)
+            if self._preempting:
+                ending = ending.as_preempted()
+            self._append(
+                RunEnd(
+                    ending.state.upper(),
+                    ending.reason[:LONGEST_REASON],
+                    time.time_ns() // 1000,
+                    ending.exit_code,
+                    ending.signal,
+                ),
+                even_if_finished=True,
+            )
+        self._keeper.stop()
         if self._writer is not None:
             self._writer.close()
-        self._report(self._last_sending())
+        self._report(self._last_sending(LONGEST_FAREWELL_S if hurried else None))
 
-    def _last_sending(self) -> Exception | None:
+    def _last_sending(self, longest_s: float | None) -> Exception | None:
         shipper = self._shipper
         if shipper is None:
             return None
-        problem = shipper.drain(FINISH_PATIENCE_S)
+        problem = shipper.drain(FINISH_PATIENCE_S, longest_s)
         shipper.stop()
         self._refusals = shipper.refusals
         self._shipper = None
@@ -333,43 +310,6 @@ class Run:
                 self._folder.path,
             )
 
-    def _append(self, record: RunRecord, *, even_if_finished: bool = False) -> None:
-        try:
-            writer = self._writer if even_if_finished else self._open_writer()
-            if writer is not None:
-                writer.append(*encode(record))
-        except OSError as error:
-            self._not_written(error)
-
-    def _add(self, files: Artifacts) -> list[str]:
-        if files.files:
-            self._append(files)
-        return [file.path for file in files.files]
-
-    def _open_writer(self) -> RecordWriter | None:
-        if self._finished:
-            self._warn_once("finished", f"{self.name} is finished; what is logged now is ignored")
-            return None
-        with self._opening:
-            if self._writer is None:
-                writer_id = uuid.uuid4().hex
-                start = replace(self._start, writer=writer_id, attached=True)
-                self._writer = RecordWriter(self._folder.records_of(writer_id), *encode(start))
-            return self._writer
-
-    def _not_written(self, error: OSError) -> None:
-        self._lost += 1
-        self._warn_once(
-            "not written",
-            f"records cannot be written to {self._folder.path}: {error.strerror or error}. "
-            "Training goes on; what is logged meanwhile is lost.",
-        )
-
-    def _warn_once(self, about: str, message: str) -> None:
-        if about not in self._warned and len(self._warned) < 1000:
-            self._warned.add(about)
-            _log.warning("Studbook: %s", message)
-
     def continue_after_fork(self) -> Shipper | None:
         """Become, in a child process, a writer of one's own to the same run.
 
@@ -382,8 +322,9 @@ class Run:
         if parents is not None:
             parents.close_after_fork()
         self._surroundings.abandon_after_fork()
+        self._keeper.abandon_after_fork()
         # Another thread may have held the lock when the process forked.
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._writer, self._shipper, self._attached = None, None, True
         return parents
 
@@ -396,8 +337,7 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state, reason = ending_of(error)
-        self.finish(state, reason=reason)
+        self.end(ending_of(error, signal_received()))
 
     def __repr__(self) -> str:
         return f"<Run {self.name}>"

@@ -40,7 +40,7 @@ def log_files(folder: RunFolder, path: Path, name: str | None, *, copy: bool) ->
     )
 
 
-def logged_bytes(folder: RunFolder, data: bytes, path: str) -> Artifacts:
+def logged_bytes(folder: RunFolder, data: bytes, path: str, media_type: str = "") -> Artifacts:
     """The record of bytes that are to be a file of the run.
 
     Raises:
@@ -48,7 +48,7 @@ def logged_bytes(folder: RunFolder, data: bytes, path: str) -> Artifacts:
     """
     check_artifact_path(path)
     try:
-        return Artifacts([_logged(folder.stage_bytes(data), path, staged=True)])
+        return Artifacts([_logged(folder.stage_bytes(data), path, staged=True, media_type=media_type)])
     except OSError as error:
         _log.warning("Studbook: %s could not be kept: %s. Training goes on.", path, error)
         return Artifacts([])
@@ -118,7 +118,9 @@ def _taken(folder: RunFolder, file: Path, artifact_path: str, *, copy: bool) -> 
     return _logged(hash_file(file), artifact_path, staged=False)
 
 
-def _logged(file: HashedFile, artifact_path: str, *, staged: bool) -> LoggedFile:
+def _logged(
+    file: HashedFile, artifact_path: str, *, staged: bool, media_type: str = ""
+) -> LoggedFile:
     return LoggedFile(
         path=artifact_path,
         digest=file.digest,
@@ -127,4 +129,5 @@ def _logged(file: HashedFile, artifact_path: str, *, staged: bool) -> LoggedFile
         modified_ns=file.state.modified_ns,
         inode=file.state.inode,
         staged=staged,
+        media_type=media_type,
     )

@@ -6,23 +6,21 @@ import atexit
 import logging
 import os
 import re
-import signal
 import sys
 import tempfile
-import threading
 import time
-import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studbook.address import configured_address, resolve_address
+from studbook.client_settings import ClientSettings
 from studbook.exceptions import FailedPrecondition, InvalidArgument
 from studbook.logged_values import tags_of
 from studbook.record_folder import RunFolder, records_root
-from studbook.record_log import RecordWriter
-from studbook.redaction import without_secrets
-from studbook.run_records import RunStart, encode
+from studbook.run_ending import ExitWatch, ending_by_signal, ending_of
+from studbook.run_records import RunStart
+from studbook.run_signals import SignalWatch
 from studbook.shipper import Shipper
 from studbook.surroundings import Surroundings
 from studbook.surroundings_settings import read_settings
@@ -32,24 +30,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from studbook.client import Client
+    from studbook.record_log import RecordWriter
     from studbook.run import Run
 
 _log = logging.getLogger("studbook")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _MODES = ("online", "offline")
-_LONGEST_REASON = 4096
 
 _active: list[Run] = []
 # What a forked process has inherited and must not tear down: it belongs to the parent.
 _inherited: list[Shipper] = []
 
 
-class Terminated(SystemExit):
-    """SIGTERM arrived: unwinds the program as an exit would, so that it can put things away."""
+def _end_by_signal(name: str) -> None:
+    for run in reversed(_active.copy()):
+        run.end(ending_by_signal(name), hurried=True)
 
 
-_terminated = False
+_signals = SignalWatch(_end_by_signal)
+_exits = ExitWatch()
 
 
 def init(
@@ -119,9 +119,9 @@ def init(
     if config is not None:
         run.config.update(config)
     _active.append(run)
-    _catch_sigterm()
-    if shipper is not None:
-        shipper.start()
+    _signals.start()
+    _exits.start()
+    run.begin()
     return run
 
 
@@ -150,23 +150,13 @@ def no_longer_active(run: Run) -> None:
     if run in _active:
         _active.remove(run)
     if not _active:
-        _release_sigterm()
+        _signals.stop()
+        _exits.stop()
 
 
-def ending_of(error: BaseException | None) -> tuple[str, str]:
-    """State and reason of a run that is left with an exception, or without."""
-    if error is None or isinstance(error, GeneratorExit):
-        return "finished", ""
-    if isinstance(error, Terminated):
-        return "killed", "SIGTERM"
-    if isinstance(error, KeyboardInterrupt):
-        return "killed", "KeyboardInterrupt"
-    if isinstance(error, SystemExit):
-        if error.code in {None, 0}:
-            return "finished", ""
-        return "failed", without_secrets(f"exit code {error.code}")[:_LONGEST_REASON]
-    lines = traceback.format_exception_only(error)
-    return "failed", without_secrets("".join(lines).strip())[:_LONGEST_REASON]
+def signal_received() -> str:
+    """Name of the signal that the program got and handled itself; empty when it got none."""
+    return _signals.received
 
 
 def _require_active() -> Run:
@@ -189,9 +179,10 @@ def _checked_id(text: str, what: str) -> str:
 def _open_records(start: RunStart) -> tuple[RunFolder, RecordWriter]:
     """The run's folder and a new record file in it; elsewhere when it cannot be written to."""
     folder = RunFolder.of(start.run, records_root())
+    segment_bytes = ClientSettings.from_environment().segment_bytes
     try:
         folder.make()
-        return folder, RecordWriter(folder.records_of(start.writer), *encode(start))
+        return folder, folder.chain(start.writer).open(start, segment_bytes)
     except OSError as error:
         fallback = RunFolder.of(start.run, Path(tempfile.mkdtemp(prefix="studbook-")))
         _log.warning(
@@ -203,34 +194,13 @@ def _open_records(start: RunStart) -> tuple[RunFolder, RecordWriter]:
             fallback.path.parent,
         )
         fallback.make()
-        return fallback, RecordWriter(fallback.records_of(start.writer), *encode(start))
+        return fallback, fallback.chain(start.writer).open(start, segment_bytes)
 
 
 def _connect(start: RunStart) -> Client:
     from studbook.client import Client  # noqa: PLC0415 - imports grpc; runs in the thread
 
     return Client(start.address or None, workspace=start.workspace)
-
-
-def _catch_sigterm() -> None:
-    """Turn SIGTERM into an orderly exit, unless the program deals with it itself."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _release_sigterm() -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _on_sigterm(number: int, frame: object) -> None:
-    global _terminated  # noqa: PLW0603 - a handler has no other way to leave word
-    _terminated = True
-    raise Terminated(128 + number)
 
 
 @atexit.register
@@ -240,9 +210,11 @@ def _finish_at_exit() -> None:
     # Set by the interpreter for an error that nothing caught; in an interactive session it may
     # belong to any earlier input.
     uncaught = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
-    state, reason = ("killed", "SIGTERM") if _terminated else ending_of(uncaught)
+    ending = ending_of(uncaught, signal_received())
+    if uncaught is None and not signal_received():
+        ending = _exits.ending() or ending
     for run in reversed(_active.copy()):
-        run.finish(state, reason=reason)
+        run.end(ending)
 
 
 def _after_fork_in_child() -> None:
@@ -251,7 +223,7 @@ def _after_fork_in_child() -> None:
         if parents is not None:
             _inherited.append(parents)
     # To whoever stops a worker, a worker looks as it would without us.
-    _release_sigterm()
+    _signals.stop()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -12,11 +12,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from studbook.client_settings import ClientSettings
+from studbook.exceptions import StudbookError
+from studbook.second_attempts import longest_wait_s, waits_for_a_person
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from studbook.client import Client
+    from studbook.record_chain import RecordChain
     from studbook.record_folder import RunFolder
     from studbook.shipment import Shipment
 
@@ -24,8 +28,9 @@ _log = logging.getLogger("studbook")
 
 # How often new records are looked for. Longer intervals make larger and so fewer batches.
 FLUSH_INTERVAL_S = 1.0
-_LONGEST_WAIT_S = 30.0
 _LONGEST_FAREWELL_S = 3.0
+# Of refusals beyond these only the first is worth a line on the console.
+_MOST_REPORTED = 20
 
 
 class Shipper:
@@ -44,7 +49,9 @@ class Shipper:
         self._folder = folder
         self._connect = connect
         self._client: Client | None = None
-        self._shipments: dict[Path, Shipment] = {}
+        self._shipments: dict[RecordChain, Shipment] = {}
+        self._heartbeat_s = ClientSettings.from_environment().heartbeat_interval_s
+        self._last_heard = time.monotonic()
         self._wake = threading.Event()
         self._stopping = False
         self._passes = threading.Condition()
@@ -59,11 +66,12 @@ class Shipper:
         """Begin to send."""
         self._thread.start()
 
-    def drain(self, patience_s: float) -> Exception | None:
+    def drain(self, patience_s: float, longest_s: float | None = None) -> Exception | None:
         """Wait until all that is on disk now has been sent.
 
         Args:
             patience_s: Seconds without any progress after which to give up.
+            longest_s: Seconds after which to give up in any case.
 
         Returns:
             None when the server has everything; else what stands in the way.
@@ -74,7 +82,10 @@ class Shipper:
             self._failures = 0
             self._wake.set()
             last, since = self._progress, time.monotonic()
+            deadline = None if longest_s is None else since + longest_s
             while self._clean_passes < wanted:
+                if self._failures and waits_for_a_person(self._problem):
+                    return self._problem
                 if not self._thread.is_alive():
                     return self._problem or RuntimeError("the sending thread has ended")
                 self._passes.wait(0.1)
@@ -82,6 +93,8 @@ class Shipper:
                     last, since = self._progress, time.monotonic()
                 elif time.monotonic() - since > patience_s:
                     return self._problem or TimeoutError("the server does not answer")
+                if deadline is not None and time.monotonic() > deadline:
+                    return self._problem or TimeoutError("there was no time to send the rest")
         return None
 
     def stop(self) -> None:
@@ -98,9 +111,12 @@ class Shipper:
         """Bytes of records that the server does not have yet."""
         shipments = dict(self._shipments)
         total = 0
-        for path in self._folder.record_files():
-            shipment = shipments.get(path)
-            total += shipment.remaining_bytes if shipment else path.stat().st_size
+        for chain in self._folder.chains():
+            shipment = shipments.get(chain)
+            if shipment:
+                total += shipment.remaining_bytes
+            else:
+                total += sum(path.stat().st_size for path in chain.segments())
         return total
 
     def close_after_fork(self) -> None:
@@ -125,7 +141,10 @@ class Shipper:
     def _pause(self) -> float:
         if not self._failures:
             return FLUSH_INTERVAL_S
-        wait = min(FLUSH_INTERVAL_S * 2.0 ** (self._failures - 1), _LONGEST_WAIT_S)
+        longest = longest_wait_s(self._problem) if self._problem else 0.0
+        wait = min(FLUSH_INTERVAL_S * 2.0 ** (self._failures - 1), longest)
+        if waits_for_a_person(self._problem):
+            wait = longest
         return wait * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, hides nothing
 
     def _pass(self) -> None:
@@ -135,8 +154,9 @@ class Shipper:
         try:
             if self._client is None:
                 self._client = self._connect()
-            for records in self._folder.record_files():
-                self._send(self._client, records)
+            for chain in self._folder.chains():
+                self._send(self._client, chain)
+            self._send_heartbeat()
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens
             if not self._stopping:
                 self._failed(error)
@@ -149,30 +169,56 @@ class Shipper:
             self._clean_passes = number
             self._passes.notify_all()
 
-    def _send(self, client: Client, records: Path) -> None:
-        shipment = self._shipments.get(records)
+    def _send(self, client: Client, chain: RecordChain) -> None:
+        shipment = self._shipments.get(chain)
         if shipment is None:
             from studbook.shipment import Shipment  # noqa: PLC0415 - imports grpc
 
-            shipment = Shipment.acquire(client, records, self._progressed)
+            shipment = Shipment.acquire(client, chain, self._progressed)
             if shipment is None:
                 return
-            self._shipments[records] = shipment
+            self._shipments[chain] = shipment
         over = shipment.is_over()
         try:
             while not self._stopping and shipment.advance():
                 pass
         finally:
             for refusal in shipment.take_refusals():
-                _log.warning("Studbook: the server did not take the %s", refusal)
-                self.refusals.append(refusal)
+                self._report_refusal(chain, refusal)
         if over and not self._stopping:
-            del self._shipments[records]
+            shipment.send_console()
+            del self._shipments[chain]
             shipment.remove()
             self._folder.remove_if_empty()
 
+    def _report_refusal(self, chain: RecordChain, refusal: str) -> None:
+        self.refusals.append(refusal)
+        if len(self.refusals) > _MOST_REPORTED:
+            return
+        _log.warning(
+            "Studbook: the server did not take the %s It is kept in %s.%s",
+            refusal if refusal.endswith(".") else f"{refusal}.",
+            chain.refused,
+            " Further ones are kept there too." if len(self.refusals) == _MOST_REPORTED else "",
+        )
+
+    def _send_heartbeat(self) -> None:
+        """Say that the program lives, when nothing else has said so for a while."""
+        if time.monotonic() - self._last_heard < self._heartbeat_s:
+            return
+        for shipment in list(self._shipments.values()):
+            if shipment.end is None and shipment.is_begun:
+                try:
+                    shipment.heartbeat()
+                except StudbookError as error:
+                    # What there is to be said about it will be when there is something to send.
+                    _log.debug("Studbook: no heartbeat: %s", error)
+                break
+        self._last_heard = time.monotonic()
+
     def _progressed(self) -> None:
         self._progress += 1
+        self._last_heard = time.monotonic()
 
     def _failed(self, error: Exception) -> None:
         with self._passes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from studbook.address import resolve_address
 from studbook.client import Client
 from studbook.exceptions import StudbookError
-from studbook.record_folder import is_written, read_start, records_root, run_folders
+from studbook.record_folder import records_root, run_folders
 from studbook.shipment import Shipment
 
 if TYPE_CHECKING:
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studbook.credentials import TokenSource
+    from studbook.record_chain import RecordChain
     from studbook.record_folder import RunFolder
 
 _VANISHED = "The process ended without finishing the run; noticed by `studbook sync`."
+
+
+@dataclass(frozen=True)
+class SyncProgress:
+    """How far it is with one run: its resource name, and bytes of records still to be sent."""
+
+    run: str
+    remaining_bytes: int
 
 
 @dataclass
@@ -27,28 +36,29 @@ class SyncedRun:
 
     Attributes:
         run: Resource name of the run; the folder's path when its records cannot be read.
-        sent_files: Record files that the server has all of now.
-        busy_files: Record files that a process is still writing or sending; left alone.
+        sent_writers: Processes of whose records the server has all now.
+        busy_writers: Processes that are still writing, or whose records another one is sending;
+            left alone.
         refusals: What the server did not want, in words.
         problem: Why the rest could not be sent; None when there is no rest.
     """
 
     run: str
-    sent_files: int = 0
-    busy_files: int = 0
+    sent_writers: int = 0
+    busy_writers: int = 0
     refusals: list[str] = field(default_factory=list)
     problem: Exception | None = None
 
     @property
     def is_complete(self) -> bool:
         """Whether the server has everything that there was."""
-        return self.problem is None and not self.busy_files
+        return self.problem is None and not self.busy_writers
 
     def remark(self) -> str:
         """What there is to say about it, in a few words."""
         if self.problem is not None:
             return str(self.problem)
-        if self.busy_files:
+        if self.busy_writers:
             return "a process is still writing or sending it"
         return f"{len(self.refusals)} refused" if self.refusals else ""
 
@@ -58,7 +68,7 @@ def sync_pending(
     address: str | None = None,
     root: Path | None = None,
     token_source: TokenSource | None = None,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Callable[[SyncProgress], None] | None = None,
 ) -> list[SyncedRun]:
     """Send the records of dead processes, also while others are running.
 
@@ -66,7 +76,7 @@ def sync_pending(
         address: Server to send to; default: the one that each run was meant for.
         root: Folder of the records; default: see `studbook.record_folder.records_root`.
         token_source: Where tokens come from; default: see `studbook.credentials`.
-        on_progress: Told the run whenever the server has taken something of it.
+        on_progress: Told whenever the server has taken something.
 
     Returns:
         One entry for each run that has records, in no particular order.
@@ -107,53 +117,57 @@ class _Clients:
 
 
 def _sync_run(
-    folder: RunFolder, clients: _Clients, on_progress: Callable[[str], None] | None
+    folder: RunFolder, clients: _Clients, on_progress: Callable[[SyncProgress], None] | None
 ) -> SyncedRun:
     synced = SyncedRun(str(folder.path))
-    files = folder.record_files()
-    for records in files:
+    chains = folder.chains()
+    for chain in chains:
         try:
-            _sync_file(records, clients, synced, on_progress, is_last=records == files[-1])
+            _sync_chain(chain, clients, synced, on_progress, is_last=chain == chains[-1])
         except (StudbookError, OSError) as error:
-            # A later file may end the run, or build on what this one says.
+            # A later chain may end the run, or build on what this one says.
             synced.problem = error
             break
     folder.remove_if_empty()
     return synced
 
 
-def _sync_file(
-    records: Path,
+def _sync_chain(
+    chain: RecordChain,
     clients: _Clients,
     synced: SyncedRun,
-    on_progress: Callable[[str], None] | None,
+    on_progress: Callable[[SyncProgress], None] | None,
     *,
     is_last: bool,
 ) -> None:
-    start = read_start(records)
+    start = chain.start()
     if start is None:
         return
     synced.run = start.run
+    # Asked first: a process that lives may write more while its records are being sent.
+    if chain.is_written():
+        synced.busy_writers += 1
+        return
+    shipment: Shipment | None = None
 
     def progressed() -> None:
         if on_progress:
-            on_progress(start.run)
+            remaining = shipment.remaining_bytes if shipment else 0
+            on_progress(SyncProgress(start.run, remaining))
 
-    # Asked first: a process that lives may write more while its file is being sent.
-    if is_written(records):
-        synced.busy_files += 1
-        return
-    shipment = Shipment.acquire(clients.for_address(start.address), records, progressed)
+    shipment = Shipment.acquire(clients.for_address(start.address), chain, progressed)
     if shipment is None:
-        synced.busy_files += 1
+        synced.busy_writers += 1
         return
     try:
+        progressed()
         while shipment.advance():
             pass
-        if is_last and not synced.busy_files and shipment.end is None and not start.attached:
+        shipment.send_console()
+        if is_last and not synced.busy_writers and shipment.end is None and not start.attached:
             shipment.mark_killed(_VANISHED)
         shipment.remove()
-        synced.sent_files += 1
+        synced.sent_writers += 1
     finally:
         synced.refusals += shipment.take_refusals()
         shipment.close()

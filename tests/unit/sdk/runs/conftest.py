@@ -41,6 +41,8 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for records, and no setting of the developer's in the way."""
     for name in ("MODE", "WORKSPACE", "TOKEN_FILE", "CA_FILE"):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
+    # Metrics that a test has not logged would be in the way; they have tests of their own.
+    monkeypatch.setenv("STUDBOOK_SYSTEM_METRICS", "off")
     folder = tmp_path / "records"
     monkeypatch.setenv("STUDBOOK_DIR", str(folder))
     monkeypatch.setenv("STUDBOOK_TOKEN", "a-token")

@@ -156,6 +156,11 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
         run.MergeFrom(request.run)
         return run_service_pb2.UpdateRunResponse(run=run)
 
+    def SendHeartbeat(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.begin("SendHeartbeat", context)
+        state = self.run(request.run, context).state
+        return run_service_pb2.SendHeartbeatResponse(state=state)
+
     def DeleteRun(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("DeleteRun", context)
         return run_service_pb2.DeleteRunResponse(run=self.run(request.name, context))

@@ -163,7 +163,7 @@ def test_sync_leaves_running_processes_alone(offline: Path, stored: Stored) -> N
     run = studbook.init("wine")
     run.log({"x": 1})
     synced = sync_pending()
-    assert [entry.busy_files for entry in synced] == [1]
+    assert [entry.busy_writers for entry in synced] == [1]
     assert not stored.runs
     run.finish()
     assert sync_pending()[0].is_complete

@@ -1,0 +1,193 @@
+"""The side of a run that writes: metrics and other records into the run's record file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from studbook.client_settings import ClientSettings
+from studbook.logged_values import NotLoggable, metrics_of, step_number
+from studbook.run_records import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from studbook.record_folder import RunFolder
+    from studbook.record_log import RecordWriter
+    from studbook.run_records import Artifacts, RunRecord, RunStart
+
+_log = logging.getLogger("studbook")
+
+_MOST_KEYS_A_RECORD = 1000
+# A program that invents new keys all the time must not fill the memory with them.
+_MOST_CHECKED = 4096
+_MOST_WARNINGS = 1000
+_MOMENT_S = 0.2
+
+
+class RunRecorder:
+    """Writes down what a run logs. Safe to use from several threads; nothing here raises.
+
+    Args:
+        start: The run's first record.
+        folder: The run's folder.
+        writer: The run's record file.
+    """
+
+    def __init__(self, start: RunStart, folder: RunFolder, writer: RecordWriter | None) -> None:
+        self._start = start
+        self._folder = folder
+        self._writer = writer
+        self._opening = threading.RLock()
+        self._checked: set[tuple[Any, ...]] = set()
+        self._warned: set[str] = set()
+        self._next_step = 0
+        self._lost = 0
+        self._lost_lately = 0
+        self._finished = False
+        self._dying = False
+        self._attached = start.attached
+
+    @property
+    def name(self) -> str:
+        """Resource name, `workspaces/{workspace}/experiments/{experiment}/runs/{run}`."""
+        return self._start.run
+
+    @property
+    def id(self) -> str:
+        """Last segment of the name."""
+        return self._start.run_id
+
+    @property
+    def experiment(self) -> str:
+        """Id of the experiment."""
+        return self._start.experiment
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Record one value for each metric; never blocks, never raises.
+
+        Images, tables and histograms among the values become artifacts of the run, under
+        `media/{key}/{step}`; see `studbook.media`.
+
+        Args:
+            values: Numbers by name; mappings may be nested, their keys are joined with `/`.
+            step: Where in the training; in any order. Default: one more than the highest so far.
+        """
+        if step is None:
+            step = self._next_step
+        try:
+            keys = tuple(values)
+            # Names are looked at once; after that, packing itself tells whether all are numbers.
+            if keys in self._checked and self._writer is not None:
+                time_us = time.time_ns() // 1000
+                self._writer.append_metrics(keys, step, time_us, values.values())
+                if step >= self._next_step:
+                    self._next_step = step + 1
+                return
+        except OSError as error:
+            self._not_written(error)
+            return
+        except Exception:  # noqa: BLE001, S110 - the careful way says what is wrong
+            pass
+        try:
+            self._log_carefully(values, step)
+        except OSError as error:
+            self._not_written(error)
+        except Exception as error:  # noqa: BLE001 - logging must not end a training
+            self._warn_once(str(error)[:40], f"log() ignored a call: {error}")
+
+    def _log_carefully(self, values: Mapping[str, Any], step: Any) -> None:
+        number = step_number(step)
+        sorted_out = metrics_of(values)
+        for key, problem in sorted_out.problems.items():
+            self._warn_once(key[:80], f"log() left a value out: {problem}")
+        writer = self._open_writer()
+        if writer is None:
+            return
+        time_us = time.time_ns() // 1000
+        names = tuple(sorted_out.numbers)
+        for first in range(0, len(names), _MOST_KEYS_A_RECORD):
+            part = names[first : first + _MOST_KEYS_A_RECORD]
+            found = [sorted_out.numbers[name] for name in part]
+            writer.append_metrics(part, number, time_us, found)
+        self._next_step = max(self._next_step, number + 1)
+        if sorted_out.media:
+            self._log_media(sorted_out.media, number)
+        self._written()
+        if sorted_out.are_plain and names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
+            if len(self._checked) >= _MOST_CHECKED:
+                self._checked.clear()
+            self._checked.add(names)
+
+    def _log_media(self, media: Mapping[str, Any], step: int) -> None:
+        from studbook.media_files import media_file  # noqa: PLC0415 - not every run has one
+        from studbook.run_files import logged_bytes  # noqa: PLC0415
+
+        for key, value in media.items():
+            try:
+                file = media_file(key, step, value)
+                for remark in file.remarks:
+                    self._warn_once(f"{key[:80]} {remark[:20]}", f"{key}: {remark}")
+                self._add(logged_bytes(self._folder, file.data, file.path, file.media_type))
+            except NotLoggable as error:
+                self._warn_once(key[:80], f"log() left a value out: {error}")
+
+    def _append(self, record: RunRecord, *, even_if_finished: bool = False) -> None:
+        try:
+            writer = self._writer if even_if_finished else self._open_writer()
+            if writer is not None:
+                writer.append(*encode(record))
+                self._written()
+        except OSError as error:
+            self._not_written(error)
+
+    def _add(self, files: Artifacts) -> list[str]:
+        if files.files:
+            self._append(files)
+        return [file.path for file in files.files]
+
+    def _open_writer(self) -> RecordWriter | None:
+        if self._dying:
+            # A signal ends the process, in a moment that a busy loop would only draw out.
+            time.sleep(_MOMENT_S)
+            return None
+        if self._finished:
+            self._warn_once("finished", f"{self.name} is finished; what is logged now is ignored")
+            return None
+        with self._opening:
+            if self._writer is None:
+                writer_id = uuid.uuid4().hex
+                start = replace(self._start, writer=writer_id, attached=True)
+                segment_bytes = ClientSettings.from_environment().segment_bytes
+                self._writer = self._folder.chain(writer_id).open(start, segment_bytes)
+            return self._writer
+
+    def _not_written(self, error: OSError) -> None:
+        if self._finished:
+            return  # by another thread, in the middle of this call
+        self._lost += 1
+        self._lost_lately += 1
+        # The careful way tells when records can be written again.
+        self._checked.clear()
+        self._warn_once(
+            "not written",
+            f"records cannot be written to {self._folder.path}: {error.strerror or error}. "
+            "Training goes on; what is logged meanwhile is lost.",
+        )
+
+    def _written(self) -> None:
+        if self._lost_lately:
+            self._warn_once(
+                "written again",
+                f"records are written again; {self._lost_lately} were lost in between.",
+            )
+            self._lost_lately = 0
+
+    def _warn_once(self, about: str, message: str) -> None:
+        if about not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add(about)
+            _log.warning("Studbook: %s", message)
