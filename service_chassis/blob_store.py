@@ -26,9 +26,13 @@ from service_chassis.blob_upload import (
     sync_folder,
 )
 from service_chassis.errors import Code, StudbookError, invalid_field
+from studbook.bulk_data import from_file
+from studbook.disk_traffic import PassingBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from studbook.bulk_data import BulkData
 
 __all__ = ["CHUNK_BYTES", "BlobWriter", "FolderBlobStore", "byte_range", "open_blob_store"]
 
@@ -112,12 +116,17 @@ class FolderBlobStore:
 
     def read(
         self, digest: str, offset: int, limit: int, chunk: int = CHUNK_BYTES
-    ) -> Iterator[bytes]:
+    ) -> Iterator[memoryview]:
         """Yield exactly `limit` bytes from an offset, in pieces of at most `chunk` bytes.
 
         Raises:
             StudbookError: BLOB_CORRUPT when the file is missing or ends before that.
         """
+        for piece in self.pieces(digest, offset, limit, chunk):
+            yield piece.data
+
+    def pieces(self, digest: str, offset: int, limit: int, chunk: int) -> Iterator[BulkData]:
+        """`read`, with each piece as a message that is ready to be sent."""
         with store_errors():
             try:
                 descriptor = os.open(self._file(digest), os.O_RDONLY | os.O_CLOEXEC)
@@ -125,13 +134,17 @@ class FolderBlobStore:
                 raise _corrupt(digest, "is missing") from error
         try:
             end = offset + limit
+            passing = PassingBytes(descriptor, offset, limit)
             while offset < end:
+                wanted = min(chunk, end - offset)
                 with store_errors():
-                    data = os.pread(descriptor, min(chunk, end - offset), offset)
-                if not data:
+                    piece = from_file(descriptor, offset, wanted)
+                if len(piece.data) < wanted:
+                    offset += len(piece.data)
                     raise _corrupt(digest, f"ends at {offset} instead of {end} bytes or more")
-                offset += len(data)
-                yield data
+                offset += wanted
+                passing.read_up_to(offset)
+                yield piece
         finally:
             os.close(descriptor)
 

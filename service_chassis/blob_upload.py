@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from service_chassis.errors import Code, FieldViolation, StudbookError, invalid_field, unavailable
+from studbook.disk_traffic import SteadyWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ class BlobWriter:
         self._final = final
         self._size = size
         self._descriptor = descriptor
+        self._file = SteadyWriter(descriptor, 0, size)
         self._hash = hashlib.sha256()
         self._open = True
 
@@ -80,7 +82,7 @@ class BlobWriter:
         """Suspend the upload unless it has ended."""
         self.suspend()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes.
 
         Raises:
@@ -98,7 +100,7 @@ class BlobWriter:
         rest = memoryview(data)
         while rest:
             with store_errors():
-                count = os.write(self._descriptor, rest)
+                count = self._file.write(rest)
             self._hash.update(rest[:count])
             self.committed += count
             rest = rest[count:]
@@ -166,6 +168,7 @@ class BlobWriter:
             while data := os.read(self._descriptor, _CHUNK_BYTES):
                 self._hash.update(data)
                 self.committed += len(data)
+        self._file = SteadyWriter(self._descriptor, self.committed, self._size)
 
     def _check_open(self) -> None:
         # The number of a closed descriptor may belong to another file by now.

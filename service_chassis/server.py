@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service_chassis.method_access import file_descriptors
+from studbook.bulk_data import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -132,6 +133,7 @@ async def serve_until_stopped(
     # Database threads and the event loop take turns many times in one call. With Python's usual
     # five milliseconds a turn, a busy thread makes the others wait longer than they work.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    keep_freed_memory()
     for server in servers:
         await server.start()
     await stopping.wait()

@@ -211,7 +211,7 @@ def download(
     return written
 
 
-def _bytes_of(client: Client, run: str, path: str, offset: int) -> Iterator[bytes]:
+def _bytes_of(client: Client, run: str, path: str, offset: int) -> Iterator[bytes | memoryview]:
     request = artifact_service_pb2.DownloadRequest(run=run, path=path, read_offset=offset)
-    for message in client.artifacts.Download(request):
+    for message in client.bulk.download(request):
         yield message.data

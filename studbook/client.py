@@ -10,6 +10,7 @@ import grpc
 
 from studbook._version import __version__
 from studbook.address import resolve_address
+from studbook.bulk_calls import BulkCalls
 from studbook.call_channel import CallChannel
 from studbook.exceptions import InvalidArgument
 from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -80,6 +81,7 @@ class Client:
     Attributes:
         address: Whom it calls.
         workspace: Resource name of the workspace, `workspaces/main`.
+        bulk: The calls that move bytes of files, in a form that copies nothing.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Client:
         self.serving = ServingServiceStub(self._channel)
         self.lineage = LineageServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
+        self.bulk = BulkCalls(self._channel)
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from studbook.exceptions import InvalidArgument
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 READ_BYTES = 1024 * 1024
@@ -39,6 +43,28 @@ class HashedFile:
     state: FileState
 
 
+@contextmanager
+def open_file(path: Path) -> Iterator[int]:
+    """Open a file for reading; nothing else: a pipe would block, a device has effects.
+
+    Yields:
+        Its descriptor.
+
+    Raises:
+        InvalidArgument: When it is not a file.
+        OSError: When it cannot be opened.
+    """
+    # Without O_NONBLOCK opening a pipe waits for its other end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            message = f"{path} is not a file, so it cannot be read as one."
+            raise InvalidArgument(message, reason="ARTIFACT_PATH_INVALID")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def state_of(descriptor: int) -> FileState:
     """The present state of an open file."""
     found = os.fstat(descriptor)
@@ -63,14 +89,14 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> Hash
         on_bytes: Told the number of bytes after each block.
 
     Raises:
+        InvalidArgument: When it is not a file.
         OSError: When it cannot be read.
     """
     total = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        state = state_of(file.fileno())
-        block = bytearray(READ_BYTES)
-        view = memoryview(block)
-        while count := file.readinto(block):
+    with open_file(path) as descriptor:
+        state = state_of(descriptor)
+        view = memoryview(bytearray(READ_BYTES))
+        while count := os.readv(descriptor, [view]):
             total.update(view[:count])
             if on_bytes:
                 on_bytes(count)

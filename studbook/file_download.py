@@ -6,10 +6,14 @@ import fcntl
 import hashlib
 import os
 import secrets
-from contextlib import contextmanager, suppress
+import threading
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from queue import Queue
 from typing import TYPE_CHECKING
 
+from studbook.bulk_data import PIECE_BYTES
+from studbook.disk_traffic import SteadyWriter
 from studbook.exceptions import StudbookError, Unavailable, VerificationFailed
 from studbook.file_digests import READ_BYTES, hex_of, prefixed
 from studbook.safe_paths import folder_for
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studbook.patience import Patience
+
+_PIECES_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Part:
 def receive(
     folder: Path,
     part: Part,
-    source: Callable[[int], Iterator[bytes]],
+    source: Callable[[int], Iterator[bytes | memoryview]],
     *,
     patience: Patience,
     on_position: Callable[[int], None] | None = None,
@@ -59,8 +65,8 @@ def receive(
     with (
         folder_for(folder, part.path) as (parent, name),
         _temporary_file(parent, part.digest) as (descriptor, temporary),
+        closing(_Received(descriptor, part.size)) as received,
     ):
-        received = _Received(descriptor)
         resumed = received.size > 0
         _fill(received, part, source, patience, on_position)
         if resumed and received.digest() != part.digest:
@@ -114,37 +120,81 @@ def _open(parent: int, name: str) -> int | None:
 
 
 class _Received:
-    """The bytes of a file so far, hashed as they come."""
+    """The bytes of a file so far, hashed as they come.
 
-    def __init__(self, descriptor: int) -> None:
+    Those of a large file are written and hashed in a thread, while further ones come.
+    """
+
+    def __init__(self, descriptor: int, expected: int) -> None:
         self._descriptor = descriptor
         self._hash = hashlib.sha256()
         self.size = 0
         while block := os.pread(descriptor, READ_BYTES, self.size):
             self._hash.update(block)
             self.size += len(block)
+        self._expected = expected
+        self._file = SteadyWriter(descriptor, self.size, expected)
+        self._pieces: Queue[bytes | memoryview | None] = Queue(_PIECES_AHEAD)
+        self._failure: OSError | None = None
+        self._thread: threading.Thread | None = None
+        if expected - self.size > PIECE_BYTES:
+            self._thread = threading.Thread(target=self._store_all, name="download", daemon=True)
+            self._thread.start()
 
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        written = 0
-        while written < len(data):
-            written += os.pwrite(self._descriptor, view[written:], self.size + written)
-        self._hash.update(data)
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes, soon."""
         self.size += len(data)
+        if self._thread is None:
+            self._store(data)
+        else:
+            self._pieces.put(data)
+        self._check()
 
     def start_over(self) -> None:
+        """Forget all bytes."""
+        self._settle()
         os.ftruncate(self._descriptor, 0)
         self._hash = hashlib.sha256()
         self.size = 0
+        self._file = SteadyWriter(self._descriptor, 0, self._expected)
 
     def digest(self) -> str:
+        """The digest of all bytes, once they are written."""
+        self._settle()
         return prefixed(self._hash.hexdigest())
+
+    def close(self) -> None:
+        """Let what was appended be written, and write no more."""
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _settle(self) -> None:
+        self._pieces.join()
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _store_all(self) -> None:
+        while (data := self._pieces.get()) is not None:
+            self._store(data)
+            self._pieces.task_done()
+
+    def _store(self, data: bytes | memoryview) -> None:
+        try:
+            if self._failure is None:
+                self._file.write_all(memoryview(data))
+                self._hash.update(data)
+        except OSError as error:
+            self._failure = error
 
 
 def _fill(
     received: _Received,
     part: Part,
-    source: Callable[[int], Iterator[bytes]],
+    source: Callable[[int], Iterator[bytes | memoryview]],
     patience: Patience,
     on_position: Callable[[int], None] | None,
 ) -> None:

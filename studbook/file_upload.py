@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from studbook.bulk_data import from_file
 from studbook.exceptions import StudbookError, VerificationFailed
-from studbook.file_digests import HashedFile, state_of
+from studbook.file_digests import HashedFile, open_file, state_of
 from studbook.patience import Patience
 from studbook.tracking.v1 import artifact_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from studbook.bulk_data import BulkData
     from studbook.client import Client
+    from studbook.tracking.v1.artifact_service_pb2 import UploadRequest
 
-CHUNK_BYTES = 1024 * 1024
 # A transfer slower than this is taken for one that hangs; it is then resumed.
 _SLOWEST_BYTES_PER_S = 128 * 1024
 _LEAST_DEADLINE_S = 120.0
@@ -74,42 +75,45 @@ class _Attempt:
         self._file = file
         self._on_position = on_position
         # grpc swallows what its request iterator raises, and reports a cancelled call instead.
-        self._failure: StudbookError | OSError | None = None
+        self._failure: Exception | None = None
 
     def send(self, client: Client) -> None:
         remaining = self._header.size_bytes - self._header.write_offset
         deadline = _LEAST_DEADLINE_S + remaining / _SLOWEST_BYTES_PER_S
         try:
-            client.artifacts.Upload(self._messages(), timeout=deadline)
+            client.bulk.upload(self._messages(client.bulk.piece_bytes()), timeout=deadline)
         except StudbookError as error:
             if self._failure is not None:
                 raise self._failure from error
             raise
+        # The server may have had the bytes from elsewhere, and asked for none of ours.
         if self._failure is not None:
             raise self._failure
 
-    def _messages(self) -> Iterator[artifact_service_pb2.UploadRequest]:
+    def _messages(self, piece_bytes: int) -> Iterator[UploadRequest | BulkData]:
         try:
-            yield from self._read()
-        except (StudbookError, OSError) as error:
+            with open_file(self._file.path) as descriptor:
+                if state_of(descriptor) != self._file.state:
+                    raise _changed(self._file)
+                yield artifact_service_pb2.UploadRequest(header=self._header)
+                yield from self._pieces(descriptor, piece_bytes)
+        except Exception as error:
             self._failure = error
             raise
 
-    def _read(self) -> Iterator[artifact_service_pb2.UploadRequest]:
-        with self._file.path.open("rb", buffering=0) as source:
-            if state_of(source.fileno()) != self._file.state:
+    def _pieces(self, descriptor: int, piece_bytes: int) -> Iterator[BulkData]:
+        position = self._header.write_offset
+        while position < self._header.size_bytes:
+            wanted = min(piece_bytes, self._header.size_bytes - position)
+            piece = from_file(descriptor, position, wanted)
+            if len(piece.data) < wanted:
                 raise _changed(self._file)
-            yield artifact_service_pb2.UploadRequest(header=self._header)
-            position = self._header.write_offset
-            while position < self._header.size_bytes:
-                wanted = min(CHUNK_BYTES, self._header.size_bytes - position)
-                data = os.pread(source.fileno(), wanted, position)
-                if not data:
-                    raise _changed(self._file)
-                yield artifact_service_pb2.UploadRequest(data=data)
-                position += len(data)
-                if self._on_position:
-                    self._on_position(position)
+            yield piece
+            position += wanted
+            if self._on_position:
+                self._on_position(position)
+        if state_of(descriptor) != self._file.state:
+            raise _changed(self._file)
 
 
 def _changed(file: HashedFile) -> VerificationFailed:

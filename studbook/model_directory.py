@@ -191,11 +191,11 @@ def _is_received(staging: Path, file: version_pb2.ModelFile) -> bool:
     return hash_file(path).digest == file.digest
 
 
-def _bytes_of(client: Client, version: str, path: str, offset: int) -> Iterator[bytes]:
+def _bytes_of(client: Client, version: str, path: str, offset: int) -> Iterator[bytes | memoryview]:
     request = serving_service_pb2.FetchArtifactsRequest(
         version=version, paths=[path], read_offset=offset
     )
-    for message in client.serving.FetchArtifacts(request):
+    for message in client.bulk.fetch(request):
         yield message.data
 
 

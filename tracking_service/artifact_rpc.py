@@ -6,12 +6,17 @@ import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from service_chassis.blob_store import CHUNK_BYTES, byte_range
+import grpc
+
+from service_chassis.blob_store import byte_range
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.listing import PageRequest
+from service_chassis.read_ahead import read_ahead
 from service_chassis.resource_names import RUN
 from service_chassis.timestamps import now_us
 from service_chassis.validation import check_artifact_path, check_digest, check_not_negative
+from studbook import bulk_data
+from studbook.bulk_data import PIECE_BYTES, BulkData
 from studbook.tracking.v1 import artifact_service_pb2 as pb
 from studbook.tracking.v1 import artifact_service_pb2_grpc
 from tracking_service import artifacts, request_reading
@@ -44,6 +49,7 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         self._page_tokens = page_tokens
         self._blobs = blobs
         self._chunk_bytes = chunk_bytes
+        self._piece_bytes = min(chunk_bytes, PIECE_BYTES)
 
     async def FindMissing(
         self, request: pb.FindMissingRequest, _context: Any
@@ -68,11 +74,11 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         return pb.QueryUploadResponse(committed_size=offset)
 
     async def Upload(
-        self, request_iterator: AsyncIterator[pb.UploadRequest], _context: Any
+        self, request_iterator: AsyncIterator[pb.UploadRequest | BulkData], _context: Any
     ) -> pb.UploadResponse:
         """Store the bytes of one digest."""
         first = await anext(aiter(request_iterator), None)
-        if first is None or first.WhichOneof("part") != "header":
+        if not isinstance(first, pb.UploadRequest) or first.WhichOneof("part") != "header":
             raise required_field("header", "the first message says what follows")
         header = first.header
         RUN.parse(header.run, "header.run")
@@ -129,9 +135,9 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
             artifacts=[artifact_message(file) for file in files], next_page_token=token
         )
 
-    async def Download(
+    async def Download(  # type: ignore[override] # BulkData stands for messages with data alone
         self, request: pb.DownloadRequest, _context: Any
-    ) -> AsyncIterator[pb.DownloadResponse]:
+    ) -> AsyncIterator[pb.DownloadResponse | BulkData]:
         """Read a file or a range of it."""
         RUN.parse(request.run, "run")
         check_artifact_path(request.path, "path")
@@ -139,11 +145,17 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
             self._database, lambda store: artifacts.find(store, request.run, request.path)
         )
         count = byte_range(request.read_offset, request.read_limit, artifact.size_bytes)
-        pieces = self._blobs.read(artifact.digest, request.read_offset, count, CHUNK_BYTES)
-        data = await asyncio.to_thread(next, pieces, b"")
-        yield pb.DownloadResponse(artifact=artifact_message(artifact), data=data)
-        while data := await asyncio.to_thread(next, pieces, b""):
-            yield pb.DownloadResponse(data=data)
+        if not count:
+            yield pb.DownloadResponse(artifact=artifact_message(artifact))
+        first = True
+        pieces = self._blobs.pieces(artifact.digest, request.read_offset, count, self._piece_bytes)
+        async for piece in read_ahead(pieces):
+            if first:
+                first = False
+                data = bytes(piece.data)
+                yield pb.DownloadResponse(artifact=artifact_message(artifact), data=data)
+            else:
+                yield piece
 
     async def _target(self, run: str, digests: Sequence[str]) -> tuple[str, dict[str, int]]:
         """The workspace that uploads for a run go to, and which of the digests it has."""
@@ -158,11 +170,29 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         """Those of a workspace's digests whose bytes really are in the store."""
         return {digest for digest, size in sizes.items() if self._blobs.size(digest) == size}
 
-    def _data(self, message: pb.UploadRequest) -> bytes:
-        if message.WhichOneof("part") != "data":
+    def _data(self, message: pb.UploadRequest | BulkData) -> bytes | memoryview:
+        if not isinstance(message, BulkData) and message.WhichOneof("part") != "data":
             raise required_field("data", "all messages but the first have data")
-        if len(message.data) > self._chunk_bytes:
+        data = message.data
+        if len(data) > self._chunk_bytes:
             raise invalid_field(
-                "data", f"{len(message.data)} bytes", f"at most {self._chunk_bytes} bytes a message"
+                "data", f"{len(data)} bytes", f"at most {self._chunk_bytes} bytes a message"
             )
-        return message.data
+        return data
+
+
+def add_to(servicer: ArtifactServicer, server: grpc.aio.Server) -> None:
+    """Let a server answer the calls, with bytes of files neither decoded nor encoded."""
+    artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(servicer, server)
+    # These take precedence. The stubs do not know the method yet.
+    server.add_registered_method_handlers(  # type: ignore[attr-defined]
+        pb.DESCRIPTOR.services_by_name["ArtifactService"].full_name,
+        {
+            "Upload": grpc.stream_unary_rpc_method_handler(
+                servicer.Upload, bulk_data.reader(pb.UploadRequest), bulk_data.write
+            ),
+            "Download": grpc.unary_stream_rpc_method_handler(
+                servicer.Download, pb.DownloadRequest.FromString, bulk_data.write
+            ),
+        },
+    )

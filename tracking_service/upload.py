@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from service_chassis.blob_store import BlobWriter, FolderBlobStore
 
+# Enough that neither side waits for the other's every step; each is at most one message long.
+_PIECES_AHEAD = 4
+
 
 class Upload:
-    """Writes the bytes of one upload in a thread of its own, one step after another.
+    """Writes the bytes of one upload in a thread of its own, in the order in which they come.
 
     One thread, because a step goes on when the call it belongs to is cancelled, and the upload
-    may be suspended only after it. One piece of data is written while the next is received.
+    may be suspended only after it. Handing a piece over costs more than writing a small one, so
+    the event loop waits for the thread only when it is several pieces behind.
 
     Args:
         blobs: Where to.
@@ -30,9 +37,13 @@ class Upload:
     def __init__(
         self, blobs: FolderBlobStore, scope: str, digest: str, *, size: int, offset: int
     ) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="upload")
-        self._writer = self._thread.submit(blobs.open_upload, scope, digest, size, offset)
-        self._last_step: Future[Any] = self._writer
+        self._loop = asyncio.get_running_loop()
+        self._steps: SimpleQueue[_Step | None] = SimpleQueue()
+        self._room = asyncio.Semaphore(_PIECES_AHEAD)
+        self._failure: BaseException | None = None
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._open = partial(blobs.open_upload, scope, digest, size, offset)
+        threading.Thread(target=self._run, name="upload", daemon=True).start()
 
     async def opened(self) -> None:
         """Wait until bytes can be written.
@@ -40,35 +51,72 @@ class Upload:
         Raises:
             StudbookError: As `FolderBlobStore.open_upload`.
         """
-        await asyncio.wrap_future(self._writer)
+        await self._opened
 
-    async def write(self, data: bytes) -> None:
-        """Append bytes, once those before are written.
+    async def write(self, data: bytes | memoryview) -> None:
+        """Append bytes, soon.
 
         Raises:
-            StudbookError: As `BlobWriter.write`, for these bytes or those before.
+            StudbookError: As `BlobWriter.write`, for bytes before these.
         """
-        await asyncio.wrap_future(self._last_step)
-        self._submit(lambda writer: writer.write(data))
+        await self._room.acquire()
+        if self._failure is not None:
+            raise self._failure
+        self._steps.put(_Step(lambda writer: writer.write(data), self._room.release))
 
     async def commit(self) -> None:
         """Verify the bytes and make them a file.
 
+        Until `close` the file cannot be collected as one that nobody refers to.
+
         Raises:
             StudbookError: As `BlobWriter.write` and `BlobWriter.commit`.
         """
-        await asyncio.wrap_future(self._last_step)
-        self._submit(lambda writer: writer.commit())
-        await asyncio.wrap_future(self._last_step)
+        done = asyncio.Event()
+        self._steps.put(_Step(lambda writer: writer.commit(), done.set))
+        await done.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def close(self) -> None:
-        """Leave the upload as it is, after the step that is running; does not wait."""
-        self._thread.submit(self._suspend)
-        self._thread.shutdown(wait=False)
+        """Leave the upload as it is, after the steps handed over; does not wait."""
+        self._steps.put(None)
 
-    def _submit(self, step: Callable[[BlobWriter], object]) -> None:
-        self._last_step = self._thread.submit(lambda: step(self._writer.result()))
+    def _run(self) -> None:
+        try:
+            writer = self._open()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            self._tell(partial(_fail, self._opened, error))
+            return
+        self._tell(partial(_succeed, self._opened))
+        with writer:
+            while (step := self._steps.get()) is not None:
+                try:
+                    if self._failure is None:
+                        step.work(writer)
+                except BaseException as error:  # noqa: BLE001 - as above
+                    self._failure = error
+                self._tell(step.done)
 
-    def _suspend(self) -> None:
-        if not self._writer.cancelled() and self._writer.exception() is None:
-            self._writer.result().suspend()
+    def _tell(self, news: Callable[[], object]) -> None:
+        # Without an event loop there is nobody left to tell.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(news)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Something to be done in the thread, and what then happens in the event loop."""
+
+    work: Callable[[BlobWriter], object]
+    done: Callable[[], object]
+
+
+def _succeed(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _fail(waiting: asyncio.Future[None], error: BaseException) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)

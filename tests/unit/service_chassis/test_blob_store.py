@@ -227,16 +227,16 @@ def test_an_ended_upload_takes_no_more_bytes(store: FolderBlobStore) -> None:
 def test_a_full_or_broken_disk_is_unavailable(
     store: FolderBlobStore, number: int, text: str
 ) -> None:
-    real_write = os.write
+    real_write = os.pwrite
 
-    def write_some(descriptor: int, data: memoryview) -> int:
+    def write_some(descriptor: int, data: memoryview, offset: int) -> int:
         if len(data) < len(DATA):
             raise OSError(number, os.strerror(number))
-        return real_write(descriptor, data[:1000])
+        return real_write(descriptor, data[:1000], offset)
 
     with store.open_upload(SCOPE, DIGEST, len(DATA), 0) as writer:
         with (
-            mock.patch("service_chassis.blob_upload.os.write", write_some),
+            mock.patch("studbook.disk_traffic.os.pwrite", write_some),
             pytest.raises(StudbookError, match=text) as caught,
         ):
             writer.write(DATA)
@@ -316,7 +316,7 @@ def test_a_missing_file_is_reported(
 def test_removed_files_are_gone_but_reads_go_on(store: FolderBlobStore) -> None:
     upload(store, DATA)
     reading = store.read(DIGEST, 0, len(DATA), 100)
-    start = next(reading)
+    start = bytes(next(reading))
     assert store.remove(DIGEST)
     assert not store.remove(DIGEST)
     assert store.size(DIGEST) is None
