@@ -256,7 +256,18 @@ workspace_blobs = sa.Table(
     sa.Column("digest", TEXT, primary_key=True),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("create_time", sa.BigInteger, nullable=False),
+    # When somebody was last told that the bytes are there; somebody who may yet record them.
+    sa.Column("promise_time", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index(None, "digest"),
+    sqlite_with_rowid=False,
+)
+
+# The sum of a workspace's blobs, kept so that no upload has to add them all up.
+workspace_usage = sa.Table(
+    "workspace_usage",
+    metadata,
+    sa.Column("workspace", TEXT, primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

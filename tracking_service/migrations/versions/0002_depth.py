@@ -18,9 +18,12 @@ DOCUMENT = sa.JSON(none_as_null=True)
 def upgrade() -> None:
     _extend_runs()
     _extend_datasets()
+    _extend_blobs()
 
 
 def downgrade() -> None:
+    op.drop_table("workspace_usage")
+    op.drop_column("workspace_blobs", "promise_time")
     op.drop_table("dataset_profiles")
     op.drop_column("datasets", "reference")
     op.drop_column("run_packages", "conda_packages")
@@ -46,4 +49,23 @@ def _extend_datasets() -> None:
         sa.ForeignKeyConstraint(["dataset"], ["datasets.id"], name="fk_dataset_profiles_dataset"),
         sa.PrimaryKeyConstraint("dataset", "position", name="pk_dataset_profiles"),
         sqlite_with_rowid=False,
+    )
+
+
+def _extend_blobs() -> None:
+    op.add_column(
+        "workspace_blobs",
+        sa.Column("promise_time", sa.BigInteger(), nullable=False, server_default="0"),
+    )
+    op.execute("UPDATE workspace_blobs SET promise_time = create_time")
+    op.create_table(
+        "workspace_usage",
+        sa.Column("workspace", TEXT, nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace", name="pk_workspace_usage"),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO workspace_usage (workspace, size_bytes) "
+        "SELECT workspace, SUM(size_bytes) FROM workspace_blobs GROUP BY workspace"
     )
