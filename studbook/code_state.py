@@ -60,6 +60,7 @@ def observe_code() -> CodeState:
                     folder,
                     folder,
                 )
+                break
     except FileNotFoundError:
         pass  # no Git, or the current folder was removed
     except (GitFailed, OSError) as error:

@@ -101,10 +101,14 @@ def has_secret(text: str) -> bool:
     """Whether text holds what looks like a token of a well-known issuer, or a URL's password."""
     if any(hint in text for hint in _VALUE_HINTS) and _SECRET_VALUE.search(text):
         return True
-    return "://" in text and any(
-        ":" in _split_authority(found[0].partition("://")[2])[0].rpartition("@")[0]
-        for found in _URL.finditer(text)
-    )
+    return "://" in text and any(_has_password(found[0]) for found in _URL.finditer(text))
+
+
+def _has_password(url: str) -> bool:
+    authority, _ = _split_authority(url.partition("://")[2])
+    _, found, password = authority.rpartition("@")[0].partition(":")
+    # `{password}`, `$PASSWORD` and `<password>` say where one is to be put.
+    return bool(found and password) and not password.startswith(("{", "$", "<", "*"))
 
 
 def without_secrets(text: str) -> str:
