@@ -13,28 +13,38 @@ from studbook._version import __version__
 
 if TYPE_CHECKING:
     from studbook.client import Client
+    from studbook.dataset_reference import reference
     from studbook.exceptions import StudbookError
+    from studbook.media import Histogram, Image, Table
     from studbook.run import Run, active_run, finish, init, log
 
 __all__ = [
     "Client",
+    "Histogram",
+    "Image",
     "Run",
     "StudbookError",
+    "Table",
     "__version__",
     "active_run",
     "finish",
     "init",
     "log",
+    "reference",
 ]
 
 _HOMES = {
     "Client": "studbook.client",
+    "Histogram": "studbook.media",
+    "Image": "studbook.media",
     "Run": "studbook.run",
     "StudbookError": "studbook.exceptions",
+    "Table": "studbook.media",
     "active_run": "studbook.run",
     "finish": "studbook.run",
     "init": "studbook.run",
     "log": "studbook.run",
+    "reference": "studbook.dataset_reference",
 }
 
 

@@ -27,9 +27,7 @@ def dataset_message(record: DatasetUse) -> dataset_pb2.Dataset:
 
 
 def _column(column: Column) -> dataset_pb2.Column:
-    message = dataset_pb2.Column(
-        name=column.name, type=column.type, null_count=column.null_count
-    )
+    message = dataset_pb2.Column(name=column.name, type=column.type, null_count=column.null_count)
     if column.profile:
         message.profile.ParseFromString(base64.b64decode(column.profile))
     return message

@@ -1,22 +1,22 @@
 """The canonical form `table/v1`. See docs/reference/dataset-digests.md, which defines it.
 
-Libraries' own tables are turned into `TableColumn`s elsewhere; here they are only hashed, piece
-by piece, so that neither the memory taken nor the digest depends on how a table is cut up.
+Libraries' own tables are turned into `Table`s elsewhere; here they are only hashed, piece by
+piece, so that neither the memory taken nor the digest depends on how a table is cut up.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studbook.file_digests import prefixed
-from studbook.run_records import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,7 +24,26 @@ FORMAT = "table/v1"
 # Rows that are brought into canonical form at once.
 CHUNK_ROWS = 262_144
 
+# A moment, a time of day or a span: whole seconds, rounded down, and the rest.
+MOMENT = np.dtype([("seconds", "<i8"), ("nanoseconds", "<u4")])
 _CANONICAL_NAN = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """What a column is, apart from its rows.
+
+    Attributes:
+        name: Its name; empty for the items of a list.
+        shown: Its type in the words of Apache Arrow.
+        canonical: The type that is hashed: without what says only how values are stored.
+        parts: The fields of a struct, or the items of a list.
+    """
+
+    name: str
+    shown: str
+    canonical: str
+    parts: tuple[ColumnType, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,108 +64,113 @@ class Variable:
     """Texts or bytes.
 
     Attributes:
-        values: The bytes of each row; None where it has no value.
+        lengths: Bytes in each row's value, as u64; 0 where there is none.
+        data: The values one after the other.
+        valid: Which rows have a value; None: all.
+        count: Counts the rows by value, those without a value left out. Only a profile asks.
     """
 
-    values: list[bytes | None]
+    lengths: NDArray[np.uint64]
+    data: bytes | memoryview
+    valid: NDArray[np.bool_] | None
+    count: Callable[[], Mapping[bytes, int]]
+
+    @classmethod
+    def of(cls, values: Sequence[bytes | None]) -> Variable:
+        """From the value of each row; None where it has none."""
+        valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
+        lengths = np.fromiter((len(value or b"") for value in values), "<u8", len(values))
+        present = [value for value in values if value is not None]
+        return cls(lengths, b"".join(present), valid, lambda: Counter(present))
 
 
 @dataclass(frozen=True)
-class TableColumn:
-    """One column, ready to be hashed.
+class Nested:
+    """Lists or structs.
 
     Attributes:
-        name: Its name.
-        type: Its type in the words of Apache Arrow.
-        canonical_type: The type that is hashed: without what says only how values are stored.
-        chunks: Its rows, in order.
+        rows: Number of rows.
+        valid: Which rows have a value; None: all.
+        lengths: Number of items in each row, as u64, 0 where it has no value; None for structs.
+        parts: The fields' rows, one part for each; of a list one part with the items of all rows.
     """
 
-    name: str
-    type: str
-    canonical_type: str
-    chunks: Iterable[Fixed | Variable]
+    rows: int
+    valid: NDArray[np.bool_] | None
+    lengths: NDArray[np.uint64] | None
+    parts: tuple[Chunk, ...]
+
+
+Chunk = Fixed | Variable | Nested
 
 
 @dataclass(frozen=True)
-class TableDigest:
-    """Digest of a table, and what was seen on the way.
+class Table:
+    """A table, ready to be read once from front to back.
 
     Attributes:
-        digest: `sha256:{hex}`.
-        columns: Its columns.
-        row_count: Number of rows.
-        size_bytes: Number of bytes hashed.
+        columns: What its columns are.
+        batches: Its rows in order; for each column something that brings the rows into canonical
+            form when it is called, which may happen in another thread.
+        rows: Number of rows, where it is known beforehand; -1 where not.
     """
 
-    digest: str
-    columns: list[Column]
-    row_count: int
-    size_bytes: int
+    columns: Sequence[ColumnType]
+    batches: Iterable[Sequence[Callable[[], Chunk]]]
+    rows: int = -1
 
 
-def digest_table(columns: Iterable[TableColumn]) -> TableDigest:
-    """Hash a table.
+class ColumnHash:
+    """The three streams of a column, hashed as they come: validity, lengths, values.
 
-    Raises:
-        ValueError: When the columns are not of the same length.
+    Args:
+        column: What the column is.
+
+    Attributes:
+        rows: Rows so far.
+        missing: Rows so far without a value, and those with a NaN.
+        size: Bytes hashed so far.
     """
-    blocks, described, rows, size = [], [], None, 0
-    for column in columns:
-        seen = _ColumnHash()
-        for chunk in column.chunks:
-            seen.update(chunk)
-        if rows not in {None, seen.rows}:
-            message = f'The column "{column.name}" has {seen.rows} rows, those before it {rows}.'
-            raise ValueError(message)
-        rows = seen.rows
-        blocks.append(_text(column.name) + _text(column.canonical_type) + seen.digest())
-        described.append(Column(column.name, column.type, seen.nulls + seen.nans))
-        size += seen.size
-    head = b"studbook table/v1\n" + _number(len(blocks)) + _number(rows or 0)
-    digest = hashlib.sha256(head + b"".join(blocks)).hexdigest()
-    return TableDigest(prefixed(digest), described, rows or 0, size)
 
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(8, "little")
-
-
-def _text(value: str) -> bytes:
-    data = value.encode("utf-8", "surrogatepass")
-    return _number(len(data)) + data
-
-
-class _ColumnHash:
-    """The three streams of a column, hashed as they come: validity, lengths, values."""
-
-    def __init__(self) -> None:
+    def __init__(self, column: ColumnType) -> None:
         self.rows = 0
-        self.nulls = 0
-        self.nans = 0
-        self.size = 0
+        self.missing = 0
+        self._size = 0
+        self._column = column
+        self._parts = [ColumnHash(part) for part in column.parts]
         self._validity = hashlib.sha256()
         self._lengths = hashlib.sha256()
         self._values = hashlib.sha256()
         # Bits that do not fill a byte yet; the next chunk may begin in the middle of one.
         self._bits: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
 
-    def update(self, chunk: Fixed | Variable) -> None:
-        if isinstance(chunk, Fixed):
-            self._take_fixed(chunk)
-        else:
-            self._take_variable(chunk)
+    @property
+    def size(self) -> int:
+        """Bytes hashed so far."""
+        return self._size + sum(part.size for part in self._parts)
+
+    def update(self, chunk: Chunk) -> None:
+        """Take the next rows."""
+        match chunk:
+            case Fixed():
+                self._take_fixed(chunk)
+            case Variable():
+                self._take_validity(len(chunk.lengths), chunk.valid)
+                self._add(self._lengths, _bytes_of(chunk.lengths))
+                self._add(self._values, chunk.data)
+            case Nested():
+                self._take_nested(chunk)
 
     def _take_fixed(self, chunk: Fixed) -> None:
         values = np.ascontiguousarray(chunk.values)
-        valid = chunk.valid if chunk.valid is not None else np.ones(len(values), dtype=np.bool_)
-        if not valid.all():
+        valid = chunk.valid
+        if valid is not None and not valid.all():
             values = values.copy()
             values[~valid] = np.zeros((), dtype=values.dtype)
         if values.dtype.kind == "f":
             values = self._with_one_nan(values)
-        self._take_validity(valid)
-        self._add(self._values, values.view(np.uint8).data if values.size else b"")
+        self._take_validity(len(values), valid)
+        self._add(self._values, _bytes_of(values))
 
     def _with_one_nan(self, values: NDArray[Any]) -> NDArray[Any]:
         """The same with every NaN in the same bits: which ones it has is a matter of the CPU."""
@@ -156,30 +180,56 @@ class _ColumnHash:
             values = values.copy()
             width = values.dtype.itemsize
             values.view(f"<u{width}")[nans] = _CANONICAL_NAN[width]
-        self.nans += count
+        self.missing += count
         return values
 
-    def _take_variable(self, chunk: Variable) -> None:
-        valid = np.fromiter((value is not None for value in chunk.values), np.bool_)
-        lengths = np.fromiter((len(value or b"") for value in chunk.values), "<u8")
-        self._take_validity(valid)
-        self._add(self._lengths, lengths.tobytes())
-        self._add(self._values, b"".join(value or b"" for value in chunk.values))
+    def _take_nested(self, chunk: Nested) -> None:
+        self._take_validity(chunk.rows, chunk.valid)
+        if chunk.lengths is not None:
+            self._add(self._lengths, _bytes_of(chunk.lengths))
+        for part, rows in zip(self._parts, chunk.parts, strict=True):
+            part.update(rows)
 
-    def _take_validity(self, valid: NDArray[np.bool_]) -> None:
-        self.rows += len(valid)
-        self.nulls += int(len(valid) - np.count_nonzero(valid))
-        bits = np.concatenate([self._bits, valid])
+    def _take_validity(self, rows: int, valid: NDArray[np.bool_] | None) -> None:
+        self.rows += rows
+        if valid is None:
+            valid = np.ones(rows, dtype=np.bool_)
+        self.missing += int(rows - np.count_nonzero(valid))
+        bits = np.concatenate([self._bits, valid]) if len(self._bits) else valid
         whole = len(bits) - len(bits) % 8
         self._add(self._validity, np.packbits(bits[:whole], bitorder="little").tobytes())
-        self._bits = bits[whole:]
+        self._bits = bits[whole:].copy()
 
     def _add(self, stream: Any, data: bytes | memoryview) -> None:
         stream.update(data)
-        self.size += len(data) if isinstance(data, bytes) else data.nbytes
+        self._size += len(data) if isinstance(data, bytes) else data.nbytes
 
-    def digest(self) -> bytes:
-        rest = np.packbits(self._bits, bitorder="little").tobytes()
-        self._bits = self._bits[:0]
-        self._add(self._validity, rest)
-        return self._validity.digest() + self._lengths.digest() + self._values.digest()
+    def block(self) -> bytes:
+        """What stands for the column in the digest of its table. Ends the hash."""
+        self._add(self._validity, np.packbits(self._bits, bitorder="little").tobytes())
+        for part in self._parts:
+            self._values.update(part.block())
+        streams = (self._validity, self._lengths, self._values)
+        head = _text(self._column.name) + _text(self._column.canonical)
+        return head + b"".join(stream.digest() for stream in streams)
+
+
+def digest_of_columns(columns: Sequence[ColumnHash]) -> str:
+    """The digest of a table whose columns were hashed."""
+    rows = columns[0].rows if columns else 0
+    head = b"studbook table/v1\n" + _number(len(columns)) + _number(rows)
+    blocks = b"".join(column.block() for column in columns)
+    return prefixed(hashlib.sha256(head + blocks).hexdigest())
+
+
+def _bytes_of(values: NDArray[Any]) -> bytes | memoryview:
+    return np.ascontiguousarray(values).view(np.uint8).data if values.size else b""
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def _text(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogatepass")
+    return _number(len(data)) + data

@@ -1,36 +1,53 @@
-"""Describing a dataset by its content: digest over every byte, schema and counts."""
+"""Describing a dataset by its content: digest over every byte, schema, counts and profile."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studbook.dataset_files import FILE, digest_bytes, digest_path
+from studbook.dataset_files import FILE, digest_bytes, digest_path, digest_pattern, is_pattern
+from studbook.dataset_progress import Progress
+from studbook.dataset_recognition import Recognised, recognise_path, recognise_uri
+from studbook.dataset_reference import REFERENCE, digest_of_reference, reference
 from studbook.exceptions import InvalidArgument
 from studbook.redaction import without_secrets
-from studbook.run_records import DatasetUse
+from studbook.run_records import DatasetReference, DatasetUse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from studbook.dataset_tables import Table
 
-    from studbook.dataset_tables import TableColumn
+__all__ = ["describe_dataset", "reference"]
+
+PROFILE_SETTING = "STUDBOOK_DATASET_PROFILE"
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LONGEST_SOURCE = 2048
 _LONGEST_ROLE = 64
 
 
 def describe_dataset(
-    data: Any, *, name: str, role: str = "training", source: str | None = None, version: str = ""
+    data: Any,
+    *,
+    name: str,
+    role: str = "training",
+    source: str | None = None,
+    version: str = "",
+    profile: bool | None = None,
 ) -> DatasetUse:
     """Describe data that goes into a run; see `Run.use_dataset`.
 
     Raises:
-        InvalidArgument: When name, role or version are malformed.
+        InvalidArgument: When name, role or version are malformed, or when a path cannot be a
+            dataset.
         NotFound: When a path leads nowhere.
+        Conflict: When a file changes while it is read.
         TypeError: When the data has no canonical form.
+        ValueError: When the columns of a table are not of the same length.
     """
     _check_id(name, "name")
     if version:
@@ -38,63 +55,104 @@ def describe_dataset(
     if not 0 < len(role) <= _LONGEST_ROLE:
         message = f'"{role[:80]}" is not a role: 1 to {_LONGEST_ROLE} characters.'
         raise InvalidArgument(message, reason="FIELD_INVALID")
-    described = _described(data)
+    described = _described(data, name, profile=_wants_profile() if profile is None else profile)
     shown = source if source is not None else described.source
-    return DatasetUse(
+    return replace(
+        described,
         name=name,
         role=role,
         version=version,
-        digest=described.digest,
-        format=described.format,
         source=without_secrets(shown)[:_LONGEST_SOURCE],
-        columns=described.columns,
-        row_count=described.row_count,
-        size_bytes=described.size_bytes,
     )
 
 
-def _described(data: Any) -> DatasetUse:
+def _wants_profile() -> bool:
+    return os.environ.get(PROFILE_SETTING, "").strip().lower() not in {"off", "0", "false", "no"}
+
+
+def _described(data: Any, name: str, *, profile: bool) -> DatasetUse:
     """Digest, form and schema alone; name and role are filled in by the caller."""
+    if isinstance(data, DatasetReference):
+        # Made anew, so that one which was put together by hand is checked as well.
+        return _referred(Recognised(reference(data.system, data.uri, data.version)))
     if isinstance(data, (str, Path)):
-        form, digest, size = digest_path(Path(data))
-        return DatasetUse("", "", digest, form, source=str(data), size_bytes=size)
+        return _described_path(data)
     if isinstance(data, (bytes, bytearray, memoryview)):
         digest, size = digest_bytes(data)
         return DatasetUse("", "", digest, FILE, size_bytes=size)
-    return _described_table(data)
+    return _described_table(data, name, profile=profile)
 
 
-def _described_table(data: Any) -> DatasetUse:
-    home = type(data).__module__.partition(".")[0]
-    if home not in {"numpy", "pandas"} and not isinstance(data, Mapping):
-        message = (
-            f"{type(data).__module__}.{type(data).__qualname__} has no canonical form yet. Give a "
-            "path, bytes, a NumPy array, a mapping of columns or a pandas frame."
-        )
-        raise TypeError(message)
-    # Nothing of these libraries is imported before data of theirs shows up.
-    from studbook.dataset_tables import FORMAT, digest_table  # noqa: PLC0415
+def _described_path(data: str | Path) -> DatasetUse:
+    if isinstance(data, str):
+        if _URI.match(data):
+            return _referred(recognise_uri(data))
+        if is_pattern(data):
+            form, digest, size = digest_pattern(data)
+            return DatasetUse("", "", digest, form, source=data, size_bytes=size)
+    path = Path(data)
+    recognised = recognise_path(path) if path.exists() else None
+    if recognised is not None:
+        return _referred(recognised)
+    form, digest, size = digest_path(path)
+    return DatasetUse("", "", digest, form, source=str(data), size_bytes=size)
 
-    table = digest_table(_columns(data, home))
+
+def _referred(found: Recognised) -> DatasetUse:
     return DatasetUse(
         "",
         "",
-        table.digest,
-        FORMAT,
-        columns=table.columns,
-        row_count=table.row_count,
-        size_bytes=table.size_bytes,
+        digest_of_reference(found.reference),
+        REFERENCE,
+        source=found.reference.uri,
+        row_count=found.row_count,
+        size_bytes=found.size_bytes,
+        reference=found.reference,
     )
 
 
-def _columns(data: Any, home: str) -> Iterable[TableColumn]:
-    if home == "pandas":
-        from studbook.pandas_tables import columns_of_pandas  # noqa: PLC0415 - imports pandas
+def _described_table(data: Any, name: str, *, profile: bool) -> DatasetUse:
+    if not isinstance(data, Mapping) and _home(data) not in _LIBRARIES:
+        _refuse_unless_stream(data)
+    # Nothing of NumPy and the like is imported before data of theirs shows up.
+    from studbook.dataset_reading import read_table  # noqa: PLC0415
+    from studbook.dataset_tables import FORMAT  # noqa: PLC0415
 
-        return columns_of_pandas(data)
-    from studbook.numpy_tables import columns_of_arrays  # noqa: PLC0415 - imports numpy
+    table = _table(data)
+    with Progress(name, table.rows, rows=True) as progress:
+        content = read_table(table, progress, profile=profile)
+    return DatasetUse(
+        "",
+        "",
+        content.digest,
+        FORMAT,
+        columns=content.columns,
+        row_count=content.row_count,
+        size_bytes=content.size_bytes,
+    )
 
-    return columns_of_arrays(data)
+
+_LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow", "datasets"})
+
+
+def _home(data: Any) -> str:
+    return type(data).__module__.partition(".")[0]
+
+
+def _refuse_unless_stream(data: Any) -> None:
+    if not hasattr(data, "__arrow_c_stream__"):
+        message = (
+            f"{type(data).__module__}.{type(data).__qualname__} has no canonical form yet. Give a "
+            "path, bytes, a NumPy array, a mapping of columns, a table of pandas, Polars, Arrow or "
+            "Hugging Face, or a studbook.reference."
+        )
+        raise TypeError(message)
+
+
+def _table(data: Any) -> Table:
+    from studbook import table_sources  # noqa: PLC0415 - imports NumPy
+
+    return table_sources.table_of(data)
 
 
 def _check_id(text: str, what: str) -> None:

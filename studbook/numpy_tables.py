@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studbook.dataset_tables import CHUNK_ROWS, Fixed, TableColumn, Variable
+from studbook.dataset_columns import TableColumn
+from studbook.dataset_tables import MOMENT, Chunk, ColumnType, Fixed, Variable
+from studbook.decimal_text import canonical_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -18,12 +21,11 @@ _FLOATS = {2: "halffloat", 4: "float", 8: "double"}
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _COARSER_THAN_SECOND = {"h", "m"}
 _COARSER_THAN_DAY = {"Y", "M", "W", "D"}
-_MOMENT = np.dtype([("seconds", "<i8"), ("nanoseconds", "<u4")])
 _EPOCH = dt.date(1970, 1, 1)
 
 
-def columns_of_arrays(data: NDArray[Any] | Mapping[str, Any]) -> list[TableColumn]:
-    """The columns of an array, or of a mapping of one-dimensional arrays.
+def columns_of_array(data: NDArray[Any]) -> list[TableColumn]:
+    """The columns of an array, which may be mapped from a file.
 
     An array of one dimension is one column, one of two dimensions has a column for each of its
     own, both named by number; one with named fields has those; one with more dimensions is one
@@ -32,8 +34,6 @@ def columns_of_arrays(data: NDArray[Any] | Mapping[str, Any]) -> list[TableColum
     Raises:
         TypeError: When a type has no canonical form.
     """
-    if not isinstance(data, np.ndarray):
-        return [column_of_array(str(name), _one_dimension(name, data[name])) for name in data]
     if isinstance(data, np.ma.MaskedArray):
         message = "A masked array has no canonical form; fill it, or give a frame with nulls."
         raise TypeError(message)
@@ -47,12 +47,17 @@ def columns_of_arrays(data: NDArray[Any] | Mapping[str, Any]) -> list[TableColum
     return [_column_of_tensors(data)]
 
 
-def _one_dimension(name: str, values: Any) -> NDArray[Any]:
+def column_of_values(name: str, values: Any) -> TableColumn:
+    """One column out of a sequence of values.
+
+    Raises:
+        TypeError: When it has more than one dimension, or when its type has no canonical form.
+    """
     array = np.asarray(values)
     if array.ndim != 1:
         message = f'"{name}" has {array.ndim} dimensions; a column has one.'
         raise TypeError(message)
-    return array
+    return column_of_array(name, array)
 
 
 def column_of_array(
@@ -119,24 +124,22 @@ def _fixed_column(
     valid: NDArray[np.bool_] | None,
     convert: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> TableColumn:
-    def chunks() -> Iterator[Fixed]:
-        for first in range(0, len(array), CHUNK_ROWS):
-            part = slice(first, first + CHUNK_ROWS)
-            yield Fixed(convert(array[part]), None if valid is None else valid[part])
+    def cut(first: int, last: int) -> Chunk:
+        there = None if valid is None else valid[first:last]
+        return Fixed(convert(array[first:last]), there)
 
-    return TableColumn(name, type_name, canonical, chunks())
+    return TableColumn(ColumnType(name, type_name, canonical), len(array), cut)
 
 
 def _column_of_tensors(array: NDArray[Any]) -> TableColumn:
     shape = ", ".join(map(str, array.shape[1:]))
     type_name = f"fixed_shape_tensor[value_type={fixed_type(array.dtype)}, shape=[{shape}]]"
-    rows_at_once = max(1, CHUNK_ROWS // max(1, int(np.prod(array.shape[1:]))))
 
-    def chunks() -> Iterator[Fixed]:
-        for first in range(0, len(array), rows_at_once):
-            yield Fixed(_little_endian(np.ascontiguousarray(array[first : first + rows_at_once])))
+    def cut(first: int, last: int) -> Chunk:
+        return Fixed(_little_endian(np.ascontiguousarray(array[first:last])))
 
-    return TableColumn("0", type_name, type_name, chunks())
+    cells = max(1, int(np.prod(array.shape[1:])))
+    return TableColumn(ColumnType("0", type_name, type_name), len(array), cut, cells)
 
 
 def _time_column(
@@ -154,20 +157,24 @@ def _time_column(
         array, unit, count = array.astype(f"{array.dtype.kind}8[s]"), "s", 1
     if unit not in _PER_SECOND or count != 1:
         raise unsupported(name, str(array.dtype))
-    per_second = _PER_SECOND[unit]
 
     def convert(part: NDArray[Any]) -> NDArray[Any]:
-        numbers = part.astype(part.dtype.newbyteorder("<"), copy=False).view("<i8")
-        moments = np.empty(len(numbers), dtype=_MOMENT)
-        moments["seconds"], rest = np.divmod(numbers, per_second)
-        moments["nanoseconds"] = rest * (10**9 // per_second)
-        return moments
+        return moments(part.astype(part.dtype.newbyteorder("<"), copy=False).view("<i8"), unit)
 
     word = "timestamp" if is_moment else "duration"
     type_name = f"{word}[{unit}, tz={zone}]" if zone else f"{word}[{unit}]"
     canonical = f"{word}[tz={zone}]" if zone else word
     contiguous = np.ascontiguousarray(array)
     return _fixed_column(name, type_name, canonical, contiguous, _present(array, valid), convert)
+
+
+def moments(numbers: NDArray[np.int64], unit: str) -> NDArray[Any]:
+    """Times that are counted in `s`, `ms`, `us` or `ns` as seconds and nanoseconds."""
+    per_second = _PER_SECOND[unit]
+    result = np.empty(len(numbers), dtype=MOMENT)
+    result["seconds"], rest = np.divmod(numbers, per_second)
+    result["nanoseconds"] = rest * (10**9 // per_second)
+    return result
 
 
 def moments_in_zone(name: str, array: NDArray[Any], zone: str) -> TableColumn:
@@ -185,31 +192,34 @@ def variable_column(
 ) -> TableColumn:
     """A column of texts or bytes; among objects None, NaN and the like are missing values."""
 
-    def chunks() -> Iterator[Variable]:
-        for first in range(0, len(array), CHUNK_ROWS):
-            part = slice(first, first + CHUNK_ROWS)
-            there = None if valid is None else valid[part].tolist()
-            yield Variable(_as_bytes(array[part].tolist(), there))
+    def cut(first: int, last: int) -> Chunk:
+        there = None if valid is None else valid[first:last].tolist()
+        return Variable.of(_as_bytes(array[first:last].tolist(), there))
 
-    return TableColumn(name, type_name, type_name, chunks())
+    return TableColumn(ColumnType(name, type_name, type_name), len(array), cut)
 
 
 def _as_bytes(values: list[Any], valid: list[bool] | None) -> list[bytes | None]:
     encoded: list[bytes | None] = [
-        value.encode("utf-8", "surrogatepass")
-        if isinstance(value, str)
-        else (None if is_missing(value) else bytes(value))
-        for value in values
+        None if is_missing(value) else _value_bytes(value) for value in values
     ]
     if valid is None:
         return encoded
     return [value if there else None for value, there in zip(encoded, valid, strict=True)]
 
 
+def _value_bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    return canonical_decimal(value) if isinstance(value, Decimal) else bytes(value)
+
+
 def is_missing(value: Any) -> bool:
     """Whether an object stands for no value: None, NaN, and pandas' NA and NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return isinstance(value, (float, np.floating)) and value != value  # noqa: PLR0124 - NaN
 
 
@@ -224,12 +234,27 @@ def _object_column(name: str, array: NDArray[Any], valid: NDArray[np.bool_] | No
         return variable_column(name, type_name, array, there)
     if type_name == "date32":
         present = np.array([(value - _EPOCH).days for value in present], dtype="<i4")
+    if type_name == "time64[us]":
+        return _times_of_day(name, present, there)
     values = np.zeros(len(array), dtype=stored)
     try:
         values[there] = present
     except OverflowError:
         raise unsupported(name, "object, with whole numbers beyond 64 bits") from None
     return _fixed_column(name, type_name, type_name, values, there, _little_endian)
+
+
+def _times_of_day(name: str, present: NDArray[Any], there: NDArray[np.bool_]) -> TableColumn:
+    if any(value.tzinfo for value in present):
+        raise unsupported(name, "object, with times of day in a time zone")
+    numbers = np.zeros(len(there), dtype="<i8")
+    numbers[there] = [
+        ((value.hour * 60 + value.minute) * 60 + value.second) * 10**6 + value.microsecond
+        for value in present
+    ]
+    return _fixed_column(
+        name, "time64[us]", "time", numbers, there, lambda part: moments(part, "us")
+    )
 
 
 def _type_of_objects(name: str, present: NDArray[Any]) -> tuple[str, str | None]:
@@ -252,4 +277,6 @@ _OBJECT_TYPES: tuple[tuple[Any, str, str | None], ...] = (
     ((int, np.integer), "int64", "<i8"),
     ((float, np.floating), "double", "<f8"),
     (dt.date, "date32", "<i4"),
+    (dt.time, "time64[us]", "<i8"),
+    (Decimal, "decimal", None),
 )

@@ -17,7 +17,7 @@ from studbook.numpy_tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from studbook.dataset_tables import TableColumn
+    from studbook.dataset_columns import TableColumn
 
 
 def columns_of_pandas(data: Any) -> Iterator[TableColumn]:
@@ -35,7 +35,7 @@ def columns_of_pandas(data: Any) -> Iterator[TableColumn]:
         raise TypeError(message)
     yield from _index_columns(data.index)
     for position, label in enumerate(data.columns):
-        yield _column(str(label), data.iloc[:, position])
+        yield column_of_pandas(str(label), data.iloc[:, position])
 
 
 def _index_columns(index: Any) -> Iterator[TableColumn]:
@@ -45,15 +45,23 @@ def _index_columns(index: Any) -> Iterator[TableColumn]:
     for level in range(index.nlevels):
         name = index.names[level]
         label = f"__index_level_{level}__" if name is None else str(name)
-        yield _column(label, pd.Series(index.get_level_values(level)))
+        yield column_of_pandas(label, index.get_level_values(level))
 
 
-def _column(name: str, series: Any) -> TableColumn:
+def column_of_pandas(name: str, values: Any) -> TableColumn:
+    """One column out of a series, index or array of pandas.
+
+    Raises:
+        TypeError: When its type has no canonical form.
+    """
+    series = pd.Series(values)
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return column_of_array(name, series.to_numpy())
     if isinstance(dtype, pd.CategoricalDtype):
         return _categories(name, series)
+    if isinstance(dtype, pd.ArrowDtype) or getattr(dtype, "storage", "") == "pyarrow":
+        return _arrow_column(name, series)
     if isinstance(dtype, pd.StringDtype):
         return variable_column(name, "string", series.to_numpy(dtype=object, na_value=None))
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -65,6 +73,15 @@ def _column(name: str, series: Any) -> TableColumn:
         fill = False if stored.kind == "b" else 0
         return column_of_array(name, series.to_numpy(dtype=stored, na_value=fill), ~missing)
     raise unsupported(name, str(dtype))
+
+
+def _arrow_column(name: str, series: Any) -> TableColumn:
+    """A column that pandas keeps in Arrow's form."""
+    import pyarrow as pa  # noqa: PLC0415 - it is there when pandas uses it
+
+    from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415 - imports pyarrow
+
+    return column_of_arrow(name, pa.chunked_array(series.array.__arrow_array__()))
 
 
 def _categories(name: str, series: Any) -> TableColumn:

@@ -1,0 +1,188 @@
+"""Reading a table once: digest, schema and profiles come from the same pass."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from studbook.dataset_tables import ColumnHash, digest_of_columns
+from studbook.run_records import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from studbook.column_profilers import Profiler
+    from studbook.dataset_progress import Progress
+    from studbook.dataset_tables import Chunk, ColumnType, Table
+    from studbook.tracking.v1.dataset_pb2 import ColumnProfile
+
+# Limits of the contract.
+LONGEST_NAME = 256
+MOST_COLUMNS = 10_000
+# Columns that are profiled, and what their profiles may take in a message: the server takes 4 MiB.
+_MOST_PROFILED = 1000
+_MOST_PROFILE_BYTES = 3 * 1024 * 1024
+# A smaller table is read sooner than threads are started.
+_FEW_CELLS = 1_000_000
+_MOST_THREADS = 8
+
+_log = logging.getLogger("studbook")
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """Digest of a table, and what was seen on the way.
+
+    Attributes:
+        digest: `sha256:{hex}`.
+        columns: Its columns, the first 10 000 of them.
+        row_count: Number of rows.
+        size_bytes: Number of bytes hashed.
+    """
+
+    digest: str
+    columns: list[Column]
+    row_count: int
+    size_bytes: int
+
+
+def read_table(table: Table, progress: Progress, *, profile: bool) -> TableContent:
+    """Read a table from front to back, with all processors, in memory of a few batches.
+
+    Args:
+        table: The table.
+        progress: Told the number of rows after each batch.
+        profile: Also look at the values of the columns, if that can be done here.
+    """
+    profiled = profile and can_profile()
+    readers = [
+        _ColumnReader(column, profiled=profiled and index < _MOST_PROFILED)
+        for index, column in enumerate(table.columns)
+    ]
+    if 0 <= table.rows * len(readers) < _FEW_CELLS:
+        _read_alone(table, readers, progress)
+    else:
+        _read_together(table, readers, progress)
+    hashes = [reader.hash for reader in readers]
+    digest = digest_of_columns(hashes)
+    rows = hashes[0].rows if hashes else 0
+    columns = [reader.column() for reader in readers[:MOST_COLUMNS]]
+    if len(readers) > MOST_COLUMNS:
+        _log.warning(
+            "Studbook: of %d columns the first %d are listed; all are in the digest.",
+            len(readers),
+            MOST_COLUMNS,
+        )
+    return TableContent(digest, _of_fitting_size(columns), rows, sum(h.size for h in hashes))
+
+
+class _ColumnReader:
+    """Hashes one column and looks at its values."""
+
+    def __init__(self, column: ColumnType, *, profiled: bool) -> None:
+        self._type = column
+        self._profiler = _profiler(column) if profiled else None
+        self.hash = ColumnHash(column)
+
+    def take(self, rows: Callable[[], Chunk]) -> None:
+        """Take the next rows."""
+        chunk = rows()
+        self.hash.update(chunk)
+        if self._profiler is not None:
+            self._profiler.update(chunk)
+
+    def column(self) -> Column:
+        """What is recorded of the column."""
+        profile = b"" if self._profiler is None else self._profiler.profile().SerializeToString()
+        return Column(
+            shown_text(self._type.name) or "(no name)",
+            shown_text(self._type.shown),
+            self.hash.missing,
+            base64.b64encode(profile).decode(),
+        )
+
+
+def _profiler(column: ColumnType) -> Profiler | None:
+    from studbook.column_profilers import profiler_for  # noqa: PLC0415 - imports datasketches
+
+    return profiler_for(column)
+
+
+def _read_alone(table: Table, readers: Sequence[_ColumnReader], progress: Progress) -> None:
+    for batch in table.batches:
+        before = readers[0].hash.rows if readers else 0
+        for reader, rows in zip(readers, batch, strict=True):
+            reader.take(rows)
+        progress.add(readers[0].hash.rows - before if readers else 0)
+
+
+def _read_together(table: Table, readers: Sequence[_ColumnReader], progress: Progress) -> None:
+    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if _has_affinity() else _cpus())
+    with ThreadPoolExecutor(threads, thread_name_prefix="studbook-dataset") as pool:
+        for batch in table.batches:
+            before = readers[0].hash.rows
+            # Each column is in one thread at a time, and the next batch waits for all of them.
+            for _ in pool.map(_ColumnReader.take, readers, batch):
+                pass
+            progress.add(readers[0].hash.rows - before)
+
+
+def _has_affinity() -> bool:
+    return hasattr(os, "sched_getaffinity")
+
+
+def _cpus() -> int:
+    return os.cpu_count() or 1
+
+
+def shown_text(text: str) -> str:
+    """Text as the contract takes it: no lone surrogates, not too long."""
+    whole = text.encode("utf-8", "replace").decode()
+    return whole if len(whole) <= LONGEST_NAME else whole[: LONGEST_NAME - 3] + "..."
+
+
+def _of_fitting_size(columns: list[Column]) -> list[Column]:
+    """The columns with profiles that fit into one message: whole, without sketches, or none."""
+    if _profile_bytes(columns) <= _MOST_PROFILE_BYTES:
+        return columns
+    bare = [_without_sketches(column) for column in columns]
+    if _profile_bytes(bare) <= _MOST_PROFILE_BYTES:
+        _log.warning(
+            "Studbook: the profiles of %d columns are recorded without their sketches, which do "
+            "not fit into one message; they cannot be merged.",
+            len(columns),
+        )
+        return bare
+    _log.warning("Studbook: the profiles of %d columns are too large to record.", len(columns))
+    return [replace(column, profile="") for column in columns]
+
+
+def _profile_bytes(columns: Sequence[Column]) -> int:
+    return sum(len(column.profile) * 3 // 4 for column in columns)
+
+
+def _without_sketches(column: Column) -> Column:
+    from studbook.tracking.v1.dataset_pb2 import ColumnProfile  # noqa: PLC0415 - rarely needed
+
+    profile: ColumnProfile = ColumnProfile.FromString(base64.b64decode(column.profile))
+    profile.ClearField("quantile_sketch")
+    profile.ClearField("distinct_sketch")
+    return replace(column, profile=base64.b64encode(profile.SerializeToString()).decode())
+
+
+@cache
+def can_profile() -> bool:
+    """Whether the library for sketches is installed; says so once when it is not."""
+    if importlib.util.find_spec("datasketches") is not None:
+        return True
+    _log.warning(
+        "Studbook: datasets are recorded without profiles of their columns. Install them with "
+        "`pip install studbook[profile]`, or set STUDBOOK_DATASET_PROFILE=off."
+    )
+    return False

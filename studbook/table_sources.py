@@ -1,0 +1,87 @@
+"""Which library's table it is, and how it becomes one of `table/v1`.
+
+Of the libraries only that is imported from which the data is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from studbook.dataset_columns import table_of_columns
+from studbook.numpy_tables import column_of_values, columns_of_array
+
+if TYPE_CHECKING:
+    from studbook.dataset_columns import TableColumn
+    from studbook.dataset_tables import Table
+
+
+def table_of(data: Any) -> Table:
+    """The table that data of NumPy, pandas, Polars, Arrow or Hugging Face is, or a mapping.
+
+    Raises:
+        TypeError: When it, or one of its columns, has no canonical form.
+        ValueError: When columns are not of the same length.
+        ModuleNotFoundError: When pyarrow is needed and not there.
+    """
+    if _is_hugging_face(data):
+        _need_arrow(data)
+        from studbook.huggingface_tables import table_of_hugging_face  # noqa: PLC0415
+
+        return table_of_hugging_face(data)
+    if isinstance(data, Mapping):
+        return table_of_columns([_column(str(name), data[name]) for name in data])
+    match _home(data):
+        case "numpy":
+            return table_of_columns(columns_of_array(data))
+        case "pandas":
+            from studbook.pandas_tables import columns_of_pandas  # noqa: PLC0415
+
+            return table_of_columns(columns_of_pandas(data))
+        case "polars":
+            _need_arrow(data)
+            from studbook.polars_tables import table_of_polars  # noqa: PLC0415
+
+            return table_of_polars(data)
+    return _arrow_table(data)
+
+
+def _arrow_table(data: Any) -> Table:
+    _need_arrow(data)
+    from studbook.arrow_tables import table_of_arrow, table_of_stream  # noqa: PLC0415
+
+    return table_of_arrow(data) if _home(data) == "pyarrow" else table_of_stream(data)
+
+
+def _column(name: str, values: Any) -> TableColumn:
+    """A column of a mapping, which may be of any of the libraries."""
+    home = _home(values)
+    if home == "pandas":
+        from studbook.pandas_tables import column_of_pandas  # noqa: PLC0415
+
+        return column_of_pandas(name, values)
+    if home == "polars":
+        values = values.to_arrow()
+    if home in {"polars", "pyarrow"}:
+        from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415
+
+        return column_of_arrow(name, values)
+    return column_of_values(name, values)
+
+
+def _home(data: Any) -> str:
+    return type(data).__module__.partition(".")[0]
+
+
+def _is_hugging_face(data: Any) -> bool:
+    return _home(data) == "datasets"
+
+
+def _need_arrow(data: Any) -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        message = (
+            f"Hashing {type(data).__module__}.{type(data).__qualname__} needs pyarrow: "
+            "`pip install pyarrow`."
+        )
+        raise ModuleNotFoundError(message, name="pyarrow")
