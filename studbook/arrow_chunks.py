@@ -228,14 +228,13 @@ def _lists(array: pa.Array) -> Nested:
     kind = array.type
     if is_type.is_list_view(kind) or is_type.is_large_list_view(kind):
         array = array.cast(pa.large_list(kind.value_type))
-    lengths = pc.list_value_length(array).fill_null(0)
-    items = array.flatten()
     if is_type.is_map(kind):
         # The names of the two fields are a matter of the writer.
-        part: Chunk = Nested(len(items), None, None, tuple(map(chunk_of, items.flatten())))
-    else:
-        part = chunk_of(items)
-    return Nested(len(array), _valid(array), np.asarray(lengths).astype("<u8"), (part,))
+        entry = [pa.field("key", kind.key_type, nullable=False), ("value", kind.item_type)]
+        array = array.cast(pa.list_(pa.struct(entry)))
+    lengths = pc.list_value_length(array).fill_null(0)
+    items = chunk_of(array.flatten())
+    return Nested(len(array), _valid(array), np.asarray(lengths).astype("<u8"), (items,))
 
 
 def _tensors(array: pa.Array) -> Fixed:
