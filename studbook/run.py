@@ -64,6 +64,7 @@ class Run(RunRecorder):
         )
         self._shipper = shipper
         self._surroundings = surroundings
+        surroundings.report_to(self._not_written)
         self._keeper = RecordKeeper(folder)
         self._preempting = False
         self._refusals: list[str] = []

@@ -17,6 +17,8 @@ from studbook.run_records import encode
 from studbook.system_metrics import SystemMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from studbook.code_state import CodeState
     from studbook.record_folder import RunFolder
     from studbook.record_log import RecordWriter
@@ -56,12 +58,17 @@ class Surroundings:
         self._folder = folder
         self._writer = writer
         self._settings = settings
+        self._not_written: Callable[[OSError], None] = lambda _: None
         self._code_is_known = threading.Event()
         self._observer: threading.Thread | None = None
         self._metrics: SystemMetrics | None = None
         self._console: ConsoleCapture | None = None
         if settings.console:
             self._console = ConsoleCapture(folder, writer_id, settings, self._append, sends=sends)
+
+    def report_to(self, not_written: Callable[[OSError], None]) -> None:
+        """Say who is told of what cannot be written, instead of nobody."""
+        self._not_written = not_written
 
     def start(self) -> None:
         """Begin; returns as soon as the code is known, or after half a second."""
@@ -112,12 +119,13 @@ class Surroundings:
         if patch is None or not self._settings.code_patch:
             return state.code
         if patch.left_out:
-            _log.warning(
+            # No warning: the patch itself says so, and a file like that mostly stays as it is.
+            _log.info(
                 "Studbook: the code patch leaves out files that may hold secrets: %s.",
                 ", ".join(patch.left_out[:5]) + (" and more" if len(patch.left_out) > 5 else ""),
             )
         if patch.data is None:
-            _log.warning("Studbook: the code patch is larger than 1 MB; only its digest is kept.")
+            _log.info("Studbook: the code patch is larger than 1 MB; only its digest is kept.")
             return state.code
         files = logged_bytes(self._folder, patch.data, ARTIFACT)
         if not files.files:
@@ -126,7 +134,14 @@ class Surroundings:
         return replace(state.code, diff_artifact=ARTIFACT)
 
     def _append(self, record: RunRecord) -> None:
-        self._writer.append(*encode(record))
+        try:
+            self._writer.append(*encode(record))
+        except OSError as error:
+            self._not_written(error)
 
     def _append_metrics(self, values: dict[str, float], step: int) -> None:
-        self._writer.append_metrics(tuple(values), step, time.time_ns() // 1000, values.values())
+        now_us = time.time_ns() // 1000
+        try:
+            self._writer.append_metrics(tuple(values), step, now_us, values.values())
+        except OSError as error:
+            self._not_written(error)
