@@ -79,12 +79,13 @@ class TerminalText:
             elif found["command"]:
                 self._obey(found["command"], found["arguments"])
         rest = text[position:]
-        escape = rest.rfind("\x1b")
+        escape = rest.find("\x1b")
         if escape >= 0 and len(rest) - escape < _LONGEST_SEQUENCE:
             rest, self._unfinished = rest[:escape], rest[escape:]
-        self._write(rest.replace("\x1b", ""))
+        self._write(rest)
 
     def _write(self, text: str) -> None:
+        text = text.replace("\x1b", "")  # one that begins nothing known
         line = self._lines[self._row]
         end = self._column + len(text)
         if text:
