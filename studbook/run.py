@@ -16,7 +16,15 @@ from studbook.run_ending import LONGEST_REASON, Ending, ending_of
 from studbook.run_files import log_files, log_model_files, logged_bytes, version_wanted
 from studbook.run_recorder import RunRecorder
 from studbook.run_records import Params, RunEnd, Tags
-from studbook.run_session import active_run, finish, init, log, no_longer_active, signal_received
+from studbook.run_session import (
+    active_run,
+    attach_to,
+    finish,
+    init,
+    log,
+    no_longer_active,
+    signal_received,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -339,6 +347,10 @@ class Run(RunRecorder):
         trace: TracebackType | None,
     ) -> None:
         self.end(ending_of(error, signal_received()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Handed to a process that was spawned, a run goes on as one that is attached.
+        return attach_to, (self._start, "offline" if self._shipper is None else "online")
 
     def __repr__(self) -> str:
         return f"<Run {self.name}>"

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studbook.copy_progress import CopyProgress
 from studbook.file_digests import hash_file
 from studbook.file_listing import files_below
 from studbook.logged_values import tags_of
@@ -16,7 +17,7 @@ from studbook.run_records import Artifacts, LoggedFile, VersionWanted
 from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from studbook.file_digests import HashedFile
     from studbook.record_folder import RunFolder
@@ -32,12 +33,14 @@ def log_files(folder: RunFolder, path: Path, name: str | None, *, copy: bool) ->
         InvalidArgument: When a name cannot be an artifact path.
         OSError: When a file cannot be read.
     """
-    return Artifacts(
-        [
-            _taken(folder, file, artifact_path, copy=copy)
-            for file, artifact_path in files_below(path, name)
-        ]
-    )
+    files = list(files_below(path, name))
+    with CopyProgress(str(path), sum(file.stat().st_size for file, _ in files)) as progress:
+        return Artifacts(
+            [
+                _taken(folder, file, artifact_path, progress.add, copy=copy)
+                for file, artifact_path in files
+            ]
+        )
 
 
 def logged_bytes(folder: RunFolder, data: bytes, path: str, media_type: str = "") -> Artifacts:
@@ -48,7 +51,9 @@ def logged_bytes(folder: RunFolder, data: bytes, path: str, media_type: str = ""
     """
     check_artifact_path(path)
     try:
-        return Artifacts([_logged(folder.stage_bytes(data), path, staged=True, media_type=media_type)])
+        return Artifacts(
+            [_logged(folder.stage_bytes(data), path, staged=True, media_type=media_type)]
+        )
     except OSError as error:
         _log.warning("Studbook: %s could not be kept: %s. Training goes on.", path, error)
         return Artifacts([])
@@ -105,17 +110,24 @@ def _save_estimator(model: Any, path: Path) -> None:
     joblib.dump(model, path)
 
 
-def _taken(folder: RunFolder, file: Path, artifact_path: str, *, copy: bool) -> LoggedFile:
+def _taken(
+    folder: RunFolder,
+    file: Path,
+    artifact_path: str,
+    on_bytes: Callable[[int], None],
+    *,
+    copy: bool,
+) -> LoggedFile:
     if copy:
         try:
-            return _logged(folder.stage(file), artifact_path, staged=True)
+            return _logged(folder.stage(file, on_bytes), artifact_path, staged=True)
         except OSError as error:
             _log.warning(
                 "Studbook: %s could not be copied (%s); it must stay as it is until it is sent.",
                 file,
                 error.strerror or error,
             )
-    return _logged(hash_file(file), artifact_path, staged=False)
+    return _logged(hash_file(file, on_bytes), artifact_path, staged=False)
 
 
 def _logged(

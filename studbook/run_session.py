@@ -7,17 +7,15 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import time
 import uuid
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from studbook.address import configured_address, resolve_address
-from studbook.client_settings import ClientSettings
 from studbook.exceptions import FailedPrecondition, InvalidArgument
-from studbook.logged_values import tags_of
-from studbook.record_folder import RunFolder, records_root
+from studbook.logged_values import params_of, tags_of
+from studbook.record_places import open_records
 from studbook.run_ending import ExitWatch, ending_by_signal, ending_of
 from studbook.run_records import RunStart
 from studbook.run_signals import SignalWatch
@@ -30,13 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from studbook.client import Client
-    from studbook.record_log import RecordWriter
     from studbook.run import Run
+    from studbook.surroundings_settings import SurroundingsSettings
 
 _log = logging.getLogger("studbook")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_MODES = ("online", "offline")
+_LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+_MODES = ("online", "offline", "off")
 
 _active: list[Run] = []
 # What a forked process has inherited and must not tear down: it belongs to the parent.
@@ -63,6 +62,8 @@ def init(
     workspace: str | None = None,
     address: str | None = None,
     mode: str | None = None,
+    attach: bool = False,
+    label: str | None = None,
     system_metrics: bool | None = None,
     console: bool | None = None,
 ) -> Run:
@@ -72,12 +73,17 @@ def init(
         experiment: Id of the experiment; made when missing.
         config: Parameters: a mapping (nested or not), `argparse.Namespace` or dataclass.
         name: Name for people.
-        run_id: Id of the run; give one that exists to resume it. Default: a new one.
+        run_id: Id of the run; give one that exists to resume it. Default STUDBOOK_RUN, else a
+            new one.
         tags: Free labels.
         description: What is tried and why.
         workspace: Id of the workspace; default STUDBOOK_WORKSPACE, else `main`.
         address: The server's `host:port`; default STUDBOOK_ADDRESS, else this machine.
-        mode: `online` or `offline`; default STUDBOOK_MODE, else `online`.
+        mode: `online`, `offline` or `off`; default STUDBOOK_MODE, else `online`.
+        attach: Log into a run that another process begins and ends, as the ranks of a distributed
+            training do beside the first. The surroundings are left to that process.
+        label: What this process is called among those that log into the run, e.g. `rank-3`;
+            default STUDBOOK_LABEL.
         system_metrics: Whether the machine's load is recorded every 15 seconds; default
             STUDBOOK_SYSTEM_METRICS, else yes.
         console: Whether what the program prints is recorded; default STUDBOOK_CONSOLE, else no.
@@ -86,43 +92,101 @@ def init(
         The run, which is also what `studbook.log` refers to until it is finished.
 
     Raises:
-        InvalidArgument: When an id, the address or the mode is malformed.
+        InvalidArgument: When an id, the label, the address or the mode is malformed.
         NotLoggable: When config or tags cannot be recorded.
     """
-    from studbook.run import Run  # noqa: PLC0415 - run.py imports this module
-
-    chosen = mode or os.environ.get("STUDBOOK_MODE") or "online"
-    if chosen not in _MODES:
-        message = f'"{chosen}" is not a mode; there are {" and ".join(_MODES)}.'
-        raise InvalidArgument(message, reason="FIELD_INVALID")
+    chosen = _chosen_mode(mode)
     resolve_address(address)
     settings = read_settings(system_metrics=system_metrics, console=console)
+    run_id = run_id or os.environ.get("STUDBOOK_RUN")
     start = RunStart(
         workspace=resolve_workspace(workspace),
         experiment=_checked_id(experiment, "experiment"),
         run_id=_checked_id(run_id, "run") if run_id else uuid.uuid4().hex,
-        writer=uuid.uuid4().hex,
+        writer=_writer_id(label or os.environ.get("STUDBOOK_LABEL", "")),
         start_time_us=time.time_ns() // 1000,
         display_name=(name or "")[:256],
         description=description[:4096],
         tags=tags_of(tags or {}),
         address=configured_address(address),
         resumes=run_id is not None,
+        attached=attach,
         request_id=str(uuid.uuid4()),
     )
-    folder, writer = _open_records(start)
-    shipper = Shipper(folder, lambda: _connect(start)) if chosen == "online" else None
+    params = params_of(config) if config is not None else {}
+    _finish_former_input()
+    run = _begin(start, chosen, settings)
+    run.config.update(params)
+    return run
+
+
+def attach_to(start: RunStart, mode: str) -> Run:
+    """The run of a first record in this process: the active one, or one attached to it.
+
+    This is what a run becomes that is handed to a process that was spawned.
+    """
+    for run in _active:
+        if run.name == start.run:
+            return run
+    settings = read_settings()
+    attached = replace(
+        start, writer=_writer_id(""), start_time_us=time.time_ns() // 1000, attached=True
+    )
+    return _begin(attached, mode, settings)
+
+
+def _begin(start: RunStart, mode: str, settings: SurroundingsSettings) -> Run:
+    from studbook.run import Run  # noqa: PLC0415 - run.py imports this module
+    from studbook.run_off import OffRun  # noqa: PLC0415 - imports run.py
+
+    opened = open_records(start) if mode != "off" else None
+    if opened is None:
+        run: Run = OffRun(start)
+        _active.append(run)
+        return run
+    folder, writer = opened
+    # What other processes have left is sent by the one whose run it is.
+    only = start.writer if start.attached else None
+    shipper = Shipper(folder, lambda: _connect(start), only) if mode == "online" else None
     sends = shipper is not None
     surroundings = Surroundings(folder, writer, start.writer, settings, sends=sends)
     run = Run(start, folder, writer, shipper, surroundings)
-    surroundings.start()
-    if config is not None:
-        run.config.update(config)
     _active.append(run)
     _signals.start()
     _exits.start()
+    if not start.attached:
+        surroundings.start()
     run.begin()
     return run
+
+
+def _finish_former_input() -> None:
+    """In a notebook, where nothing else ends a run, the next one ends it."""
+    if not hasattr(sys, "ps1"):
+        return
+    for run in reversed(_active.copy()):
+        _log.warning("Studbook: %s is finished, because another run begins.", run.name)
+        run.finish()
+
+
+def _chosen_mode(mode: str | None) -> str:
+    chosen = mode or os.environ.get("STUDBOOK_MODE") or "online"
+    if chosen not in _MODES:
+        message = f'"{chosen}" is not a mode; there are {", ".join(_MODES)}.'
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return chosen
+
+
+def _writer_id(label: str) -> str:
+    if not label:
+        return uuid.uuid4().hex
+    if not _LABEL.fullmatch(label):
+        message = (
+            f'"{label[:150]}" is not a label: 1 to 31 of a-z 0-9 - _ beginning with a letter or '
+            "digit."
+        )
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return f"{label}-{uuid.uuid4().hex}"
 
 
 def active_run() -> Run | None:
@@ -174,27 +238,6 @@ def _checked_id(text: str, what: str) -> str:
         )
         raise InvalidArgument(message, reason="FIELD_INVALID")
     return text
-
-
-def _open_records(start: RunStart) -> tuple[RunFolder, RecordWriter]:
-    """The run's folder and a new record file in it; elsewhere when it cannot be written to."""
-    folder = RunFolder.of(start.run, records_root())
-    segment_bytes = ClientSettings.from_environment().segment_bytes
-    try:
-        folder.make()
-        return folder, folder.chain(start.writer).open(start, segment_bytes)
-    except OSError as error:
-        fallback = RunFolder.of(start.run, Path(tempfile.mkdtemp(prefix="studbook-")))
-        _log.warning(
-            "Studbook: %s cannot be written to (%s); records go to %s. What is not sent when the "
-            "run ends can be sent with `STUDBOOK_DIR=%s studbook sync`.",
-            folder.path,
-            error.strerror or error,
-            fallback.path,
-            fallback.path.parent,
-        )
-        fallback.make()
-        return fallback, fallback.chain(start.writer).open(start, segment_bytes)
 
 
 def _connect(start: RunStart) -> Client:

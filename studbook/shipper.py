@@ -39,15 +39,19 @@ class Shipper:
     Args:
         folder: The run's folder.
         connect: Makes the connection; called in the thread.
+        only: Id of the one writer whose records are sent; None: all that are in the folder.
 
     Attributes:
         refusals: What the server did not want, in words.
     """
 
-    def __init__(self, folder: RunFolder, connect: Callable[[], Client]) -> None:
+    def __init__(
+        self, folder: RunFolder, connect: Callable[[], Client], only: str | None = None
+    ) -> None:
         self.refusals: list[str] = []
         self._folder = folder
         self._connect = connect
+        self._only = only
         self._client: Client | None = None
         self._shipments: dict[RecordChain, Shipment] = {}
         self._heartbeat_s = ClientSettings.from_environment().heartbeat_interval_s
@@ -111,7 +115,7 @@ class Shipper:
         """Bytes of records that the server does not have yet."""
         shipments = dict(self._shipments)
         total = 0
-        for chain in self._folder.chains():
+        for chain in self._chains():
             shipment = shipments.get(chain)
             if shipment:
                 total += shipment.remaining_bytes
@@ -154,7 +158,7 @@ class Shipper:
         try:
             if self._client is None:
                 self._client = self._connect()
-            for chain in self._folder.chains():
+            for chain in self._chains():
                 self._send(self._client, chain)
             self._send_heartbeat()
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens
@@ -168,6 +172,12 @@ class Shipper:
             self._failures = 0
             self._clean_passes = number
             self._passes.notify_all()
+
+    def _chains(self) -> list[RecordChain]:
+        if self._only is None:
+            return self._folder.chains()
+        chain = self._folder.chain(self._only)
+        return [chain] if chain.segments() else []
 
     def _send(self, client: Client, chain: RecordChain) -> None:
         shipment = self._shipments.get(chain)
