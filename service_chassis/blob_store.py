@@ -2,6 +2,7 @@
 
     sha256/ab/abcdef...           whole files, verified, never changed
     partial/{scope}-{digest}      uploads that are under way or were interrupted
+    locks/ab                      what keeps collection and uploads apart, for each shelf
 
 A file appears under `sha256/` only when all its bytes are on disk and have its digest. Partial
 files are kept apart by scope (the workspace), so that nobody learns from them what others upload.
@@ -14,10 +15,12 @@ import hashlib
 import os
 import re
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from service_chassis.blob_shelves import SHELVES, Collection, Shelf
 from service_chassis.blob_upload import (
     BlobWriter,
     offset_out_of_range,
@@ -25,7 +28,7 @@ from service_chassis.blob_upload import (
     store_errors,
     sync_folder,
 )
-from service_chassis.errors import Code, StudbookError, invalid_field
+from service_chassis.errors import Code, StudbookError, invalid_field, unavailable
 from studbook.bulk_data import from_file
 from studbook.disk_traffic import PassingBytes
 
@@ -73,8 +76,13 @@ class FolderBlobStore:
     def __init__(self, root: Path) -> None:
         self._files = root / "sha256"
         self._partials = root / "partial"
-        for folder in (self._files, self._partials):
+        self._locks = root / "locks"
+        for folder in (self._files, self._partials, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
+        # All at once and for good: then an upload has one folder less to make durable.
+        for shelf in SHELVES:
+            (self._files / shelf).mkdir(exist_ok=True)
+        sync_folder(self._files)
 
     def size(self, digest: str) -> int | None:
         """Size of a stored file, None when it is not stored."""
@@ -105,9 +113,11 @@ class FolderBlobStore:
             StudbookError: OFFSET_OUT_OF_RANGE; TRANSACTION_CONFLICT while another upload of the
                 digest is under way in the same scope; STORE_UNAVAILABLE.
         """
-        partial = self._partial(scope, digest)
-        writer = BlobWriter(partial, self._file(digest), size, open_exclusively(partial))
+        partial, final = self._partial(scope, digest), self._file(digest)
+        shelf = Shelf(self._locks / digest[:2])
+        writer = BlobWriter(partial, final, size, open_exclusively(partial), shelf)
         try:
+            self._check_room(size - offset)
             writer.resume_at(offset)
         except BaseException:
             writer.suspend()
@@ -162,21 +172,44 @@ class FolderBlobStore:
             actual.update(data)
         return actual.hexdigest()
 
-    def remove(self, digest: str) -> bool:
-        """Delete a stored file; False when there is none. Reads that are under way go on."""
-        path = self._file(digest)
+    @contextmanager
+    def collecting(self, shelf: str) -> Iterator[Collection | None]:
+        """Have a shelf to oneself, to remove files from it that nobody has.
+
+        No upload puts a file there meanwhile, and none that has just done so is still to be
+        recorded; so who looks now which files somebody has, sees all of them.
+
+        Args:
+            shelf: The first two digits of the digests.
+
+        Yields:
+            The shelf; None when it is in use, to be tried again another time.
+        """
+        lock = Shelf(self._locks / shelf)
         with store_errors():
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                return False
-            sync_folder(path.parent)
-            return True
+            mine = lock.try_to_close()
+        try:
+            yield Collection(self._files / shelf) if mine else None
+        finally:
+            lock.release()
+
+    def shelf_digests(self, shelf: str, older_than_s: float) -> list[str]:
+        """The digests of the files on a shelf that have been there for so long."""
+        with store_errors():
+            return _digests(self._files / shelf, time.time() - older_than_s)
 
     def discard_stale_uploads(self, older_than_s: float) -> int:
         """Delete unfinished uploads that nobody has written to for so long; returns how many."""
         with store_errors():
             return sum(_discard_if_stale(path, older_than_s) for path in self._partials.iterdir())
+
+    def _check_room(self, size: int) -> None:
+        with store_errors():
+            room = os.statvfs(self._partials)
+        if size > room.f_bavail * room.f_frsize:
+            raise unavailable(
+                "STORE_UNAVAILABLE", f"The artifact store is too full for {size} bytes more."
+            )
 
     def _file(self, digest: str) -> Path:
         _check_hex(digest)
@@ -185,6 +218,15 @@ class FolderBlobStore:
     def _partial(self, scope: str, digest: str) -> Path:
         _check_hex(digest)
         return self._partials / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-{digest}"
+
+
+def _digests(folder: Path, written_before: float) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if _HEX_DIGEST.fullmatch(entry.name) and entry.stat().st_mtime <= written_before
+        )
 
 
 def _check_hex(digest: str) -> None:

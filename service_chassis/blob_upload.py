@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from service_chassis.blob_shelves import Shelf
+
 _CHUNK_BYTES = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -59,8 +61,11 @@ class BlobWriter:
         committed: Number of bytes that are stored.
     """
 
-    def __init__(self, partial: Path, final: Path, size: int, descriptor: int) -> None:
+    def __init__(
+        self, partial: Path, final: Path, size: int, descriptor: int, shelf: Shelf
+    ) -> None:
         self.committed = 0
+        self._shelf = shelf
         self._partial = partial
         self._final = final
         self._size = size
@@ -79,8 +84,11 @@ class BlobWriter:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Suspend the upload unless it has ended."""
-        self.suspend()
+        """Suspend the upload unless it has ended; a committed file is protected no more."""
+        try:
+            self.suspend()
+        finally:
+            self._shelf.release()
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes.
@@ -107,6 +115,8 @@ class BlobWriter:
 
     def commit(self) -> None:
         """Verify the bytes and put the file in its place, durably.
+
+        Until the context is left nobody can collect the file; record before that who has it.
 
         Raises:
             StudbookError: UPLOAD_INCOMPLETE, after which the upload can be resumed;
@@ -179,12 +189,11 @@ class BlobWriter:
     def _publish(self) -> None:
         os.fsync(self._descriptor)
         folder = self._final.parent
-        folder.mkdir(exist_ok=True)
+        self._shelf.use()
         # Over a file of the same digest, if somebody else was faster: the bytes are the same.
         self._partial.replace(self._final)
         os.fchmod(self._descriptor, 0o440)
         sync_folder(folder)
-        sync_folder(folder.parent)
 
     def _drop(self) -> None:
         try:

@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from service_chassis.blob_store import FolderBlobStore
     from service_chassis.database import Database
     from service_chassis.page_tokens import PageTokens
+    from tracking_service.artifact_limits import ArtifactLimits
     from tracking_service.records import Artifact
     from tracking_service.store.tracking_store import TrackingStore
+
+_MICROSECONDS = 1_000_000
+# A promise is renewed when so much of it is over; so it holds three quarters of the grace period
+# at least, and asking again and again costs no writing.
+_PROMISES_A_GRACE_PERIOD = 4
 
 
 class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
@@ -44,11 +50,15 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         page_tokens: PageTokens,
         blobs: FolderBlobStore,
         chunk_bytes: int,
+        limits: ArtifactLimits,
+        grace_s: float,
     ) -> None:
         self._database = database
         self._page_tokens = page_tokens
         self._blobs = blobs
         self._chunk_bytes = chunk_bytes
+        self._limits = limits
+        self._promise_us = int(grace_s * _MICROSECONDS / _PROMISES_A_GRACE_PERIOD)
         self._piece_bytes = min(chunk_bytes, PIECE_BYTES)
 
     async def FindMissing(
@@ -87,17 +97,20 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         workspace, sizes = await self._target(header.run, [digest])
         if await asyncio.to_thread(self._stored, sizes):
             return pb.UploadResponse(committed_size=sizes[digest])
+        self._limits.check_file(size)
+        if digest not in sizes:
+            await read(self._database, lambda store: self._check_room(store, workspace, size))
         upload = Upload(self._blobs, workspace, digest, size=size, offset=header.write_offset)
         with closing(upload):
             await upload.opened()
             async for message in request_iterator:
                 await upload.write(self._data(message))
             await upload.commit()
-        # Only now, so that an upload that stops half way leaves nothing in the database.
-        await write(
-            self._database,
-            lambda store: store.artifacts.add_blob(workspace, digest, size, now_us()),
-        )
+            # Only now, so that an upload that stops half way leaves nothing in the database; and
+            # before the upload is closed, because then the file may be collected.
+            await write(
+                self._database, lambda store: self._add_blob(store, workspace, digest, size)
+            )
         return pb.UploadResponse(committed_size=size)
 
     async def CreateArtifacts(
@@ -112,6 +125,7 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
                 request.run,
                 files,
                 allow_overwrite=request.allow_overwrite,
+                limits=self._limits,
                 now=now_us(),
             ),
         )
@@ -158,13 +172,32 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
                 yield piece
 
     async def _target(self, run: str, digests: Sequence[str]) -> tuple[str, dict[str, int]]:
-        """The workspace that uploads for a run go to, and which of the digests it has."""
+        """The workspace that uploads for a run go to, and which of the digests it has.
 
-        def target(store: TrackingStore) -> tuple[str, dict[str, int]]:
+        Those will be there for as long as it may take to record files that refer to them.
+        """
+
+        def target(store: TrackingStore) -> tuple[str, dict[str, int], int | None]:
             workspace = artifacts.upload_target(store, run).workspace
-            return workspace, store.artifacts.blob_sizes(workspace, digests)
+            sizes = store.blobs.sizes(workspace, digests)
+            oldest_us = store.blobs.oldest_promise_us(workspace, sizes) if sizes else None
+            return workspace, sizes, oldest_us
 
-        return await read(self._database, target)
+        workspace, sizes, oldest_us = await read(self._database, target)
+        now = now_us()
+        if oldest_us is not None and oldest_us < now - self._promise_us:
+            sizes = await write(
+                self._database, lambda store: store.blobs.promise(workspace, sizes, now)
+            )
+        return workspace, sizes
+
+    def _check_room(self, store: TrackingStore, workspace: str, size: int) -> None:
+        self._limits.check_workspace(workspace, store.blobs.usage(workspace), size)
+
+    def _add_blob(self, store: TrackingStore, workspace: str, digest: str, size: int) -> None:
+        """Note that the workspace has the bytes, if there is room for them still."""
+        if store.blobs.add(workspace, digest, size, now_us()):
+            self._check_room(store, workspace, 0)
 
     def _stored(self, sizes: dict[str, int]) -> set[str]:
         """Those of a workspace's digests whose bytes really are in the store."""

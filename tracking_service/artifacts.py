@@ -16,6 +16,7 @@ from tracking_service.records import Artifact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tracking_service.artifact_limits import ArtifactLimits
     from tracking_service.records import NewArtifact, RunPlace
     from tracking_service.store.tracking_store import TrackingStore
 
@@ -26,6 +27,7 @@ def create(
     files: Sequence[NewArtifact],
     *,
     allow_overwrite: bool,
+    limits: ArtifactLimits,
     now: int,
 ) -> list[Artifact]:
     """Record files of a run whose bytes are there, all or nothing.
@@ -34,7 +36,7 @@ def create(
 
     Raises:
         StudbookError: NOT_FOUND, RUN_NOT_ACTIVE, BLOB_MISSING, ALREADY_EXISTS, RESOURCE_HELD,
-            ARTIFACT_PATH_INVALID.
+            ARTIFACT_PATH_INVALID, QUOTA_EXCEEDED.
     """
     run = found(store.runs.place_for_change(name), name)
     require_not_deleted(run)
@@ -55,7 +57,10 @@ def create(
     replaced = [present[path] for path in new if path in present]
     if replaced:
         _check_replaceable(store, run, replaced, allow_overwrite=allow_overwrite)
-    _check_folders(store, run, [path for path in new if path not in present])
+    added = [path for path in new if path not in present]
+    if added:
+        limits.check_run_files(store.artifacts.count(run) + len(added))
+    _check_folders(store, run, added)
     store.artifacts.put(run, list(new.values()), replaced=[file.path for file in replaced])
     recorded = {**present, **new}
     return [recorded[file.path] for file in files]
@@ -88,7 +93,7 @@ def file_name(run: RunPlace, path: str) -> str:
 
 
 def _sizes(store: TrackingStore, run: RunPlace, files: Sequence[NewArtifact]) -> dict[str, int]:
-    sizes = store.artifacts.blob_sizes(run.workspace, (file.digest for file in files))
+    sizes = store.blobs.sizes_kept(run.workspace, (file.digest for file in files))
     for file in files:
         if file.digest not in sizes:
             raise failed_precondition(

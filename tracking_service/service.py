@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+import structlog
 
 from service_chassis.blob_store import open_blob_store
 from service_chassis.database import Database
 from service_chassis.page_tokens import PageTokens
 from studbook.tracking.v1 import (
-    artifact_service_pb2_grpc,
     dataset_service_pb2_grpc,
     experiment_service_pb2_grpc,
     metric_service_pb2_grpc,
     run_service_pb2_grpc,
 )
+from tracking_service import artifact_rpc
 from tracking_service.artifact_rpc import ArtifactServicer
 from tracking_service.background import BackgroundWork
+from tracking_service.collection import Collector
 from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
 from tracking_service.metric_rpc import MetricServicer
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     import grpc
 
     from tracking_service.settings import TrackingSettings
+
+_log = structlog.get_logger("studbook.tracking")
 
 
 class TrackingService:
@@ -39,7 +45,17 @@ class TrackingService:
             settings.database_url, "tracking_service", pool_size=settings.database_connections
         )
         self._database.migrate()
+        self._artifacts = ArtifactServicer(
+            self._database,
+            self._page_tokens,
+            self._blobs,
+            settings.chunk_bytes,
+            settings.artifact_limits(),
+            settings.collect_grace_seconds,
+        )
+        self._collector = Collector(self._database, self._blobs, settings.grace_periods())
         self._background = BackgroundWork()
+        self._background.add("collection", settings.collect_seconds, self._collect)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""
@@ -54,9 +70,11 @@ class TrackingService:
         dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
             DatasetServicer(database, tokens), server
         )
-        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(
-            ArtifactServicer(database, tokens, self._blobs, self._settings.chunk_bytes), server
-        )
+        artifact_rpc.add_to(self._artifacts, server)
+
+    def _collect(self) -> None:
+        found = self._collector.collect(stopping=lambda: self._background.stopping)
+        _log.info("collected", **asdict(found))
 
     def start(self) -> None:
         """Begin what goes on beside the calls, in the running event loop."""

@@ -6,6 +6,8 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from service_chassis.service_settings import ServiceSettings, TransferLimits
+from tracking_service.artifact_limits import ArtifactLimits
+from tracking_service.collection import GracePeriods
 
 
 class TrackingSettings(TransferLimits, ServiceSettings):
@@ -16,3 +18,47 @@ class TrackingSettings(TransferLimits, ServiceSettings):
     )
 
     listen: str = Field("127.0.0.1:7422", description="Address to serve on, `host:port`.")
+    stale_after_seconds: float = Field(
+        300.0,
+        ge=1,
+        description="How long nothing may be heard of a running run before it is shown as stale; "
+        "several times the interval at which clients send heartbeats.",
+    )
+    stale_sweep_seconds: float = Field(
+        30.0, ge=0, description="Time between two searches for stale runs; 0: never."
+    )
+    artifact_bytes: int = Field(
+        1 << 40, ge=0, description="Largest file of a run, in bytes; larger ones are refused."
+    )
+    workspace_bytes: int = Field(
+        0,
+        ge=0,
+        description="Most bytes that the files of one workspace take, each content counted once; "
+        "0: no limit.",
+    )
+    run_files: int = Field(1_000_000, ge=1, description="Most files of one run.")
+    collect_seconds: float = Field(
+        6 * 3600.0,
+        ge=0,
+        description="Time between two collections of stored bytes that no file refers to; "
+        "0: never.",
+    )
+    collect_grace_seconds: float = Field(
+        24 * 3600.0,
+        ge=0,
+        description="How long bytes that no file refers to are kept after they were uploaded or "
+        "found to be there already; longer than it ever takes to record a file after that.",
+    )
+    unfinished_upload_seconds: float = Field(
+        7 * 24 * 3600.0,
+        ge=0,
+        description="How long an interrupted upload can be resumed.",
+    )
+
+    def artifact_limits(self) -> ArtifactLimits:
+        """How much may be stored."""
+        return ArtifactLimits(self.artifact_bytes, self.workspace_bytes, self.run_files)
+
+    def grace_periods(self) -> GracePeriods:
+        """What a collection leaves alone."""
+        return GracePeriods(self.collect_grace_seconds, self.unfinished_upload_seconds)

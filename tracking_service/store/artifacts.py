@@ -1,4 +1,4 @@
-"""Queries on the files of runs, and on which bytes a workspace has."""
+"""Queries on the files of runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import sqlalchemy as sa
 
 from service_chassis.listing import list_page
 from tracking_service.records import Artifact
-from tracking_service.store.inserts import insert_absent
 from tracking_service.store.listed_fields import ARTIFACT_FIELDS
-from tracking_service.tables import artifacts, workspace_blobs
+from tracking_service.tables import artifacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from service_chassis.listing import PageRequest
     from tracking_service.records import RunPlace
@@ -84,21 +83,10 @@ class ArtifactStore:
         if files:
             self._connection.execute(artifacts.insert(), [_row(run, file) for file in files])
 
-    def blob_sizes(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
-        """The sizes of those of the digests whose bytes the workspace has."""
-        statement = sa.select(workspace_blobs.c.digest, workspace_blobs.c.size_bytes).where(
-            workspace_blobs.c.workspace == workspace,
-            workspace_blobs.c.digest.in_(set(digests)),
-        )
-        return {row.digest: row.size_bytes for row in self._connection.execute(statement)}
-
-    def add_blob(self, workspace: str, digest: str, size_bytes: int, now: int) -> None:
-        """Note that the workspace has these bytes; they must be in the artifact store."""
-        self._connection.execute(
-            insert_absent(self._connection, workspace_blobs).values(
-                workspace=workspace, digest=digest, size_bytes=size_bytes, create_time=now
-            )
-        )
+    def count(self, run: RunPlace) -> int:
+        """Number of files of a run."""
+        statement = sa.select(sa.func.count()).where(artifacts.c.run == run.key)
+        return self._connection.execute(statement).scalar_one()
 
 
 def _record(run: RunPlace, row: sa.Row[Any]) -> Artifact:

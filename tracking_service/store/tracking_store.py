@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracking_service.store.artifacts import ArtifactStore
+from tracking_service.store.blobs import BlobStore
 from tracking_service.store.datasets import DatasetStore
 from tracking_service.store.experiments import ExperimentStore
 from tracking_service.store.holds import HoldStore
@@ -28,4 +29,5 @@ class TrackingStore:
         self.metrics = MetricStore(connection)
         self.datasets = DatasetStore(connection)
         self.artifacts = ArtifactStore(connection)
+        self.blobs = BlobStore(connection)
         self.holds = HoldStore(connection)

@@ -23,6 +23,7 @@ from studbook.tracking.v1 import (
     run_pb2,
     run_service_pb2,
 )
+from tracking_service.artifact_limits import ArtifactLimits
 from tracking_service.artifact_rpc import ArtifactServicer
 from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 WORKSPACE = "workspaces/main"
 WINE = f"{WORKSPACE}/experiments/wine"
+NO_LIMITS = ArtifactLimits(artifact_bytes=1 << 40, workspace_bytes=0, run_files=1_000_000)
+GRACE_S = 24 * 3600.0
 _PERMISSIONS = {
     permission for method in method_table().values() for permission in method.permissions
 }
@@ -62,7 +65,9 @@ def sha256(data: bytes) -> str:
 class Tracking:
     """Calls the servicers as the call pipeline does."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(
+        self, database: Database, folder: Path, limits: ArtifactLimits | None = None
+    ) -> None:
         tokens = PageTokens(b"0123456789abcdef")
         self.database = database
         self.blobs = FolderBlobStore(folder)
@@ -71,7 +76,9 @@ class Tracking:
             "RunService": RunServicer(database, tokens),
             "MetricService": MetricServicer(database, points_per_batch=100_000),
             "DatasetService": DatasetServicer(database, tokens),
-            "ArtifactService": ArtifactServicer(database, tokens, self.blobs, 2 << 20),
+            "ArtifactService": ArtifactServicer(
+                database, tokens, self.blobs, 2 << 20, limits or NO_LIMITS, GRACE_S
+            ),
         }
         self._methods = {
             method.path.rsplit("/", 1)[1]: (

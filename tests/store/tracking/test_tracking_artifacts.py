@@ -120,6 +120,13 @@ def test_wrong_bytes_are_dropped(tracking: Tracking, tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
 
 
+def remove_from_disk(tracking: Tracking, data: bytes) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    with tracking.blobs.collecting(digest[:2]) as collection:
+        assert collection is not None
+        assert collection.remove([digest]) == (1, len(data))
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -318,7 +325,7 @@ def test_a_file_of_a_deleted_run_can_be_read(tracking: Tracking) -> None:
 def test_lost_bytes_are_data_loss_and_missing_again(tracking: Tracking) -> None:
     run = tracking.run().name
     tracking.put(run, {"x": DATA})
-    tracking.blobs.remove(hashlib.sha256(DATA).hexdigest())
+    remove_from_disk(tracking, DATA)
 
     refusal = refused(lambda: tracking.download(run, "x"))
 

@@ -317,8 +317,10 @@ def test_removed_files_are_gone_but_reads_go_on(store: FolderBlobStore) -> None:
     upload(store, DATA)
     reading = store.read(DIGEST, 0, len(DATA), 100)
     start = bytes(next(reading))
-    assert store.remove(DIGEST)
-    assert not store.remove(DIGEST)
+    with store.collecting(DIGEST[:2]) as collection:
+        assert collection is not None
+        assert collection.remove([DIGEST]) == (1, len(DATA))
+        assert collection.remove([DIGEST]) == (0, 0)
     assert store.size(DIGEST) is None
     assert start + b"".join(reading) == DATA
 
@@ -339,7 +341,6 @@ def test_digests_cannot_lead_to_other_files(store: FolderBlobStore, digest: str)
     for look in (
         store.size,
         store.recompute,
-        store.remove,
         lambda value: store.upload_offset(SCOPE, value),
         lambda value: store.open_upload(SCOPE, value, 1, 0),
         lambda value: list(store.read(value, 0, 1)),

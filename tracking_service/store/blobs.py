@@ -1,0 +1,167 @@
+"""Queries on which bytes a workspace has, how many, and whether a file refers to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from service_chassis.database import TransactionConflictError
+from tracking_service.store.inserts import insert_absent
+from tracking_service.tables import artifacts, runs, workspace_blobs, workspace_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes that a workspace has."""
+
+    workspace: str
+    digest: str
+    size_bytes: int
+
+
+class BlobStore:
+    """The bytes of workspaces within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def sizes(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
+        """The sizes of those of the digests, 64 hexadecimal digits, that the workspace has."""
+        return self._sizes(_sizes(workspace, digests))
+
+    def sizes_kept(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
+        """`sizes`, none of which can be forgotten before this transaction ends."""
+        return self._sizes(_sizes(workspace, digests).with_for_update(read=True))
+
+    def oldest_promise_us(self, workspace: str, digests: Iterable[str]) -> int | None:
+        """When the one of these bytes was last promised that was not for the longest time."""
+        oldest = sa.select(sa.func.min(workspace_blobs.c.promise_time))
+        statement = oldest.where(_among(workspace, digests))
+        found: int | None = self._connection.execute(statement).scalar_one()
+        return found
+
+    def promise(self, workspace: str, digests: Iterable[str], now: int) -> dict[str, int]:
+        """Note that somebody is being told that the bytes are there; returns `sizes`."""
+        sizes = self._sizes(_sizes(workspace, digests).with_for_update())
+        self._connection.execute(
+            workspace_blobs.update().where(_among(workspace, sizes)).values(promise_time=now)
+        )
+        return sizes
+
+    def add(self, workspace: str, digest: str, size_bytes: int, now: int) -> bool:
+        """Note that the workspace has these bytes; they must be in the artifact store.
+
+        Returns:
+            Whether it did not have them before.
+        """
+        if self.promise(workspace, [digest], now):
+            return False
+        statement = insert_absent(self._connection, workspace_blobs).values(
+            workspace=workspace,
+            digest=digest,
+            size_bytes=size_bytes,
+            create_time=now,
+            promise_time=now,
+        )
+        if not self._connection.execute(statement).rowcount:
+            # Added by somebody else between the two statements.
+            raise TransactionConflictError
+        self._count(workspace, size_bytes)
+        return True
+
+    def usage(self, workspace: str) -> int:
+        """Number of bytes that the workspace has."""
+        statement = sa.select(workspace_usage.c.size_bytes).where(
+            workspace_usage.c.workspace == workspace
+        )
+        return self._connection.execute(statement).scalar_one_or_none() or 0
+
+    def unreferenced(self, beginning: str, promised_before_us: int) -> list[Blob]:
+        """Bytes that no file of their workspace refers to and nobody was told of of late.
+
+        Args:
+            beginning: What their digests begin with.
+            promised_before_us: Those promised at this moment or later are left out.
+        """
+        # "g" is beyond all hexadecimal digits.
+        return self._blobs(
+            workspace_blobs.c.digest >= beginning,
+            workspace_blobs.c.digest < f"{beginning}g",
+            _collectable(promised_before_us),
+        )
+
+    def forget(self, workspace: str, digests: Sequence[str], promised_before_us: int) -> int:
+        """Remove bytes that are `unreferenced` still; returns how many digests that were."""
+        among = _among(workspace, digests)
+        # Locked first, and looked at in a second statement: whoever records a file holds the same
+        # lock, so he is either seen here or sees that the bytes are gone.
+        locked = sa.select(workspace_blobs.c.digest).where(among).order_by(workspace_blobs.c.digest)
+        mine = self._connection.execute(locked.with_for_update(skip_locked=True)).scalars().all()
+        removed = (
+            self._connection.execute(
+                workspace_blobs.delete()
+                .where(_among(workspace, mine), _collectable(promised_before_us))
+                .returning(workspace_blobs.c.size_bytes)
+            )
+            .scalars()
+            .all()
+        )
+        if removed:
+            self._count(workspace, -sum(removed))
+        return len(removed)
+
+    def owners(self, digests: Collection[str]) -> list[Blob]:
+        """Who has these bytes: one entry for each digest and workspace."""
+        return self._blobs(workspace_blobs.c.digest.in_(digests))
+
+    def _blobs(self, *conditions: sa.ColumnElement[bool]) -> list[Blob]:
+        rows = self._connection.execute(sa.select(workspace_blobs).where(*conditions))
+        return [Blob(row.workspace, row.digest, row.size_bytes) for row in rows]
+
+    def _sizes(self, statement: sa.Select[tuple[str, int]]) -> dict[str, int]:
+        return {row.digest: row.size_bytes for row in self._connection.execute(statement)}
+
+    def _count(self, workspace: str, size_bytes: int) -> None:
+        change = (
+            workspace_usage.update()
+            .where(workspace_usage.c.workspace == workspace)
+            .values(size_bytes=workspace_usage.c.size_bytes + size_bytes)
+        )
+        if not self._connection.execute(change).rowcount:
+            first = insert_absent(self._connection, workspace_usage)
+            values = {"workspace": workspace, "size_bytes": size_bytes}
+            if not self._connection.execute(first.values(values)).rowcount:
+                raise TransactionConflictError
+
+
+def _sizes(workspace: str, digests: Iterable[str]) -> sa.Select[tuple[str, int]]:
+    # In order, so that no two transactions that lock rows wait for each other.
+    return (
+        sa.select(workspace_blobs.c.digest, workspace_blobs.c.size_bytes)
+        .where(_among(workspace, digests))
+        .order_by(workspace_blobs.c.digest)
+    )
+
+
+def _among(workspace: str, digests: Iterable[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        workspace_blobs.c.workspace == workspace, workspace_blobs.c.digest.in_(set(digests))
+    )
+
+
+def _collectable(promised_before_us: int) -> sa.ColumnElement[bool]:
+    # Files of deleted runs count: the run can be restored.
+    reference = (
+        sa.select(artifacts.c.digest)
+        .join(runs, runs.c.id == artifacts.c.run)
+        .where(
+            artifacts.c.digest == workspace_blobs.c.digest,
+            runs.c.workspace == workspace_blobs.c.workspace,
+        )
+    )
+    return sa.and_(workspace_blobs.c.promise_time < promised_before_us, ~reference.exists())
