@@ -10,7 +10,7 @@ from service_chassis.resource_names import DATASET, DATASET_VERSION
 from service_chassis.timestamps import now_us
 from studbook.tracking.v1 import dataset_service_pb2 as pb
 from studbook.tracking.v1 import dataset_service_pb2_grpc
-from tracking_service import datasets, request_reading
+from tracking_service import dataset_reading, datasets
 from tracking_service.presence import found
 from tracking_service.proto_conversion import dataset_message
 from tracking_service.transactions import change, read
@@ -36,7 +36,7 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
     ) -> pb.RegisterDatasetResponse:
         """Write down a dataset version."""
         caller = current_caller()
-        content = request_reading.dataset_content(request)
+        content = dataset_reading.dataset_content(request)
 
         def register(store: TrackingStore) -> pb.RegisterDatasetResponse:
             dataset = datasets.register(
@@ -51,9 +51,7 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
     ) -> pb.GetDatasetResponse:
         """Read a dataset version."""
         DATASET_VERSION.parse(request.name)
-        dataset = await read(
-            self._database, lambda store: found(store.datasets.find(request.name), request.name)
-        )
+        dataset = await read(self._database, lambda store: datasets.whole(store, request.name))
         return pb.GetDatasetResponse(dataset=dataset_message(dataset))
 
     async def ListDatasets(

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import already_exists
+from tracking_service.presence import found
 from tracking_service.records import Dataset
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ def register(
 ) -> Dataset:
     """The version of a dataset that has this content: the one that is there, or a new one.
 
+    One that is there and has no profiles gets those of the content.
+
     Raises:
         StudbookError: ALREADY_EXISTS when the version id is taken by other content.
     """
     name = f"{parent}/versions/{version_id or content.digest[:_ID_DIGITS]}"
     present = store.datasets.find_by_digest(parent, content.digest)
     if present is not None:
-        return present
+        return _with_profiles(store, present, content)
     new = Dataset(
         key=0,
         uid=uuid.uuid4().hex,
@@ -48,4 +51,23 @@ def register(
     present = store.datasets.find_by_digest(parent, content.digest)
     if present is None:
         raise already_exists(name, "it has another digest; choose another version_id")
-    return present
+    return _with_profiles(store, present, content)
+
+
+def whole(store: TrackingStore, name: str) -> Dataset:
+    """A dataset version with the profiles of its columns.
+
+    Raises:
+        StudbookError: NOT_FOUND.
+    """
+    return store.datasets.with_profiles(found(store.datasets.find(name), name))
+
+
+def _with_profiles(store: TrackingStore, present: Dataset, content: DatasetContent) -> Dataset:
+    known = store.datasets.with_profiles(present)
+    # Which columns there are is not hashed by every form; profiles belong to those that are there.
+    same_columns = content.columns == known.content.columns
+    if content.profiles and not known.content.profiles and same_columns:
+        store.datasets.add_profiles(present.key, content.profiles)
+        return store.datasets.with_profiles(present)
+    return known

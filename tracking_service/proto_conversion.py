@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Code,
         CondaEnvironment,
         Dataset,
+        DatasetReference,
         Environment,
         Experiment,
         MetricSummary,
@@ -138,6 +139,7 @@ def summary_message(summary: MetricSummary) -> metric_pb2.MetricSummary:
 def dataset_message(dataset: Dataset) -> dataset_pb2.Dataset:
     """A dataset version as a message."""
     content = dataset.content
+    reference = content.reference
     return dataset_pb2.Dataset(
         name=dataset.name,
         uid=dataset.uid,
@@ -145,13 +147,29 @@ def dataset_message(dataset: Dataset) -> dataset_pb2.Dataset:
         format=content.format,
         source=content.source,
         columns=[
-            dataset_pb2.Column(name=column.name, type=column.type, null_count=column.null_count)
-            for column in content.columns
+            dataset_pb2.Column(
+                name=column.name,
+                type=column.type,
+                null_count=column.null_count,
+                profile=_profile(content.profiles.get(position)),
+            )
+            for position, column in enumerate(content.columns)
         ],
         row_count=content.row_count,
         size_bytes=content.size_bytes,
         create_time=to_timestamp(dataset.create_us),
         creator=principal_message(dataset.creator),
+        reference=None if reference is None else _reference(reference),
+    )
+
+
+def _profile(data: bytes | None) -> dataset_pb2.ColumnProfile | None:
+    return None if data is None else dataset_pb2.ColumnProfile.FromString(data)
+
+
+def _reference(reference: DatasetReference) -> dataset_pb2.DatasetReference:
+    return dataset_pb2.DatasetReference(
+        system=reference.system, uri=reference.uri, version=reference.version
     )
 
 

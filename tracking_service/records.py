@@ -289,6 +289,15 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetReference:
+    """One state of data that another system keeps."""
+
+    system: str
+    uri: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetContent:
     """What a caller says of a dataset version."""
 
@@ -298,6 +307,10 @@ class DatasetContent:
     columns: tuple[Column, ...]
     row_count: int
     size_bytes: int
+    reference: DatasetReference | None = None
+    # A serialised studbook.tracking.v1.ColumnProfile by position of the column. Empty also where
+    # profiles were not read.
+    profiles: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

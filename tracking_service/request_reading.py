@@ -1,4 +1,4 @@
-"""Requests about experiments, datasets, metrics and files as records, their shape checked.
+"""Requests about experiments, metrics and files as records, their shape checked.
 
 Each function raises INVALID_ARGUMENT naming the field, its value and the remedy.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.field_masks import changed_paths
-from service_chassis.resource_names import DATASET, EXPERIMENT, RUN, WORKSPACE, check_id
+from service_chassis.resource_names import EXPERIMENT, RUN, WORKSPACE, check_id
 from service_chassis.validation import (
     LONGEST_DESCRIPTION,
     check_artifact_path,
@@ -24,8 +24,6 @@ from service_chassis.validation import (
 from tracking_service.experiments import ExperimentChange
 from tracking_service.metrics import StepRange
 from tracking_service.records import (
-    Column,
-    DatasetContent,
     MetricBatch,
     NewArtifact,
     Points,
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
     from studbook.tracking.v1 import (
         artifact_service_pb2,
-        dataset_service_pb2,
         experiment_service_pb2,
         metric_pb2,
         metric_service_pb2,
@@ -45,9 +42,6 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 256
 _LONGEST_WRITER = 64
-_LONGEST_FORMAT = 64
-_LONGEST_SOURCE = 2048
-_LONGEST_COLUMN_NAME = 256
 _LONGEST_MEDIA_TYPE = 128
 _MOST_FILES = 1000
 _MOST_READ_RUNS = 100
@@ -88,36 +82,6 @@ def experiment_change(
         name=experiment.name,
         etag=experiment.etag,
         values={path: read[path]() for path in paths},
-    )
-
-
-def dataset_content(request: dataset_service_pb2.RegisterDatasetRequest) -> DatasetContent:
-    """What a dataset version consists of."""
-    DATASET.parse(request.parent, "parent")
-    if request.version_id:
-        check_id(request.version_id, "version_id")
-    dataset = request.dataset
-    if dataset.row_count < -1:
-        raise invalid_field(
-            "dataset.row_count", dataset.row_count, "give 0 or more, or -1 when it is not a table"
-        )
-    return DatasetContent(
-        digest=check_digest(dataset.digest, "dataset.digest"),
-        format=check_text(dataset.format, "dataset.format", _LONGEST_FORMAT, required=True),
-        source=check_text(dataset.source, "dataset.source", _LONGEST_SOURCE),
-        columns=tuple(
-            Column(
-                name=check_text(column.name, f"{field}.name", _LONGEST_COLUMN_NAME, required=True),
-                type=check_text(column.type, f"{field}.type", _LONGEST_COLUMN_NAME, required=True),
-                null_count=check_not_negative(column.null_count, f"{field}.null_count"),
-            )
-            for field, column in (
-                (f"dataset.columns[{index}]", column)
-                for index, column in enumerate(dataset.columns)
-            )
-        ),
-        row_count=dataset.row_count,
-        size_bytes=check_not_negative(dataset.size_bytes, "dataset.size_bytes"),
     )
 
 

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from service_chassis.listing import list_page
 from service_chassis.resource_names import ANY, DATASET, DATASET_VERSION, RUN
-from tracking_service.records import Column, Dataset, DatasetContent, DatasetUse, HoldLevel
-from tracking_service.store.inserts import insert_new
+from tracking_service.records import (
+    Column,
+    Dataset,
+    DatasetContent,
+    DatasetReference,
+    DatasetUse,
+    HoldLevel,
+)
+from tracking_service.store.inserts import insert_absent, insert_new
 from tracking_service.store.listed_fields import DATASET_FIELDS, DATASET_USE_FIELDS
 from tracking_service.store.principals import principal_document, principal_record
-from tracking_service.tables import dataset_inputs, datasets, experiments, holds, runs
+from tracking_service.tables import (
+    dataset_inputs,
+    dataset_profiles,
+    datasets,
+    experiments,
+    holds,
+    runs,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from service_chassis.listing import PageRequest
 
@@ -28,7 +42,7 @@ class DatasetStore:
         self._connection = connection
 
     def find(self, name: str) -> Dataset | None:
-        """The dataset version of this name."""
+        """The dataset version of this name, without profiles."""
         ids = DATASET_VERSION.parse(name)
         return self._find(
             datasets.c.workspace == ids["workspace"],
@@ -37,7 +51,7 @@ class DatasetStore:
         )
 
     def find_by_digest(self, parent: str, digest: str) -> Dataset | None:
-        """The version of a dataset that has this digest."""
+        """The version of a dataset that has this digest, without profiles."""
         ids = DATASET.parse(parent)
         return self._find(
             datasets.c.workspace == ids["workspace"],
@@ -49,6 +63,7 @@ class DatasetStore:
         """Store a new dataset version; False when its name or its digest is there already."""
         ids = DATASET_VERSION.parse(dataset.name)
         content = asdict(dataset.content)
+        profiles = content.pop("profiles")
         key = insert_new(
             self._connection,
             datasets,
@@ -61,12 +76,33 @@ class DatasetStore:
                 "creator": principal_document(dataset.creator),
             },
         )
+        if key is not None:
+            self.add_profiles(key, profiles)
         return key is not None
+
+    def add_profiles(self, key: int, profiles: Mapping[int, bytes]) -> None:
+        """Store the profiles of columns, by position; those that are there stay."""
+        if profiles:
+            self._connection.execute(
+                insert_absent(self._connection, dataset_profiles),
+                [
+                    {"dataset": key, "position": position, "profile": profile}
+                    for position, profile in profiles.items()
+                ],
+            )
+
+    def with_profiles(self, dataset: Dataset) -> Dataset:
+        """The dataset version with the profiles of its columns."""
+        statement = sa.select(dataset_profiles.c.position, dataset_profiles.c.profile).where(
+            dataset_profiles.c.dataset == dataset.key
+        )
+        profiles = {row.position: row.profile for row in self._connection.execute(statement)}
+        return replace(dataset, content=replace(dataset.content, profiles=profiles))
 
     def page(
         self, parent: str, page: PageRequest, visible: Callable[[str], bool]
     ) -> tuple[list[Dataset], str]:
-        """One page of the versions of a dataset, or of all datasets of a workspace."""
+        """One page of the versions of a dataset, or of all of a workspace; without profiles."""
         ids = DATASET.parse(parent, any_of={"dataset"})
         statement = sa.select(datasets).where(datasets.c.workspace == ids["workspace"])
         if ids["dataset"] != ANY:
@@ -110,7 +146,7 @@ class DatasetStore:
         return [DatasetUse(run=_user(row), role=row.role) for row in rows], token
 
     def of_run(self, run: int) -> list[Dataset]:
-        """The datasets that went into a run, by name, each once."""
+        """The datasets that went into a run, by name, each once; without profiles."""
         statement = (
             sa.select(datasets)
             .where(
@@ -158,6 +194,7 @@ def _record(row: sa.Row[Any]) -> Dataset:
             columns=tuple(Column(**column) for column in row.columns),
             row_count=row.row_count,
             size_bytes=row.size_bytes,
+            reference=None if row.reference is None else DatasetReference(**row.reference),
         ),
         create_us=row.create_time,
         creator=principal_record(row.creator),

@@ -23,6 +23,16 @@ pb: Any = dataset_service_pb2
 WINE_DATA = f"{WORKSPACE}/datasets/wine"
 
 
+REFERRED: dict[str, Any] = {
+    "format": "reference/v1",
+    "reference": {"system": "lakefs", "uri": "lakefs://wine/main/red", "version": "8f14e45f"},
+}
+
+
+def column(name: str = "alcohol", **profile: Any) -> dict[str, Any]:
+    return {"name": name, "type": "double", "profile": profile}
+
+
 def reason(work: Callable[[], Any]) -> str:
     with pytest.raises(StudbookError) as refusal:
         work()
@@ -102,11 +112,80 @@ def test_registering_at_once_makes_one_version(tracking: Tracking) -> None:
         ({"columns": [{"name": "c" * 257, "type": "int64"}]}, "FIELD_INVALID"),
         ({"columns": [{"name": "c"}]}, "FIELD_REQUIRED"),
         ({"version_id": "A"}, "FIELD_INVALID"),
+        ({"columns": [{"name": "c", "type": "t"}] * 10_001}, "FIELD_INVALID"),
+        ({"columns": [column(distinct_sketch=bytes(4096))]}, "FIELD_INVALID"),
+        ({"columns": [column(distinct_estimate=-1)]}, "FIELD_INVALID"),
+        ({"columns": [column(distinct_estimate=float("nan"))]}, "FIELD_INVALID"),
+        ({"columns": [column(nan_count=-1)]}, "FIELD_INVALID"),
+        ({"columns": [column(numbers={"finite_count": -1})]}, "FIELD_INVALID"),
+        ({"columns": [column(numbers={"quantiles": [0.5] * 8})]}, "FIELD_INVALID"),
+        ({"columns": [column(texts={"min_length": -1})]}, "FIELD_INVALID"),
+        ({"columns": [column(top_values=[{"value": "v", "count": 1}] * 11)]}, "FIELD_INVALID"),
+        ({"columns": [column(top_values=[{"value": "v" * 65}])]}, "FIELD_INVALID"),
+        ({"columns": [column(top_values=[{"value": "v\0"}])]}, "FIELD_INVALID"),
+        ({"columns": [column(top_values=[{"value": "v", "count": -1}])]}, "FIELD_INVALID"),
+        ({"format": "reference/v1"}, "FIELD_REQUIRED"),
+        ({"reference": {"system": "dvc", "uri": "u", "version": "v"}}, "FIELD_INVALID"),
+        ({"format": "reference/v1", "reference": {"uri": "u"}}, "FIELD_REQUIRED"),
+        ({**REFERRED, "reference": REFERRED["reference"] | {"system": "s" * 65}}, "FIELD_INVALID"),
+        ({**REFERRED, "reference": REFERRED["reference"] | {"uri": "u" * 2049}}, "FIELD_INVALID"),
+        ({**REFERRED, "reference": REFERRED["reference"] | {"version": ""}}, "FIELD_REQUIRED"),
     ],
 )
 def test_bad_input(tracking: Tracking, values: dict[str, Any], expected: str) -> None:
     assert reason(lambda: tracking.dataset(**values)) == expected
     assert listed(tracking) == []
+
+
+def test_a_reference_is_kept(tracking: Tracking) -> None:
+    made = tracking.dataset(**REFERRED)
+
+    assert made.reference.version == "8f14e45f"
+    assert tracking.call("GetDataset", pb.GetDatasetRequest(name=made.name)).dataset == made
+    assert not tracking.dataset("plain").HasField("reference")
+
+
+def test_profiles_are_read_with_one_dataset_and_left_out_of_lists(tracking: Tracking) -> None:
+    sketch = bytes(range(256)) * 12
+    made = tracking.dataset(
+        columns=[
+            column(distinct_estimate=9.5, numbers={"min": -1.0, "quantiles": [0.5] * 7}),
+            {"name": "notes", "type": "string"},
+            column("colour", distinct_sketch=sketch, top_values=[{"value": "red", "count": 7}]),
+        ]
+    )
+
+    read = tracking.call("GetDataset", pb.GetDatasetRequest(name=made.name)).dataset
+    (shown,) = tracking.call("ListDatasets", pb.ListDatasetsRequest(parent=WINE_DATA)).datasets
+
+    assert read == made
+    assert [c.HasField("profile") for c in read.columns] == [True, False, True]
+    assert read.columns[0].profile.numbers.min == -1.0
+    assert read.columns[2].profile.distinct_sketch == sketch
+    assert [c.name for c in shown.columns] == ["alcohol", "notes", "colour"]
+    assert not any(c.HasField("profile") for c in shown.columns)
+
+
+def test_a_profile_that_comes_later_is_added_once(tracking: Tracking) -> None:
+    plain = {"name": "alcohol", "type": "double"}
+    first = tracking.dataset(columns=[plain])
+    assert not first.columns[0].HasField("profile")
+
+    later = tracking.dataset(columns=[column(distinct_estimate=3)])
+    assert later.name == first.name
+    assert later.columns[0].profile.distinct_estimate == 3
+
+    assert tracking.dataset(columns=[column(distinct_estimate=4)]) == later
+    assert tracking.dataset(columns=[plain]) == later
+
+
+def test_a_profile_of_other_columns_is_not_added(tracking: Tracking) -> None:
+    tracking.dataset(columns=[{"name": "alcohol", "type": "double"}])
+
+    again = tracking.dataset(columns=[column("sugar", distinct_estimate=3)])
+
+    assert [c.name for c in again.columns] == ["alcohol"]
+    assert not again.columns[0].HasField("profile")
 
 
 def test_validate_only_registers_nothing(tracking: Tracking) -> None:
