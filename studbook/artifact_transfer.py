@@ -6,13 +6,14 @@ import mimetypes
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from studbook.exceptions import NotFound
+from studbook.exceptions import FailedPrecondition, NotFound
 from studbook.file_digests import HashedFile, hash_file
 from studbook.file_download import Part, receive
 from studbook.file_listing import files_below
 from studbook.file_upload import send_bytes
+from studbook.parallel_transfers import transfer_all
 from studbook.patience import Patience
 from studbook.tracking.v1 import artifact_pb2, artifact_service_pb2
 
@@ -20,16 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from studbook.client import Client
+    from studbook.parallel_transfers import Progress
 
 _Item = TypeVar("_Item")
 _MOST_PER_CALL = 1000
-
-
-class Progress(Protocol):
-    """Told how far a transfer is."""
-
-    def __call__(self, done_bytes: int, total_bytes: int) -> None:
-        """`done_bytes` of `total_bytes` are there."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +69,11 @@ def upload(
     Raises:
         StudbookError: As in the contract; VerificationFailed when a file changes meanwhile.
     """
+    found = files_below(Path(path), name)
+    hashed = transfer_all(found, lambda file, _moved: hash_file(file[0]), size_of=lambda _file: 0)
     files = [
-        OutgoingFile(artifact_path, hash_file(file))
-        for file, artifact_path in files_below(Path(path), name)
+        OutgoingFile(artifact_path, file)
+        for (_, artifact_path), file in zip(found, hashed, strict=True)
     ]
     return send(client, run, files, overwrite=overwrite, progress=progress)
 
@@ -90,18 +87,34 @@ def send(
     progress: Progress | None = None,
 ) -> list[artifact_pb2.Artifact]:
     """Store files whose digests are known as artifacts of a run; see `upload`."""
+    _send_missing(client, run, files, progress)
+    try:
+        return _record(client, run, files, overwrite=overwrite)
+    except FailedPrecondition as error:
+        if error.reason != "BLOB_MISSING":
+            raise
+    # Bytes that nobody seemed to want any more were collected between the two calls, which took
+    # longer than the server's grace period. Now they are missing for sure.
+    _send_missing(client, run, files, progress)
+    return _record(client, run, files, overwrite=overwrite)
+
+
+def _send_missing(
+    client: Client, run: str, files: Sequence[OutgoingFile], progress: Progress | None
+) -> None:
     by_digest = {outgoing.file.digest: outgoing.file for outgoing in files}
     missing = find_missing(client, run, list(by_digest))
-    total = sum(by_digest[digest].state.size for digest in missing)
-    done = 0
-    for digest in missing:
+    transfer_all(
+        [by_digest[digest] for digest in missing],
+        lambda file, moved: send_bytes(client, run, file, on_position=moved),
+        size_of=lambda file: file.state.size,
+        progress=progress,
+    )
 
-        def moved(of_this_file: int, before: int = done) -> None:
-            if progress:
-                progress(before + of_this_file, total)
 
-        send_bytes(client, run, by_digest[digest], on_position=moved)
-        done += by_digest[digest].state.size
+def _record(
+    client: Client, run: str, files: Sequence[OutgoingFile], *, overwrite: bool
+) -> list[artifact_pb2.Artifact]:
     recorded: list[artifact_pb2.Artifact] = []
     for batch in _batches(files):
         request = artifact_service_pb2.CreateArtifactsRequest(
@@ -189,26 +202,19 @@ def download(
     if not wanted:
         message = f"{run} has no artifact {path}." if path else f"{run} has no artifacts."
         raise NotFound(message, reason="NOT_FOUND", metadata={"resource": run})
-    total = sum(artifact.size_bytes for artifact in wanted)
-    written, done = [], 0
-    for artifact in wanted:
-
-        def moved(of_this_file: int, before: int = done) -> None:
-            if progress:
-                progress(before + of_this_file, total)
-
-        part = Part(artifact.path, artifact.digest, artifact.size_bytes)
-        written.append(
-            receive(
-                Path(folder),
-                part,
-                partial(_bytes_of, client, run, artifact.path),
-                patience=Patience(),
-                on_position=moved,
-            )
-        )
-        done += artifact.size_bytes
-    return written
+    parts = [Part(artifact.path, artifact.digest, artifact.size_bytes) for artifact in wanted]
+    return transfer_all(
+        parts,
+        lambda part, moved: receive(
+            Path(folder),
+            part,
+            partial(_bytes_of, client, run, part.path),
+            patience=Patience(),
+            on_position=moved,
+        ),
+        size_of=lambda part: part.size,
+        progress=progress,
+    )
 
 
 def _bytes_of(client: Client, run: str, path: str, offset: int) -> Iterator[bytes | memoryview]:

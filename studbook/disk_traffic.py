@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-LARGE_BYTES = 256 * 1024 * 1024
+LARGE_BYTES = 64 * 1024 * 1024
 """Files beyond this pass through memory; smaller ones may stay there."""
 
 # Large enough that the system is not asked too often, small against what moves in a second.

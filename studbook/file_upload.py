@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studbook.bulk_data import from_file
+from studbook.bulk_data import PIECE_BYTES, from_file
 from studbook.exceptions import StudbookError, VerificationFailed
 from studbook.file_digests import HashedFile, open_file, state_of
 from studbook.patience import Patience
@@ -44,21 +44,29 @@ def send_bytes(
             the contract.
     """
     patience = patience or Patience()
-    furthest = 0
+    furthest = offset = 0
+    # One call is enough for most files; of large ones a part may be there from an earlier attempt.
+    asks = file.state.size > PIECE_BYTES
     while True:
-        query = artifact_service_pb2.QueryUploadRequest(run=run, digest=file.digest)
         try:
-            progress = client.artifacts.QueryUpload(query)
-            if progress.complete:
-                return
-            if progress.committed_size > furthest:
-                furthest = progress.committed_size
+            if asks:
+                query = artifact_service_pb2.QueryUploadRequest(run=run, digest=file.digest)
+                progress = client.artifacts.QueryUpload(query)
+                if progress.complete:
+                    return
+                offset = progress.committed_size
+            asks = True
+            if offset > furthest:
+                furthest = offset
                 patience.progressed()
-            _Attempt(run, file, progress.committed_size, on_position).send(client)
+            _Attempt(run, file, offset, on_position).send(client)
         except StudbookError as error:
-            if error.reason == "DIGEST_MISMATCH":
+            if error.reason != "DIGEST_MISMATCH":
+                patience.after(error)
+            elif not offset:
                 raise _changed(file) from error
-            patience.after(error)
+            # Else the fault may be in what was there from before, as when the server's machine
+            # lost its power; the server has dropped it, so now everything is sent.
         else:
             return
 

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 from studbook.exceptions import AlreadyExists, InvalidArgument, VerificationFailed
 from studbook.file_digests import digest_of_listing, hash_file, hex_of
 from studbook.file_download import Part, receive
+from studbook.parallel_transfers import transfer_all
 from studbook.patience import Patience
 from studbook.registry.v1 import serving_service_pb2
 from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from studbook.artifact_transfer import Progress
     from studbook.client import Client
+    from studbook.parallel_transfers import Progress
     from studbook.registry.v1 import version_pb2
 
 MARKER = ".studbook-version.json"
@@ -164,24 +165,29 @@ def _is_same(descriptor: int, path: Path) -> bool:
 def _receive_all(
     client: Client, version: version_pb2.Version, staging: Path, progress: Progress | None
 ) -> None:
-    total = sum(file.size_bytes for file in version.files)
-    done = 0
-    for file in version.files:
+    transfer_all(
+        version.files,
+        lambda file, moved: _receive_one(client, version, staging, file, moved),
+        size_of=lambda file: file.size_bytes,
+        progress=progress,
+    )
 
-        def moved(of_this_file: int, before: int = done) -> None:
-            if progress:
-                progress(before + of_this_file, total)
 
-        if not _is_received(staging, file):
-            receive(
-                staging,
-                Part(file.path, file.digest, file.size_bytes),
-                partial(_bytes_of, client, version.name, file.path),
-                patience=Patience(),
-                on_position=moved,
-            )
-        done += file.size_bytes
-        moved(0, done)
+def _receive_one(
+    client: Client,
+    version: version_pb2.Version,
+    staging: Path,
+    file: version_pb2.ModelFile,
+    on_position: Callable[[int], None],
+) -> None:
+    if not _is_received(staging, file):
+        receive(
+            staging,
+            Part(file.path, file.digest, file.size_bytes),
+            partial(_bytes_of, client, version.name, file.path),
+            patience=Patience(),
+            on_position=on_position,
+        )
 
 
 def _is_received(staging: Path, file: version_pb2.ModelFile) -> bool:

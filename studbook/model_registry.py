@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from studbook.artifact_transfer import Progress
     from studbook.model_directory import FetchedModel
+    from studbook.parallel_transfers import Progress
 
 __all__ = [
     "Reference",

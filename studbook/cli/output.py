@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
     from rich.console import Console
 
-    from studbook.artifact_transfer import Progress
+    from studbook.parallel_transfers import Progress
 
 # What stands in a table where there is no value.
 MISSING = "-"
