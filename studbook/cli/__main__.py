@@ -23,6 +23,7 @@ COMMANDS = {
     "whoami": ("login", "Show who you are to the server and what you may do."),
     "token": ("login", "Print a token of your login, for programs that call the stubs."),
     "run": ("run", "Find, read, compare and remove training runs."),
+    "dataset": ("dataset", "Find and read datasets, and compute digests."),
     "model": ("model", "Register, promote, roll back and explain models."),
     "pull": ("pull", "Fetch a version's files, verified."),
     "sync": ("sync", "Send what offline or killed runs have left on this machine."),
