@@ -68,6 +68,10 @@ class Shipper:
 
     def start(self) -> None:
         """Begin to send."""
+        # The thread imports it with grpc, which the interpreter refuses once it has begun to end:
+        # a program that is shorter than that import would not be sent.
+        import concurrent.futures.thread  # noqa: F401, PLC0415 - for its side effect
+
         self._thread.start()
 
     def drain(self, patience_s: float, longest_s: float | None = None) -> Exception | None:
