@@ -226,8 +226,6 @@ def _decimals(array: pa.Array) -> Variable:
 
 def _lists(array: pa.Array) -> Nested:
     kind = array.type
-    if is_type.is_list_view(kind) or is_type.is_large_list_view(kind):
-        array = array.cast(pa.large_list(kind.value_type))
     if is_type.is_map(kind):
         # The names of the two fields are a matter of the writer.
         entry = [pa.field("key", kind.key_type, nullable=False), ("value", kind.item_type)]

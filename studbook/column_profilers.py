@@ -258,5 +258,8 @@ def within_limit(profile: dataset_pb2.ColumnProfile) -> dataset_pb2.ColumnProfil
 
 def _top_values(top: list[tuple[str, int]]) -> list[dataset_pb2.TopValue]:
     return [
-        dataset_pb2.TopValue(value=value[:_LONGEST_TOP_VALUE], count=count) for value, count in top
+        dataset_pb2.TopValue(
+            value=value[:_LONGEST_TOP_VALUE].replace("\0", "\N{REPLACEMENT CHARACTER}"), count=count
+        )
+        for value, count in top
     ]

@@ -123,7 +123,7 @@ def _read_alone(table: Table, readers: Sequence[_ColumnReader], progress: Progre
 
 
 def _read_together(table: Table, readers: Sequence[_ColumnReader], progress: Progress) -> None:
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if _has_affinity() else _cpus())
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads, thread_name_prefix="studbook-dataset") as pool:
         for batch in table.batches:
             before = readers[0].hash.rows
@@ -133,17 +133,9 @@ def _read_together(table: Table, readers: Sequence[_ColumnReader], progress: Pro
             progress.add(readers[0].hash.rows - before)
 
 
-def _has_affinity() -> bool:
-    return hasattr(os, "sched_getaffinity")
-
-
-def _cpus() -> int:
-    return os.cpu_count() or 1
-
-
 def shown_text(text: str) -> str:
-    """Text as the contract takes it: no lone surrogates, not too long."""
-    whole = text.encode("utf-8", "replace").decode()
+    """Text as the contract takes it: no lone surrogates, no NUL, not too long."""
+    whole = text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
     return whole if len(whole) <= LONGEST_NAME else whole[: LONGEST_NAME - 3] + "..."
 
 
