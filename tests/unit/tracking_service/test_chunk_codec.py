@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,9 @@ from hypothesis.extra import numpy as hnp
 from tracking_service.chunk_codec import decode, encode
 from tracking_service.records import Points
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Whatever bits there are, NaNs with payloads included.
 DOUBLES = st.integers(0, 2**64 - 1).map(lambda bits: np.uint64(bits).view(np.float64))
@@ -18,7 +23,7 @@ DOUBLES = st.integers(0, 2**64 - 1).map(lambda bits: np.uint64(bits).view(np.flo
 
 @st.composite
 def points(draw: st.DrawFn) -> Points:
-    count = draw(st.sampled_from([1, 2, 99, 100, 101, 300]))
+    count = draw(st.sampled_from([1, 2, 99, 100, 101, 300, 4001]))
     bits = draw(hnp.arrays(np.uint64, count, elements=st.integers(0, 2**64 - 1)))
     return Points(
         steps=draw(hnp.arrays(np.int64, count, elements=INT64)),
@@ -62,8 +67,30 @@ def test_noise_takes_less_than_nine_bytes_a_point() -> None:
     assert len(encode(series(10_000, noise))) < 90_000
 
 
+@pytest.mark.parametrize(
+    "curve",
+    [
+        lambda x: 0.001 * x,
+        lambda x: np.sin(x / 1000),
+        lambda x: np.exp(-x / 3000),
+        lambda x: 1 / (1 + x / 100),
+        lambda x: np.repeat(np.random.default_rng(1).normal(size=len(x) // 10), 10),
+    ],
+    ids=["ramp", "wave", "decay", "hyperbola", "repeated"],
+)
+def test_smooth_or_repeated_values_take_less_than_three_bytes_a_point(
+    curve: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    original = series(10_000, curve(np.arange(10_000.0)))
+
+    chunk = encode(original)
+
+    assert len(chunk) < 30_000
+    assert decode(chunk).values.tobytes() == original.values.tobytes()
+
+
 def test_short_chunks_are_stored_plain() -> None:
-    assert len(encode(series(3, np.zeros(3)))) == 6 + 3 * 24
+    assert len(encode(series(3, np.zeros(3)))) == 8 + 3 * 24
 
 
 def test_an_unknown_form_is_refused() -> None:
