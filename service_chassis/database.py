@@ -1,7 +1,8 @@
 """The database of a service: transactions, retries, migrations.
 
 SQLite and PostgreSQL are used through the same SQLAlchemy Core statements. Work runs in threads,
-in one transaction each, and is repeated when it was in another transaction's way.
+in a transaction of its own or, if it is a change that shares its commit, together with others, and
+is repeated when it was in another transaction's way.
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from importlib import resources
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from service_chassis.errors import Code, StudbookError, unavailable
+from service_chassis.shared_commits import SharedCommits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +72,7 @@ class Database:
             # A server can go away between two transactions; a file cannot.
             pool_pre_ping=not self.is_sqlite,
         )
-        # SQLite has one writer. Waiting here is fair; waiting inside SQLite is polling.
-        self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+        self._shared = SharedCommits(self._transact, self._transact_again, f"{package}-commits")
         self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix=f"{package}-db")
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -93,15 +92,26 @@ class Database:
             return self.read_now(work)
         return await self._in_thread(self.read_now, work)
 
-    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sa.Connection], T], *, brief: bool = False, order: str = ""
+    ) -> T:
         """Run work in one transaction, in a thread; when this returns it is durable.
 
-        The work may run several times and must have no other effects.
+        On SQLite, which has one writer, all work of concurrent callers shares commits. On
+        PostgreSQL only brief work does.
+
+        Args:
+            work: What to do. It may run several times and must have no other effects.
+            brief: Promises that it takes little time, and locks nothing but what belongs to
+                `order`.
+            order: Name of what brief work is about.
 
         Raises:
             StudbookError: What the work raised, STORE_UNAVAILABLE, or TRANSACTION_CONFLICT.
         """
-        return await self._in_thread(self.write_now, work)
+        if brief or self.is_sqlite:
+            return await asyncio.wrap_future(self._shared.submit(work, order))
+        return await self._in_thread(self._transact_again, work)
 
     def read_now(self, work: Callable[[sa.Connection], T]) -> T:
         """`read` for callers without an event loop."""
@@ -109,12 +119,10 @@ class Database:
 
     def write_now(self, work: Callable[[sa.Connection], T]) -> T:
         """`write` for callers without an event loop."""
-
-        def attempt() -> T:
-            with self._writer:
-                return self._run(work, write=True)
-
-        return self._repeat(attempt)
+        if self.is_sqlite:
+            # Waiting for a turn is fair; waiting inside SQLite is polling.
+            return self._shared.submit(work).result()
+        return self._transact_again(work)
 
     def migrate(self) -> None:
         """Bring the schema up to date. Safe to call from several processes at once."""
@@ -135,6 +143,7 @@ class Database:
 
     def close(self) -> None:
         """Let running work end, then close all connections."""
+        self._shared.close()
         self._threads.shutdown(wait=True)
         self.engine.dispose()
 
@@ -142,6 +151,12 @@ class Database:
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, context.run, run, work)
+
+    def _transact(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._run(work, write=True)
+
+    def _transact_again(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._repeat(lambda: self._transact(work))
 
     def _run(self, work: Callable[[sa.Connection], T], *, write: bool) -> T:
         with (

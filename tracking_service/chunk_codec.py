@@ -34,8 +34,8 @@ _FEWEST_TRIED = 4000
 _SAMPLE = 512
 # Higher levels cost several times the processor time and save a few percent.
 _LEVEL = 1
-# How often values may be differenced. With each time a smooth curve gets smaller, and noise and what
-# rounding left get larger.
+# How often values may be differenced. With each time a smooth curve gets smaller, and noise and
+# what rounding left get larger.
 _ORDERS = range(6)
 
 

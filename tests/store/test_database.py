@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from service_chassis.database import Database, TransactionConflictError
-from service_chassis.errors import StudbookError
+from service_chassis.errors import Code, StudbookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +111,96 @@ def test_loop_stays_free_while_work_runs(database: Database) -> None:
         return await work
 
     assert asyncio.run(run())
+
+
+class Busy:
+    """A change that is under way until it is let go, so that others wait for it."""
+
+    def __init__(self) -> None:
+        self._started, self._let_go = threading.Event(), threading.Event()
+
+    async def begin(self, database: Database) -> asyncio.Future[None]:
+        change = asyncio.ensure_future(database.write(self._work, brief=True))
+        assert await asyncio.to_thread(self._started.wait, 10)
+        return change
+
+    def end(self) -> None:
+        self._let_go.set()
+
+    def _work(self, _connection: sa.Connection) -> None:
+        self._started.set()
+        assert self._let_go.wait(10)
+
+
+def add_and_tell(connection: sa.Connection) -> int:
+    add_one(connection)
+    return int(connection.execute(sa.select(COUNTERS.c.value)).scalar_one())
+
+
+def test_concurrent_callers_share_commits(database: Database) -> None:
+    commits: list[object] = []
+    sa.event.listen(database.engine, "commit", commits.append)
+
+    async def run() -> list[int]:
+        busy = Busy()
+        under_way = await busy.begin(database)
+        others = [
+            asyncio.ensure_future(database.write(add_and_tell, brief=True)) for _ in range(20)
+        ]
+        await asyncio.sleep(0)
+        busy.end()
+        await under_way
+        return [await other for other in others]
+
+    # All that came while one was under way went together, in the order in which they came.
+    assert asyncio.run(run()) == list(range(1, 21))
+    assert len(commits) == 2
+    assert value(database) == 20
+
+
+@pytest.mark.parametrize("fault", ["refusal", "defect", "conflict"])
+def test_who_shares_a_commit_is_not_hurt_by_another(database: Database, fault: str) -> None:
+    errors = {
+        "refusal": StudbookError(Code.NOT_FOUND, "RESOURCE_NOT_FOUND", "gone"),
+        "defect": ValueError("defect"),
+        "conflict": TransactionConflictError(),
+    }
+
+    def fail(connection: sa.Connection) -> None:
+        add_one(connection)
+        raise errors[fault]
+
+    async def run() -> list[object]:
+        busy = Busy()
+        under_way = await busy.begin(database)
+        works = [add_one, fail, add_one]
+        tasks = [asyncio.ensure_future(database.write(work, brief=True)) for work in works]
+        await asyncio.sleep(0)
+        busy.end()
+        await under_way
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+    before, failed, after = asyncio.run(run())
+
+    assert before is after is None
+    expected = StudbookError if fault == "conflict" else type(errors[fault])
+    assert isinstance(failed, expected)
+    assert value(database) == 2
+
+
+def test_a_change_that_was_given_up_while_it_waited_is_not_made(database: Database) -> None:
+    async def run() -> None:
+        busy = Busy()
+        under_way = await busy.begin(database)
+        given_up = asyncio.ensure_future(database.write(add_one, brief=True))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        busy.end()
+        await under_way
+
+    asyncio.run(run())
+    assert value(database) == 0
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
