@@ -14,6 +14,7 @@ from studbook.tracking.v1 import (
     run_pb2,
     run_service_pb2,
 )
+from tracking_service.run_comparison import without_rows
 
 if TYPE_CHECKING:
     from service_chassis.caller import Principal
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         ParamScalar,
         Run,
     )
-    from tracking_service.run_comparison import Comparison
+    from tracking_service.run_comparison import ComparedDataset, ComparedMetric, Comparison
     from tracking_service.run_holds import HeldRun
 
 _PRINCIPAL_KINDS = {
@@ -188,7 +189,8 @@ def artifact_message(artifact: Artifact) -> artifact_pb2.Artifact:
 def comparison_message(comparison: Comparison) -> run_service_pb2.CompareRunsResponse:
     """Compared runs as a message."""
     return run_service_pb2.CompareRunsResponse(
-        runs=[run_message(run) for run in comparison.runs],
+        runs=[run_message(without_rows(run)) for run in comparison.runs],
+        baseline_index=comparison.baseline,
         params=[
             run_service_pb2.ComparedParam(
                 key=row.key,
@@ -197,23 +199,47 @@ def comparison_message(comparison: Comparison) -> run_service_pb2.CompareRunsRes
             )
             for row in comparison.params
         ],
-        metrics=[
-            run_service_pb2.ComparedMetric(
-                key=row.key,
-                summaries=[
-                    metric_pb2.MetricSummary(key=row.key)
-                    if summary is None
-                    else summary_message(summary)
-                    for summary in row.summaries
-                ],
-                deltas=row.deltas,
-            )
-            for row in comparison.metrics
-        ],
+        metrics=[_compared_metric(row) for row in comparison.metrics],
         packages=[
             run_service_pb2.ComparedPackage(package=row.package, versions=row.versions)
             for row in comparison.packages
         ],
+        datasets=[_compared_dataset(row) for row in comparison.datasets],
+        facts=[
+            run_service_pb2.ComparedFact(field=row.field, values=row.values, differs=row.differs)
+            for row in comparison.facts
+        ],
+        code_differences=[
+            run_service_pb2.CodeDifference(
+                same=difference.same,
+                commit_range=difference.commit_range,
+                compare_url=difference.compare_url,
+                diff_artifact=difference.diff_artifact,
+            )
+            for difference in comparison.code
+        ],
+    )
+
+
+def _compared_metric(row: ComparedMetric) -> run_service_pb2.ComparedMetric:
+    absent = metric_pb2.MetricSummary(key=row.key)
+    return run_service_pb2.ComparedMetric(
+        key=row.key,
+        summaries=[
+            absent if summary is None else summary_message(summary) for summary in row.summaries
+        ],
+        deltas=row.deltas,
+        differs=row.differs,
+    )
+
+
+def _compared_dataset(row: ComparedDataset) -> run_service_pb2.ComparedDataset:
+    return run_service_pb2.ComparedDataset(
+        role=row.role,
+        dataset=row.dataset,
+        versions=[", ".join(versions) for versions in row.versions],
+        digests=[", ".join(map(digest_text, digests)) for digests in row.digests],
+        differs=row.differs,
     )
 
 

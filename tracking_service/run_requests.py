@@ -187,6 +187,19 @@ def compared_names(request: run_service_pb2.CompareRunsRequest) -> list[str]:
     return list(request.runs)
 
 
+def baseline_place(request: run_service_pb2.CompareRunsRequest) -> int:
+    """Place of the baseline among the runs that are to be compared; the first unless it is said."""
+    if not request.baseline:
+        return 0
+    if request.baseline not in request.runs:
+        raise invalid_field(
+            "baseline",
+            request.baseline,
+            "name one of runs, or leave it empty for the first of them",
+        )
+    return list(request.runs).index(request.baseline)
+
+
 def wanted_hold(request: run_service_pb2.HoldRunRequest) -> Hold:
     """Who wants to hold a run, and how strongly."""
     RUN.parse(request.run, "run")

@@ -103,11 +103,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> pb.CompareRunsResponse:
         """Set runs side by side."""
         names = run_requests.compared_names(request)
-        compared = await read(
-            self._database,
-            lambda store: [found(store.runs.find(name), name) for name in names],
-        )
-        return comparison_message(run_comparison.compare(compared))
+        baseline = run_requests.baseline_place(request)
+
+        def compare(store: TrackingStore) -> pb.CompareRunsResponse:
+            by_name = {run.name: run for run in store.runs.find_all(names)}
+            compared = [found(by_name.get(name), name) for name in names]
+            return comparison_message(run_comparison.compare(compared, baseline))
+
+        return await read(self._database, compare)
 
     async def SendHeartbeat(
         self, request: pb.SendHeartbeatRequest, _context: Any

@@ -17,7 +17,7 @@ from tracking_service.store.run_contents import RunContents
 from tracking_service.tables import experiments, run_packages, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from service_chassis.listing import PageRequest
     from tracking_service.records import Experiment
@@ -40,6 +40,25 @@ class RunStore:
     def find(self, name: str) -> Run | None:
         """The run of this name with all that was logged, deleted or not."""
         return self._find(_named(_RUN_ROWS, name))
+
+    def find_all(self, names: Collection[str]) -> list[Run]:
+        """Those of the named runs that there are, with all that was logged, deleted or not.
+
+        In as many queries as their experiments are, and a handful.
+        """
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for name in names:
+            ids = RUN.parse(name)
+            wanted.setdefault((ids["workspace"], ids["experiment"]), []).append(ids["run"])
+        rows: list[sa.Row[Any]] = []
+        for (workspace, experiment), run_ids in wanted.items():
+            statement = _RUN_ROWS.where(
+                experiments.c.workspace == workspace,
+                experiments.c.experiment == experiment,
+                runs.c.run.in_(run_ids),
+            )
+            rows += self._connection.execute(statement)
+        return self._with_packages(self._records(rows))
 
     def find_for_change(self, name: str) -> Run | None:
         """The run of this name with all that was logged, locked."""
@@ -128,19 +147,18 @@ class RunStore:
 
     def _find(self, statement: sa.Select[Any]) -> Run | None:
         row = self._connection.execute(statement).one_or_none()
-        if row is None:
-            return None
-        run = self._records([row])[0]
-        if run.environment is None:
-            return run
-        installed = self._connection.execute(
-            sa.select(run_packages).where(run_packages.c.run == run.key)
-        ).one()
-        conda = run.environment.conda
-        if conda is not None:
-            conda = replace(conda, packages=installed.conda_packages)
-        environment = replace(run.environment, packages=installed.packages, conda=conda)
-        return replace(run, environment=environment)
+        return None if row is None else self._with_packages(self._records([row]))[0]
+
+    def _with_packages(self, found: Sequence[Run]) -> list[Run]:
+        keys = [run.key for run in found if run.environment is not None]
+        statement = sa.select(run_packages).where(run_packages.c.run.in_(keys))
+        installed = {row.run: row for row in self._connection.execute(statement)} if keys else {}
+        return [
+            run
+            if run.environment is None
+            else _with_installed(run, run.environment, installed[run.key])
+            for run in found
+        ]
 
     def _place(self, statement: sa.Select[Any], name: str) -> RunPlace | None:
         columns = (runs.c.id, runs.c.experiment, runs.c.uid, runs.c.state, runs.c.delete_time)
@@ -162,6 +180,11 @@ class RunStore:
     def _records(self, rows: Sequence[sa.Row[Any]]) -> list[Run]:
         found = [_record(row) for row in rows]
         return self._contents.fill(found)
+
+
+def _with_installed(run: Run, environment: Environment, installed: sa.Row[Any]) -> Run:
+    conda = environment.conda and replace(environment.conda, packages=installed.conda_packages)
+    return replace(run, environment=replace(environment, packages=installed.packages, conda=conda))
 
 
 def _without_untracked(run: Run) -> Run:

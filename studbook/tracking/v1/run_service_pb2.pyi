@@ -539,7 +539,9 @@ class CompareRunsResponse(_message.Message):
     """Place of the baseline in `runs`, from 0."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
-        """The runs in the order of the request."""
+        """The runs in the order of the request, without untracked files and without what the rows below
+        tell: parameters, metrics, datasets and packages.
+        """
 
     @_builtins.property
     def params(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedParam]:
@@ -559,7 +561,9 @@ class CompareRunsResponse(_message.Message):
 
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedFact]:
-        """One row for each fact about environment and code that any of the runs has, sorted by field."""
+        """One row for each fact about environment and code that any of the runs has, sorted by field; of
+        the packages of conda, those that differ where all runs have conda.
+        """
 
     @_builtins.property
     def code_differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodeDifference]:
@@ -737,12 +741,16 @@ class ComparedFact(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     DIFFERS_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Which fact, by its path in Run: `environment.python_version`, `code.commit`."""
+    """Which fact, by its path in Run: `environment.python_version`, `code.commit`,
+    `environment.conda.packages.cudatoolkit`.
+    """
     differs: _builtins.bool
     """True when not all runs have the same value."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Value for each run as text, in order; empty where it is not known."""
+        """Value for each run as text, in order; empty where it is not known. Lists are joined with `, `,
+        the command line as a shell takes it.
+        """
 
     def __init__(
         self,
@@ -770,8 +778,8 @@ class CodeDifference(_message.Message):
     COMPARE_URL_FIELD_NUMBER: _builtins.int
     DIFF_ARTIFACT_FIELD_NUMBER: _builtins.int
     same: _builtins.bool
-    """True when both ran the same commit with the same uncommitted changes. False also when either
-    is not known.
+    """True when both ran the same commit with the same patch of uncommitted changes. Untracked files
+    are not compared. False also when either is not known.
     """
     commit_range: _builtins.str
     """Range for `git diff`, `{baseline's commit}..{the run's commit}`; empty when either is not

@@ -163,7 +163,8 @@ class RunServiceServicer:
     def CompareRuns(self, request, context):
         """Sets 2 to 100 runs side by side.
 
-        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, and
+        for a baseline that is none of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

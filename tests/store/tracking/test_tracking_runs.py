@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from service_chassis.errors import StudbookError
 from studbook.tracking.v1 import experiment_service_pb2, run_pb2, run_service_pb2
-from tests.store.tracking.at_work import WINE, WORKSPACE, caller, param
+from tests.store.tracking.at_work import WINE, WORKSPACE, caller
 from tracking_service import tables
 
 if TYPE_CHECKING:
@@ -354,35 +354,6 @@ def test_a_run_and_the_deletion_of_its_experiment_exclude_each_other(tracking: T
         thread.join()
 
     assert all(len(done) == 1 for done in outcomes.values()), outcomes
-
-
-def test_compare_shows_each_difference(tracking: Tracking) -> None:
-    one, two = tracking.run("one").name, tracking.run("two").name
-    tracking.log(one, params={"lr": 0.1, "seed": 1}, environment={"packages": {"a": "1", "b": "1"}})
-    tracking.log(two, params={"lr": 0.2, "seed": 1}, environment={"packages": {"a": "1", "b": "2"}})
-    tracking.append(one, loss=[(1, 0.5)], acc=[(1, 0.9)])
-    tracking.append(two, loss=[(1, 0.25)])
-
-    compared = tracking.call("CompareRuns", pb.CompareRunsRequest(runs=[two, one]))
-
-    assert [run.name for run in compared.runs] == [two, one]
-    assert [(row.key, row.differs) for row in compared.params] == [("lr", True), ("seed", False)]
-    assert list(compared.params[0].values) == [param("", 0.2).value, param("", 0.1).value]
-    assert [row.key for row in compared.metrics] == ["acc", "loss"]
-    assert [summary.count for summary in compared.metrics[0].summaries] == [0, 1]
-    assert all(math.isnan(delta) for delta in compared.metrics[0].deltas)
-    assert list(compared.metrics[1].deltas) == [0.0, 0.25]
-    assert [(row.package, list(row.versions)) for row in compared.packages] == [("b", ["2", "1"])]
-
-
-def test_compare_refuses_too_few_too_many_and_repeated(tracking: Tracking) -> None:
-    name = tracking.run().name
-
-    for runs in ([name], [name, name], [f"{WINE}/runs/r{i}" for i in range(101)]):
-        request = pb.CompareRunsRequest(runs=runs)
-        assert reason(lambda: tracking.call("CompareRuns", request)) == "FIELD_INVALID"  # noqa: B023
-    request = pb.CompareRunsRequest(runs=[name, f"{WINE}/runs/none"])
-    assert reason(lambda: tracking.call("CompareRuns", request)) == "NOT_FOUND"
 
 
 def test_a_held_run_cannot_be_deleted(tracking: Tracking) -> None:
