@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,6 +19,7 @@ from studbook.bulk_data import PIECE_BYTES, BulkData
 from studbook.tracking.v1 import artifact_service_pb2 as pb
 from studbook.tracking.v1 import artifact_service_pb2_grpc
 from tracking_service import artifacts, request_reading
+from tracking_service.completion import completed
 from tracking_service.presence import found
 from tracking_service.proto_conversion import artifact_message, digest_text
 from tracking_service.transactions import read, write
@@ -78,7 +78,7 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         RUN.parse(request.run, "run")
         digest = check_digest(request.digest, "digest")
         workspace, sizes = await self._target(request.run, [digest])
-        if await asyncio.to_thread(self._stored, sizes):
+        if sizes and await asyncio.to_thread(self._stored, sizes):
             return pb.QueryUploadResponse(committed_size=sizes[digest], complete=True)
         offset = await asyncio.to_thread(self._blobs.upload_offset, workspace, digest)
         return pb.QueryUploadResponse(committed_size=offset)
@@ -95,21 +95,20 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         digest = check_digest(header.digest, "header.digest")
         size = check_not_negative(header.size_bytes, "header.size_bytes")
         workspace, sizes = await self._target(header.run, [digest])
-        if await asyncio.to_thread(self._stored, sizes):
+        if sizes and await asyncio.to_thread(self._stored, sizes):
             return pb.UploadResponse(committed_size=sizes[digest])
         self._limits.check_file(size)
-        if digest not in sizes:
+        if digest not in sizes and self._limits.workspace_bytes:
             await read(self._database, lambda store: self._check_room(store, workspace, size))
         upload = Upload(self._blobs, workspace, digest, size=size, offset=header.write_offset)
-        with closing(upload):
-            await upload.opened()
+        async with upload:
             async for message in request_iterator:
                 await upload.write(self._data(message))
             await upload.commit()
             # Only now, so that an upload that stops half way leaves nothing in the database; and
-            # before the upload is closed, because then the file may be collected.
-            await write(
-                self._database, lambda store: self._add_blob(store, workspace, digest, size)
+            # before the upload is left, because then the file may be collected.
+            await completed(
+                write(self._database, lambda store: self._add_blob(store, workspace, digest, size))
             )
         return pb.UploadResponse(committed_size=size)
 
@@ -156,20 +155,24 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         RUN.parse(request.run, "run")
         check_artifact_path(request.path, "path")
         artifact = await read(
-            self._database, lambda store: artifacts.find(store, request.run, request.path)
+            self._database,
+            lambda store: artifacts.find(store, request.run, request.path),
+            brief=True,
         )
         count = byte_range(request.read_offset, request.read_limit, artifact.size_bytes)
+        first = pb.DownloadResponse(artifact=artifact_message(artifact))
         if not count:
-            yield pb.DownloadResponse(artifact=artifact_message(artifact))
-        first = True
-        pieces = self._blobs.pieces(artifact.digest, request.read_offset, count, self._piece_bytes)
-        async for piece in read_ahead(pieces):
-            if first:
-                first = False
-                data = bytes(piece.data)
-                yield pb.DownloadResponse(artifact=artifact_message(artifact), data=data)
-            else:
-                yield piece
+            yield first
+            return
+        size = self._piece_bytes
+        pieces = read_ahead(
+            self._blobs.pieces(artifact.digest, request.read_offset, count, size),
+            -(-count // size),
+        )
+        first.data = bytes((await anext(pieces)).data)
+        yield first
+        async for piece in pieces:
+            yield piece
 
     async def _target(self, run: str, digests: Sequence[str]) -> tuple[str, dict[str, int]]:
         """The workspace that uploads for a run go to, and which of the digests it has.
@@ -177,15 +180,14 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         Those will be there for as long as it may take to record files that refer to them.
         """
 
-        def target(store: TrackingStore) -> tuple[str, dict[str, int], int | None]:
+        def target(store: TrackingStore) -> tuple[str, dict[str, int], int]:
             workspace = artifacts.upload_target(store, run).workspace
-            sizes = store.blobs.sizes(workspace, digests)
-            oldest_us = store.blobs.oldest_promise_us(workspace, sizes) if sizes else None
-            return workspace, sizes, oldest_us
+            return workspace, *store.blobs.promised(workspace, digests)
 
-        workspace, sizes, oldest_us = await read(self._database, target)
+        brief = len(digests) == 1
+        workspace, sizes, oldest_us = await read(self._database, target, brief=brief)
         now = now_us()
-        if oldest_us is not None and oldest_us < now - self._promise_us:
+        if sizes and oldest_us < now - self._promise_us:
             sizes = await write(
                 self._database, lambda store: store.blobs.promise(workspace, sizes, now)
             )
@@ -196,7 +198,8 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
 
     def _add_blob(self, store: TrackingStore, workspace: str, digest: str, size: int) -> None:
         """Note that the workspace has the bytes, if there is room for them still."""
-        if store.blobs.add(workspace, digest, size, now_us()):
+        is_new = store.blobs.add(workspace, digest, size, now_us())
+        if is_new and self._limits.workspace_bytes:
             self._check_room(store, workspace, 0)
 
     def _stored(self, sizes: dict[str, int]) -> set[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from tracking_service.completion import completed
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -87,10 +89,5 @@ async def _one_turn(work: Callable[[], Awaitable[object] | object]) -> None:
     if inspect.iscoroutinefunction(work):
         await work()
         return
-    turn = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(turn)
-    except asyncio.CancelledError:
-        # A thread cannot be interrupted, and what it works on is closed next.
-        await asyncio.wait([turn])
-        raise
+    # What it works on is closed next.
+    await completed(asyncio.to_thread(work))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from service_chassis.database import TransactionConflictError
-from tracking_service.store.inserts import insert_absent
+from tracking_service.store.inserts import is_inserted
 from tracking_service.tables import artifacts, runs, workspace_blobs, workspace_usage
 
 if TYPE_CHECKING:
@@ -30,28 +30,30 @@ class BlobStore:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def sizes(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
-        """The sizes of those of the digests, 64 hexadecimal digits, that the workspace has."""
-        return self._sizes(_sizes(workspace, digests))
+    def promised(self, workspace: str, digests: Iterable[str]) -> tuple[dict[str, int], int]:
+        """Those of the digests, 64 hexadecimal digits, whose bytes the workspace has.
 
-    def sizes_kept(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
-        """`sizes`, none of which can be forgotten before this transaction ends."""
-        return self._sizes(_sizes(workspace, digests).with_for_update(read=True))
-
-    def oldest_promise_us(self, workspace: str, digests: Iterable[str]) -> int | None:
-        """When the one of these bytes was last promised that was not for the longest time."""
-        oldest = sa.select(sa.func.min(workspace_blobs.c.promise_time))
-        statement = oldest.where(_among(workspace, digests))
-        found: int | None = self._connection.execute(statement).scalar_one()
-        return found
+        Returns:
+            Their sizes, and when the one of them was last promised that was not for the longest
+            time; 0 when there are none.
+        """
+        blobs = workspace_blobs.c
+        statement = sa.select(blobs.digest, blobs.size_bytes, blobs.promise_time)
+        found = self._connection.execute(statement.where(_among(workspace, digests))).all()
+        oldest_us = min((row.promise_time for row in found), default=0)
+        return {row.digest: row.size_bytes for row in found}, oldest_us
 
     def promise(self, workspace: str, digests: Iterable[str], now: int) -> dict[str, int]:
-        """Note that somebody is being told that the bytes are there; returns `sizes`."""
+        """Note that somebody is being told that the bytes are there; returns their sizes."""
         sizes = self._sizes(_sizes(workspace, digests).with_for_update())
         self._connection.execute(
             workspace_blobs.update().where(_among(workspace, sizes)).values(promise_time=now)
         )
         return sizes
+
+    def sizes_kept(self, workspace: str, digests: Iterable[str]) -> dict[str, int]:
+        """The sizes of those that the workspace has; they stay until this transaction ends."""
+        return self._sizes(_sizes(workspace, digests).with_for_update(read=True))
 
     def add(self, workspace: str, digest: str, size_bytes: int, now: int) -> bool:
         """Note that the workspace has these bytes; they must be in the artifact store.
@@ -59,18 +61,18 @@ class BlobStore:
         Returns:
             Whether it did not have them before.
         """
-        if self.promise(workspace, [digest], now):
+        values = {
+            "workspace": workspace,
+            "digest": digest,
+            "size_bytes": size_bytes,
+            "create_time": now,
+            "promise_time": now,
+        }
+        if not is_inserted(self._connection, workspace_blobs, values):
+            if not self.promise(workspace, [digest], now):
+                # It was forgotten between the two statements.
+                raise TransactionConflictError
             return False
-        statement = insert_absent(self._connection, workspace_blobs).values(
-            workspace=workspace,
-            digest=digest,
-            size_bytes=size_bytes,
-            create_time=now,
-            promise_time=now,
-        )
-        if not self._connection.execute(statement).rowcount:
-            # Added by somebody else between the two statements.
-            raise TransactionConflictError
         self._count(workspace, size_bytes)
         return True
 
@@ -133,9 +135,9 @@ class BlobStore:
             .values(size_bytes=workspace_usage.c.size_bytes + size_bytes)
         )
         if not self._connection.execute(change).rowcount:
-            first = insert_absent(self._connection, workspace_usage)
             values = {"workspace": workspace, "size_bytes": size_bytes}
-            if not self._connection.execute(first.values(values)).rowcount:
+            if not is_inserted(self._connection, workspace_usage, values):
+                # Somebody else's was the first.
                 raise TransactionConflictError
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-if TYPE_CHECKING:
-    import sqlalchemy as sa
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert in the database's own dialect, which knows conflicts."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def insert_absent(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -16,9 +19,7 @@ def insert_absent(connection: sa.Connection, table: sa.Table) -> postgresql.Inse
     On PostgreSQL it waits when another transaction is inserting the same key, so what it skipped
     can be read afterwards.
     """
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+    return insert_into(connection, table).on_conflict_do_nothing()
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int | None:
@@ -26,3 +27,10 @@ def insert_new(connection: sa.Connection, table: sa.Table, values: dict[str, Any
     statement = insert_absent(connection, table).values(values).returning(table.c.id)
     key: int | None = connection.execute(statement).scalar_one_or_none()
     return key
+
+
+def is_inserted(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
+    """Insert one row; False when a unique key of it is taken."""
+    # Asked for in so many words, because not every driver counts the rows of an insert.
+    statement = insert_absent(connection, table).values(values).returning(sa.literal(1))
+    return connection.execute(statement).scalar_one_or_none() is not None

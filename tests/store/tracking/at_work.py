@@ -66,10 +66,15 @@ class Tracking:
     """Calls the servicers as the call pipeline does."""
 
     def __init__(
-        self, database: Database, folder: Path, limits: ArtifactLimits | None = None
+        self,
+        database: Database,
+        folder: Path,
+        limits: ArtifactLimits = NO_LIMITS,
+        grace_s: float = GRACE_S,
     ) -> None:
         tokens = PageTokens(b"0123456789abcdef")
         self.database = database
+        self.folder = folder
         self.blobs = FolderBlobStore(folder)
         servicers = {
             "ExperimentService": ExperimentServicer(database, tokens),
@@ -77,7 +82,7 @@ class Tracking:
             "MetricService": MetricServicer(database, points_per_batch=100_000),
             "DatasetService": DatasetServicer(database, tokens),
             "ArtifactService": ArtifactServicer(
-                database, tokens, self.blobs, 2 << 20, limits or NO_LIMITS, GRACE_S
+                database, tokens, self.blobs, 2 << 20, limits, grace_s
             ),
         }
         self._methods = {
