@@ -40,8 +40,8 @@ def send_bytes(
         on_position: Told the number of bytes sent.
 
     Raises:
-        StudbookError: VerificationFailed when the file is no longer what was hashed; else as in
-            the contract.
+        StudbookError: VerificationFailed when the file is no longer what was hashed, or gone; else
+            as in the contract.
     """
     patience = patience or Patience()
     furthest = offset = 0
@@ -105,6 +105,9 @@ class _Attempt:
                     raise _changed(self._file)
                 yield artifact_service_pb2.UploadRequest(header=self._header)
                 yield from self._pieces(descriptor, piece_bytes)
+        except FileNotFoundError as error:
+            self._failure = _changed(self._file, "was removed")
+            raise self._failure from error
         except Exception as error:
             self._failure = error
             raise
@@ -124,9 +127,9 @@ class _Attempt:
             raise _changed(self._file)
 
 
-def _changed(file: HashedFile) -> VerificationFailed:
+def _changed(file: HashedFile, how: str = "changed") -> VerificationFailed:
     return VerificationFailed(
-        f"{file.path} changed while it was being uploaded; nothing was recorded.",
+        f"{file.path} {how} while it was being uploaded; nothing was recorded.",
         reason="FILE_CHANGED",
         metadata={"path": str(file.path)},
         next_step="Log the file when it is complete, or write to another file and rename it.",

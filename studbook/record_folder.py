@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studbook.exceptions import Conflict
 from studbook.file_digests import READ_BYTES, FileState, HashedFile, prefixed, state_of
 from studbook.record_chain import RECORDS, RecordChain, writer_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # The ioctl that makes a file share another's blocks; the same number on all of Linux.
 _FICLONE = 0x40049409
+_COPY_ATTEMPTS = 3
 
 
 def records_root() -> Path:
@@ -81,14 +83,15 @@ class RunFolder:
             on_bytes: Told the number of bytes after each block.
 
         Raises:
+            Conflict: When it changes while it is copied, again and again.
             OSError: When it cannot be read or the copy cannot be written.
         """
         descriptor, temporary = tempfile.mkstemp(dir=self._files(), prefix=".", suffix=".part")
         try:
             with source.open("rb", buffering=0) as file, os.fdopen(descriptor, "w+b", 0) as copy:
-                digest = _copy_hashing(file, copy, on_bytes or (lambda _count: None))
+                digest = _copy_hashing(source, file, copy, on_bytes or (lambda _count: None))
             return self._keep(Path(temporary), digest)
-        except OSError:
+        except (OSError, Conflict):
             Path(temporary).unlink(missing_ok=True)
             raise
 
@@ -130,18 +133,44 @@ class RunFolder:
                 return  # something is left in it that somebody may want
 
 
-def _copy_hashing(source: FileIO, copy: FileIO, on_bytes: Callable[[int], None]) -> str:
-    cloned = False
+def _copy_hashing(path: Path, source: FileIO, copy: FileIO, on_bytes: Callable[[int], None]) -> str:
+    """Copy a file as it was at one moment, not half before a change and half after it."""
+    if _is_cloned(source, copy):
+        # The source may change at any moment; the copy is what counts.
+        return _hash_of(copy, state_of(copy.fileno()).size, on_bytes)
+    for _ in range(_COPY_ATTEMPTS):
+        before = state_of(source.fileno())
+        # No further than that, or the copying of a file that grows would never end.
+        digest = _hash_of(source, before.size, on_bytes, copy)
+        if state_of(source.fileno()) == before:
+            return digest
+        source.seek(0)
+        copy.seek(0)
+        copy.truncate()
+    message = f"{path} changed while it was copied, {_COPY_ATTEMPTS} times; it was not logged."
+    raise Conflict(
+        message,
+        metadata={"resource": str(path)},
+        next_step="Log the file when it is complete, or write to another file and rename it.",
+    )
+
+
+def _is_cloned(source: FileIO, copy: FileIO) -> bool:
     with suppress(OSError):
         fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
-        cloned = True
-    # Of a clone the hash is taken from the copy: the source may change at any moment.
-    read_from = copy if cloned else source
+        return True
+    return False
+
+
+def _hash_of(
+    file: FileIO, size: int, on_bytes: Callable[[int], None], copy: FileIO | None = None
+) -> str:
     total = hashlib.sha256()
-    while block := read_from.read(READ_BYTES):
+    while block := file.read(min(READ_BYTES, size)):
         total.update(block)
-        if not cloned:
+        if copy is not None:
             _write_all(copy, block)
+        size -= len(block)
         on_bytes(len(block))
     return total.hexdigest()
 

@@ -291,7 +291,18 @@ def test_lists(tracking: Tracking) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "limit"), [(0, 0), (5, 0), (5, 10), (2_000_000, 1_100_000), (len(DATA), 0)]
+    ("offset", "limit"),
+    [
+        (0, 0),
+        (5, 0),
+        (5, 10),
+        (2_000_000, 1_100_000),
+        (len(DATA), 0),
+        (len(DATA), 1),
+        # Whoever asks for more than there is gets what there is.
+        (5, 1_000_000_000),
+        (5, 2**63 - 1),
+    ],
 )
 def test_ranges(tracking: Tracking, offset: int, limit: int) -> None:
     run = tracking.run().name
@@ -309,7 +320,9 @@ def test_bad_downloads(tracking: Tracking) -> None:
     assert reason(lambda: tracking.download(run, "y")) == "NOT_FOUND"
     assert reason(lambda: tracking.download(f"{run}x", "x")) == "NOT_FOUND"
     assert reason(lambda: tracking.download(run, "../x")) == "ARTIFACT_PATH_INVALID"
-    for offset in (-1, 4):
+    for limit in (-1, -(2**63)):
+        assert reason(lambda: tracking.download(run, "x", read_limit=limit)) == "FIELD_INVALID"  # noqa: B023
+    for offset in (-1, 4, 2**63 - 1, -(2**63)):
         refusal = refused(lambda: tracking.download(run, "x", read_offset=offset))  # noqa: B023
         assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "OFFSET_OUT_OF_RANGE")
 

@@ -104,6 +104,34 @@ def test_a_file_that_changes_is_told_clearly(
     assert not stored.artifacts
 
 
+@pytest.mark.parametrize("change", ["longer", "other"])
+def test_a_file_that_changes_while_its_bytes_are_sent_is_not_stored(
+    client: Client, stored: Stored, folder: Path, change: str
+) -> None:
+    path = folder / "big.bin"
+    file = hash_file(path)
+
+    def write(position: int) -> None:
+        if position == MIB:
+            with path.open("r+b") as opened:
+                opened.seek(0, os.SEEK_END if change == "longer" else os.SEEK_SET)
+                opened.write(b"new bytes")
+
+    with pytest.raises(VerificationFailed, match="changed while it was being uploaded"):
+        send_bytes(client, RUN, file, on_position=write)
+    assert not stored.artifacts
+    # What came is kept under another name, for an upload of the file as it was.
+    assert [blob.suffix for blob in stored.blobs.iterdir()] == [".part"]
+
+
+def test_a_file_that_vanishes_is_told_clearly(client: Client, stored: Stored, folder: Path) -> None:
+    file = hash_file(folder / "big.bin")
+    (folder / "big.bin").unlink()
+    with pytest.raises(VerificationFailed, match="was removed while it was being uploaded"):
+        send_bytes(client, RUN, file)
+    assert not stored.artifacts
+
+
 def test_a_file_that_changes_back_and_forth_is_refused_by_its_digest(
     client: Client, folder: Path
 ) -> None:
@@ -209,6 +237,41 @@ def test_links_out_of_a_folder_are_not_uploaded(
     (folder / "outside").symlink_to(tmp_path / "secret")
     with pytest.raises(InvalidArgument, match="symbolic link out of"):
         artifact_transfer.upload(client, RUN, folder)
+
+
+def test_a_link_to_a_folder_inside_counts_as_that_folder(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "latest").symlink_to("inner", target_is_directory=True)
+    sent = artifact_transfer.upload(client, RUN, folder, "data")
+    assert "data/latest/note.txt" in [artifact.path for artifact in sent]
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "away").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InvalidArgument, match="symbolic link out of"):
+        artifact_transfer.upload(client, RUN, folder)
+
+
+@pytest.mark.parametrize(
+    ("target", "what"), [("..", "a folder that it lies in"), ("nowhere", "to nothing")]
+)
+def test_links_that_lead_nowhere_are_told_clearly(
+    client: Client, stored: Stored, folder: Path, target: str, what: str
+) -> None:
+    (folder / "inner" / "link").symlink_to(target)
+    with pytest.raises(InvalidArgument, match=what) as caught:
+        artifact_transfer.upload(client, RUN, folder)
+    assert caught.value.reason == "ARTIFACT_PATH_INVALID"
+    assert not stored.artifacts
+
+
+@pytest.mark.parametrize("name", [b"line\nbreak", b"bell\x07", b"not-utf8-\xff", b"back\\slash"])
+def test_names_that_no_other_system_takes_are_not_uploaded(
+    client: Client, stored: Stored, folder: Path, name: bytes
+) -> None:
+    (folder / os.fsdecode(name)).write_text("x")
+    with pytest.raises(InvalidArgument, match="must not hold backslashes or control"):
+        artifact_transfer.upload(client, RUN, folder)
+    assert not stored.artifacts
 
 
 def test_pipes_are_not_uploaded(client: Client, tmp_path: Path) -> None:

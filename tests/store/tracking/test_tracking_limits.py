@@ -1,0 +1,124 @@
+"""How much may be stored, and what happens when it is more."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service_chassis.errors import Code, StudbookError
+from tests.store.tracking import collecting
+from tests.store.tracking.at_work import GRACE_S, Tracking, upload_messages
+from tests.store.tracking.collecting import collect, refusal_of, stored, usage
+from tracking_service.artifact_limits import ArtifactLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from service_chassis.database import Database
+
+LIMITS = ArtifactLimits(artifact_bytes=100, workspace_bytes=250, run_files=3)
+
+
+@pytest.fixture
+def tracking(database_factory: Callable[[str], Database], tmp_path: Path) -> Tracking:
+    tracking = Tracking(database_factory("tracking_service"), tmp_path / "artifacts", LIMITS)
+    tracking.experiment()
+    return tracking
+
+
+def refused(work: Callable[[], Any]) -> StudbookError:
+    with pytest.raises(StudbookError) as refusal:
+        work()
+    assert (refusal.value.code, refusal.value.reason) == (
+        Code.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+    )
+    return refusal.value
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.upload(run, b"a" * 100)
+
+    refusal = refused(lambda: tracking.call("Upload", upload_messages(run, b"b" * 101)[:1]))
+
+    assert refusal.metadata == {"limit": "artifact_bytes", "allowed": "100", "wanted": "101"}
+    assert "Split it" in refusal.message
+    assert collecting.unfinished(tracking) == 0
+    assert len(stored(tracking)) == 1
+
+
+def test_a_size_that_no_disk_has_is_refused(tracking: Tracking) -> None:
+    run = tracking.run().name
+
+    refusal = refused(lambda: tracking.upload(run, b"a", size_bytes=2**63 - 1))
+
+    assert refusal.metadata["wanted"] == str(2**63 - 1)
+    assert stored(tracking) == set()
+
+
+def test_a_workspace_is_full_when_it_is_full(tracking: Tracking) -> None:
+    run = tracking.run().name
+    for name in (b"a", b"b"):
+        tracking.put(run, {name.decode(): name * 100})
+    # What is there already takes no room again.
+    tracking.put(run, {"copy": b"a" * 100})
+
+    refusal = refused(lambda: tracking.upload(run, b"c" * 51))
+
+    assert refusal.metadata == {"limit": "workspace_bytes", "allowed": "250", "wanted": "251"}
+    assert usage(tracking) == {"main": 200}
+    tracking.upload(run, b"c" * 50)
+    other = tracking.run(parent=tracking.experiment("workspaces/b/experiments/e").name).name
+    tracking.upload(other, b"c" * 100)
+    assert usage(tracking) == {"main": 250, "b": 100}
+
+
+def test_collected_bytes_make_room(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.put(run, {"x": b"a" * 100, "y": b"b" * 100})
+    tracking.upload(run, b"c" * 50)
+    tracking.record(run, {"x": b"c" * 50}, allow_overwrite=True)
+    assert refusal_of(lambda: tracking.upload(run, b"d" * 100)) == "QUOTA_EXCEEDED"
+
+    collecting.pass_time(tracking, 2 * GRACE_S)
+    collect(tracking, GRACE_S, GRACE_S)
+
+    tracking.put(run, {"z": b"d" * 100})
+    assert usage(tracking) == {"main": 250}
+
+
+def test_uploads_at_once_do_not_get_in_side_by_side(tracking: Tracking) -> None:
+    run = tracking.run().name
+
+    with ThreadPoolExecutor(6) as threads:
+        refusals = list(
+            threads.map(
+                lambda number: refusal_of(lambda: tracking.upload(run, bytes([number]) * 100)),
+                range(6),
+            )
+        )
+
+    assert sorted(refusals) == ["", "", *["QUOTA_EXCEEDED"] * 4]
+    assert usage(tracking) == {"main": 200}
+    # Those that were found to be too many only at the end belong to nobody, and go.
+    collecting.pass_time(tracking, 2 * GRACE_S)
+    collect(tracking, GRACE_S, GRACE_S)
+    assert stored(tracking) == set()
+
+
+def test_a_run_has_so_many_files(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.put(run, {"a": b"1", "b": b"1"})
+
+    refusal = refused(lambda: tracking.record(run, {"c": b"1", "d": b"1"}))
+
+    assert refusal.metadata == {"limit": "run_files", "allowed": "3", "wanted": "4"}
+    assert "archive" in refusal.message
+    tracking.record(run, {"a": b"1", "c": b"1"})
+    tracking.upload(run, b"2")
+    tracking.record(run, {"a": b"2"}, allow_overwrite=True)
+    assert refusal_of(lambda: tracking.record(run, {"d": b"1"})) == "QUOTA_EXCEEDED"
