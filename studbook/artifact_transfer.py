@@ -170,8 +170,7 @@ def download(
     client: Client,
     run: str,
     folder: Path | str,
-    path: str = "",
-    *,
+    *paths: str,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Fetch artifacts of a run into a folder, under their own paths.
@@ -183,25 +182,17 @@ def download(
         client: Connection.
         run: Resource name of the run.
         folder: Where to put the files; made when missing.
-        path: One file, or a folder of the run; default: everything.
+        *paths: Files and folders of the run; none: everything.
         progress: Told how far the fetching is.
 
     Returns:
         The files, in order of path.
 
     Raises:
-        StudbookError: NotFound when nothing has that path; VerificationFailed for wrong bytes;
-            else as in the contract.
+        StudbookError: NotFound, before anything is fetched, when nothing has one of the paths;
+            VerificationFailed for wrong bytes; else as in the contract.
     """
-    prefix = path.strip("/")
-    wanted = [
-        artifact
-        for artifact in list_artifacts(client, run)
-        if not prefix or artifact.path == prefix or artifact.path.startswith(f"{prefix}/")
-    ]
-    if not wanted:
-        message = f"{run} has no artifact {path}." if path else f"{run} has no artifacts."
-        raise NotFound(message, reason="NOT_FOUND", metadata={"resource": run})
+    wanted = _chosen(list(list_artifacts(client, run)), run, paths)
     parts = [Part(artifact.path, artifact.digest, artifact.size_bytes) for artifact in wanted]
     return transfer_all(
         parts,
@@ -215,6 +206,29 @@ def download(
         size_of=lambda part: part.size,
         progress=progress,
     )
+
+
+def _chosen(
+    artifacts: Sequence[artifact_pb2.Artifact], run: str, paths: Sequence[str]
+) -> Sequence[artifact_pb2.Artifact]:
+    """The files that are named, or lie in folders that are; all when none is named."""
+    if not artifacts:
+        message = f"{run} has no artifacts."
+        raise NotFound(message, reason="NOT_FOUND", metadata={"resource": run})
+    chosen = set()
+    for path in paths:
+        name = path.strip("/")
+        found = {a.path for a in artifacts if a.path == name or a.path.startswith(f"{name}/")}
+        if not found:
+            message = f"{run} has no artifact {path}."
+            raise NotFound(
+                message,
+                reason="NOT_FOUND",
+                metadata={"resource": run},
+                next_step="`studbook run ls-artifacts` lists those that it has.",
+            )
+        chosen |= found
+    return [artifact for artifact in artifacts if not paths or artifact.path in chosen]
 
 
 def _bytes_of(client: Client, run: str, path: str, offset: int) -> Iterator[bytes | memoryview]:
