@@ -72,7 +72,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows of text under headings, or separated by tabs when piped."""
     if not for_people():
         for row in rows:
-            sys.stdout.write("\t".join(_one_line(cell) for cell in row) + "\n")
+            sys.stdout.write("\t".join(one_line(cell) for cell in row) + "\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -82,7 +82,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         # A time or an id that is broken in two can be neither read nor copied.
         table.add_column(heading, no_wrap=True, overflow="fold")
     table.add_column(headings[-1], overflow="fold")
-    lines = [[_one_line(cell) for cell in row] for row in rows]
+    lines = [[one_line(cell) for cell in row] for row in rows]
     for line in lines:
         table.add_row(*map(Text, line))
     # Where the terminal is too narrow it is better for it to wrap lines than for us to cut ids.
@@ -101,7 +101,7 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     present = [(label, value) for label, value in fields if value]
     if not for_people():
         for label, value in present:
-            sys.stdout.write(f"{label}\t{_one_line(value)}\n")
+            sys.stdout.write(f"{label}\t{one_line(value)}\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -111,7 +111,8 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     grid.add_column(overflow="fold")
     for index, (label, value) in enumerate(present):
         repeated = index > 0 and present[index - 1][0] == label
-        grid.add_row("" if repeated else label, Text(value))
+        lines = "\n".join(map(one_line, value.splitlines()))
+        grid.add_row("" if repeated else label, Text(lines))
     _console().print(grid)
 
 
@@ -235,7 +236,7 @@ def _console(least_width: int = 0) -> Console:
     return console
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text without characters that would break a row or drive the terminal."""
     return "".join(
         " " if character in "\t\r\n" else character if character.isprintable() else "\ufffd"
