@@ -22,7 +22,7 @@ COMMANDS = {
     "logout": ("login", "Forget the login, here and at the login provider."),
     "whoami": ("login", "Show who you are to the server and what you may do."),
     "token": ("login", "Print a token of your login, for programs that call the stubs."),
-    "run": ("run", "Find, read, compare and remove training runs."),
+    "run": ("run", "Find, read, compare and follow training runs, and fetch their files."),
     "dataset": ("dataset", "Find and read datasets, and compute digests."),
     "model": ("model", "Register, promote, roll back and explain models."),
     "pull": ("pull", "Fetch a version's files, verified."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from studbook.cli import output
 from studbook.cli.dataset_calls import short_dataset
-from studbook.cli.run_tables import run_cell
+from studbook.cli.run_text import run_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

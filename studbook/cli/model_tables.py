@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from studbook.cli import output
 from studbook.cli.references import last_segment, short_run, short_version
-from studbook.cli.run_tables import run_cell
+from studbook.cli.run_text import run_cell
 from studbook.registry.v1.promotion_service_pb2 import TransitionCause
 from studbook.registry.v1.version_pb2 import Stage, VersionState
 

@@ -56,7 +56,7 @@ class RunReference:
     """A run as typed.
 
     Attributes:
-        name: Resource name when all of it was typed, else empty.
+        name: Resource name when all of it was typed, else empty: an id may be the beginning of one.
         parent: Resource name of the experiment; of all of them, `-`, when none was typed.
         run_id: The run's id, or the beginning of it.
     """
@@ -79,7 +79,8 @@ def run_reference(text: str, workspace: str) -> RunReference:
     experiment, slash, run_id = text.rpartition("/")
     _checked_id(run_id, "run")
     parent = experiment_name(_checked_id(experiment, "experiment") if slash else "", workspace)
-    return RunReference("", parent, run_id)
+    whole = slash and _MACHINE_MADE.fullmatch(run_id)
+    return RunReference(f"{parent}/runs/{run_id}" if whole else "", parent, run_id)
 
 
 def experiment_name(text: str, workspace: str) -> str:

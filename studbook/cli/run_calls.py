@@ -63,7 +63,9 @@ def find_run(client: Client, text: str) -> Run:
     return client.runs.GetRun(GetRunRequest(name=find_run_name(client, text))).run
 
 
-def list_artifacts(client: Client, run: str) -> list[Artifact]:
-    """All files of a run by path."""
-    request = ListArtifactsRequest(parent=run)
-    return collect(client.artifacts.ListArtifacts, request, lambda page: page.artifacts)
+def list_artifacts(
+    client: Client, run: str, *, filter_text: str = "", order_by: str = "", limit: int | None = None
+) -> list[Artifact]:
+    """The files of a run that match, by path unless told otherwise; None is no limit."""
+    request = ListArtifactsRequest(parent=run, filter=filter_text, order_by=order_by)
+    return collect(client.artifacts.ListArtifacts, request, lambda page: page.artifacts, limit)

@@ -77,7 +77,7 @@ class Story:
         for run in self._runs:
             _check_run(run)
         artifacts = self._stage.run(
-            self._ada, "studbook", "run", "artifacts", _short(self._runs[0]["name"])
+            self._ada, "studbook", "run", "ls-artifacts", _short(self._runs[0]["name"])
         )
         expect("confusion_matrix.png" in artifacts, "the confusion matrix was not stored")
         expect("model.joblib" in artifacts, "the model file was not stored")

@@ -35,6 +35,15 @@ def test_a_run_is_found_by_any_of_its_names() -> None:
     assert (anywhere.parent, anywhere.run_id) == ("workspaces/main/experiments/-", "brave")
 
 
+def test_an_id_made_by_a_machine_is_known_to_be_whole() -> None:
+    typed = "wine/0123456789abcdef0123456789abcdef"
+    full = "workspaces/main/experiments/wine/runs/0123456789abcdef0123456789abcdef"
+    assert references.run_reference(typed, WORKSPACE).name == full
+    assert references.run_reference(typed[:-1], WORKSPACE).name == ""
+    # Of which experiment, only the server knows.
+    assert references.run_reference(typed.partition("/")[2], WORKSPACE).name == ""
+
+
 def test_an_id_made_by_a_machine_is_shortened_for_people() -> None:
     name = "workspaces/main/experiments/wine/runs/0123456789abcdef0123456789abcdef"
     assert references.run_label(name) == "wine/0123456789ab"
