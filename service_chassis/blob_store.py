@@ -114,10 +114,10 @@ class FolderBlobStore:
                 digest is under way in the same scope; STORE_UNAVAILABLE.
         """
         partial, final = self._partial(scope, digest), self._file(digest)
+        self._check_room(size - offset)
         shelf = Shelf(self._locks / digest[:2])
         writer = BlobWriter(partial, final, size, open_exclusively(partial), shelf)
         try:
-            self._check_room(size - offset)
             writer.resume_at(offset)
         except BaseException:
             writer.suspend()

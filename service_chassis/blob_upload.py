@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from service_chassis.blob_shelves import Shelf
 
 _CHUNK_BYTES = 1 << 20
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# No room on the disk, in a quota, or below the system's limit for one file.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -95,7 +96,7 @@ class BlobWriter:
 
         Raises:
             StudbookError: FIELD_INVALID when they are more than was announced, which drops the
-                upload; STORE_UNAVAILABLE.
+                upload; STORE_UNAVAILABLE, which drops it when there is no room for it.
         """
         self._check_open()
         if self.committed + len(data) > self._size:
@@ -107,7 +108,7 @@ class BlobWriter:
             )
         rest = memoryview(data)
         while rest:
-            with store_errors():
+            with store_errors(), self._dropped_when_full():
                 count = self._file.write(rest)
             self._hash.update(rest[:count])
             self.committed += count
@@ -179,6 +180,17 @@ class BlobWriter:
                 self._hash.update(data)
                 self.committed += len(data)
         self._file = SteadyWriter(self._descriptor, self.committed, self._size)
+
+    @contextmanager
+    def _dropped_when_full(self) -> Iterator[None]:
+        # What can never be finished must not keep others from finishing, or a database from going
+        # on that is on the same disk.
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                self._drop()
+            raise
 
     def _check_open(self) -> None:
         # The number of a closed descriptor may belong to another file by now.

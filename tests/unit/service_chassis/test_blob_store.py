@@ -222,10 +222,16 @@ def test_an_ended_upload_takes_no_more_bytes(store: FolderBlobStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(errno.ENOSPC, "is full"), (errno.EIO, "cannot be used")]
+    ("number", "text", "kept"),
+    [
+        # What there is no room for gives back the room that it took.
+        (errno.ENOSPC, "is full", 0),
+        (errno.EFBIG, "is full", 0),
+        (errno.EIO, "cannot be used", 1000),
+    ],
 )
 def test_a_full_or_broken_disk_is_unavailable(
-    store: FolderBlobStore, number: int, text: str
+    store: FolderBlobStore, number: int, text: str, kept: int
 ) -> None:
     real_write = os.pwrite
 
@@ -242,8 +248,8 @@ def test_a_full_or_broken_disk_is_unavailable(
             writer.write(DATA)
         assert caught.value.code is Code.UNAVAILABLE
         assert caught.value.reason == "STORE_UNAVAILABLE"
-        assert writer.committed == 1000
-    upload(store, DATA, 1000)
+    assert store.upload_offset(SCOPE, DIGEST) == kept
+    upload(store, DATA, kept)
     assert store.recompute(DIGEST) == DIGEST
 
 
