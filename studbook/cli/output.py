@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 # What stands in a table where there is no value.
 MISSING = "-"
 
-# What the last column, in which text is wrapped, is given at least.
+# What the last column, in which text is wrapped, is given at least, and for words in it at most.
 _NARROWEST_LAST = 24
+_LONGEST_WORD = 60
 
 _FORCE_TTY = "STUDBOOK_FORCE_TTY"
 
@@ -90,7 +91,9 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         max(len(heading), *(len(line[index]) for line in lines), 0) + 2
         for index, heading in enumerate(headings[:-1])
     )
-    _console(least_width=needed + _NARROWEST_LAST).print(table)
+    words = [len(word) for line in lines for word in line[-1].split()]
+    last = max(_NARROWEST_LAST, min(max(words, default=0), _LONGEST_WORD))
+    _console(least_width=needed + last).print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:

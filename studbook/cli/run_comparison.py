@@ -170,12 +170,9 @@ def _code_rows(comparison: CompareRunsResponse) -> list[_Row]:
         for run, difference in zip(comparison.runs, differences, strict=True)
     ]
     patches = [difference.diff_artifact for difference in differences]
-    known = any(run.code.commit for run in comparison.runs)
-    rows = [
-        _Row("code", "against the baseline", _known(ranges), any(ranges)),
-        _Row("code", "patch", _known(patches), any(patches)),
-    ]
-    return [row for row in rows if known and row.differs]
+    differs = not all(difference.same for difference in differences)
+    rows = [("against the baseline", ranges), ("patch", patches)]
+    return [_Row("code", name, _known(cells), differs) for name, cells in rows if any(cells)]
 
 
 def _range_text(difference: CodeDifference, *, same_commit: bool) -> str:

@@ -41,7 +41,7 @@ def print_run(run: Run, artifacts: Sequence[Artifact]) -> None:
     """
     output.print_fields(
         [
-            *_run_fields(run),
+            *(field for field in _run_fields(run) if field[1] != output.MISSING),
             *_code_fields(run.code),
             *_environment_fields(run.environment),
             ("Artifacts", _artifacts_text(artifacts)),
@@ -63,19 +63,18 @@ def _print_part(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 def _run_fields(run: Run) -> list[_Field]:
     state = state_text(run.state) + (f": {run.state_reason}" if run.state_reason else "")
-    deleted = output.format_time(run.delete_time) if run.HasField("delete_time") else ""
-    heard = "" if has_ended(run) else output.format_time(run.heartbeat_time)
     return [
         ("Run", short_run(run.name)),
         ("Name", run.display_name),
         ("State", state),
         ("Ended by", ending_text(run)),
         ("Created by", run.creator.display_name or run.creator.id),
+        ("Created", "" if run.HasField("start_time") else output.format_time(run.create_time)),
         ("Started", output.format_time(run.start_time)),
-        ("Ended", output.format_time(run.end_time) if run.HasField("end_time") else ""),
+        ("Ended", output.format_time(run.end_time)),
         ("Duration", duration_text(run)),
-        ("Last heard of", heard),
-        ("Deleted", deleted),
+        ("Last heard of", "" if has_ended(run) else output.format_time(run.heartbeat_time)),
+        ("Deleted", output.format_time(run.delete_time)),
         ("Description", run.description),
         *(("Tags", f"{key}={value}") for key, value in sorted(run.tags.items())),
     ]

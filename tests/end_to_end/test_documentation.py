@@ -53,7 +53,9 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
         yield running
 
 
-@pytest.mark.parametrize("page", ["docs/first-steps.md", "examples/README.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/first-steps.md", "docs/finding-runs.md", "examples/README.md"]
+)
 def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page: str) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     run_commands(stack_of_a_page, tmp_path, commands(ROOT / page))

@@ -21,6 +21,15 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
+@pytest.mark.usefixtures("terminal")
+def test_no_word_of_a_table_is_broken_in_two(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    output.print_table(("RUN", "DATA"), [("wine/otter", "training=wine-training@15a799dd59c0, x")])
+    assert "training=wine-training@15a799dd59c0," in capsys.readouterr().out
+
+
 def test_a_piped_table_is_tab_separated_without_headings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -200,6 +200,19 @@ def test_long_texts_are_cut_so_that_runs_stand_side_by_side(
     assert "x" * 36 not in printed
 
 
+def test_the_same_code_is_printed_only_with_everything(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [make_run(run_id) for run_id in "ab"]
+    same = [pb.CodeDifference(same=True, diff_artifact="studbook/code.patch")] * 2
+    compared = pb.CompareRunsResponse(runs=runs, code_differences=same)
+
+    run_comparison.print_comparison(compared, everything=False)
+    assert "code\t" not in capsys.readouterr().out
+    run_comparison.print_comparison(compared, everything=True)
+    assert "code\tagainst the baseline\tsame\tsame\n" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("terminal")
 def test_runs_that_do_not_differ(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [run_pb2.Run(name=make_run(run_id).name) for run_id in "ab"]

@@ -92,6 +92,18 @@ def test_what_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> No
     assert "Artifacts\tnone" in lines
 
 
+def test_a_run_that_never_said_when_it_started_says_when_it_was_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = run_pb2.Run(name=make_run().name, state=run_pb2.RUN_STATE_FINISHED)
+    run.create_time.FromJsonString("2026-03-03T14:05:00Z")
+
+    lines = page(capsys, run)
+
+    assert "Created\t2026-03-03T14:05:00Z" in lines
+    assert not any(line.startswith(("Started", "Ended", "Duration", "Deleted")) for line in lines)
+
+
 def test_a_run_that_goes_on_says_when_it_was_last_heard_of(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
