@@ -174,7 +174,7 @@ def _pieces(
     sent = 0
     for data in blobs.read(file.digest, offset, length, CHUNK_BYTES):
         actual.update(data)
-        piece = messages.FetchArtifactsResponse(data=data)
+        piece = messages.FetchArtifactsResponse(data=bytes(data))
         if not sent:
             piece.file.CopyFrom(to_file(file))
         sent += len(data)
