@@ -7,8 +7,8 @@ import asyncio
 from gateway.application import Gateway
 from gateway.settings import GatewaySettings
 from service_chassis.server import serve_until_stopped
+from service_chassis.server_process import set_up
 from service_chassis.service_settings import read_settings
-from service_chassis.telemetry import configure_logging
 
 
 async def run(settings: GatewaySettings) -> None:
@@ -24,7 +24,7 @@ async def run(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Read the settings and run."""
-    configure_logging("gateway")
+    set_up("gateway")
     asyncio.run(run(read_settings(GatewaySettings)))
 
 

@@ -16,8 +16,8 @@ from registry_service.settings import RegistrySettings
 from service_chassis.assertion import AssertionVerifier
 from service_chassis.call_pipeline import CallPipeline
 from service_chassis.server import Server, serve_until_stopped
+from service_chassis.server_process import set_up
 from service_chassis.service_settings import ServiceSettings, read_settings
-from service_chassis.telemetry import configure_logging
 from tracking_service.service import TrackingService
 from tracking_service.settings import TrackingSettings
 
@@ -59,7 +59,7 @@ def main() -> None:
         read_settings(RegistrySettings),
         read_settings(GatewaySettings),
     )
-    configure_logging("studbook")
+    set_up("studbook")
     asyncio.run(_serve(*settings))
 
 

@@ -9,8 +9,8 @@ from registry_service.settings import RegistrySettings
 from service_chassis.assertion import AssertionVerifier
 from service_chassis.call_pipeline import CallPipeline
 from service_chassis.server import Server, serve_until_stopped
+from service_chassis.server_process import set_up
 from service_chassis.service_settings import read_settings
-from service_chassis.telemetry import configure_logging
 
 
 async def _serve(settings: RegistrySettings) -> None:
@@ -24,7 +24,7 @@ async def _serve(settings: RegistrySettings) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
-    configure_logging("registry")
+    set_up("registry")
     asyncio.run(_serve(read_settings(RegistrySettings)))
 
 

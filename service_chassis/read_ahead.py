@@ -11,23 +11,26 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-async def read_ahead(items: Iterator[Item]) -> AsyncIterator[Item]:
+async def read_ahead(items: Iterator[Item], count: int) -> AsyncIterator[Item]:
     """Yield what an iterator that blocks yields; the next item is fetched meanwhile.
 
     Args:
-        items: Runs in threads, one step at a time. None ends it.
+        items: Runs in threads, one step at a time.
+        count: How many items it yields.
 
     Raises:
         BaseException: What the iterator raises, after the items before.
     """
     step = _begin(items)
-    while (item := await step) is not None:
-        step = _begin(items)
+    for left in range(count - 1, -1, -1):
+        item = await step
+        if left:
+            step = _begin(items)
         yield item
 
 
-def _begin(items: Iterator[Item]) -> asyncio.Future[Item | None]:
-    step = asyncio.ensure_future(asyncio.to_thread(next, items, None))
+def _begin(items: Iterator[Item]) -> asyncio.Future[Item]:
+    step = asyncio.ensure_future(asyncio.to_thread(next, items))
     # Of a call that has been given up nobody asks how the last step went.
     step.add_done_callback(lambda done: done.cancelled() or done.exception())
     return step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,7 +12,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service_chassis.method_access import file_descriptors
-from studbook.bulk_data import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +23,6 @@ _log = structlog.get_logger("studbook.server")
 # The transport refuses what is far beyond the limit without a word of explanation; what is a
 # little beyond reaches our own check, which can name the limit.
 _TRANSPORT_SLACK = 4
-_SWITCH_INTERVAL_S = 0.0005
 
 
 def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
@@ -130,10 +127,6 @@ async def serve_until_stopped(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # Database threads and the event loop take turns many times in one call. With Python's usual
-    # five milliseconds a turn, a busy thread makes the others wait longer than they work.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    keep_freed_memory()
     for server in servers:
         await server.start()
     await stopping.wait()

@@ -14,8 +14,8 @@ from service_chassis.call_pipeline import CallPipeline
 from service_chassis.database import Database
 from service_chassis.errors import StudbookError
 from service_chassis.server import Server, serve_until_stopped
+from service_chassis.server_process import set_up
 from service_chassis.service_settings import read_settings
-from service_chassis.telemetry import configure_logging
 from tracking_service.collection import Collected, Collector
 from tracking_service.service import TrackingService
 from tracking_service.settings import TrackingSettings
@@ -57,7 +57,7 @@ def main() -> None:
     collecting.add_argument("--delete", action="store_true", help="remove them")
     options = parser.parse_args()
     settings = read_settings(TrackingSettings)
-    configure_logging("tracking")
+    set_up("tracking")
     if options.command is None:
         asyncio.run(serve(settings))
         return
