@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studbook.code_patch import read_patch
-from studbook.entry_point import entry_point, program
 from studbook.git_questions import GitFailed, GitQuestions
 from studbook.redaction import without_remote_credentials, without_secrets
 from studbook.run_records import Code
 
 if TYPE_CHECKING:
     from studbook.code_patch import Patch
+    from studbook.entry_point import EntryPoint
 
 _log = logging.getLogger("studbook")
 
@@ -39,13 +39,12 @@ class CodeState:
     patch: Patch | None = None
 
 
-def observe_code() -> CodeState:
+def observe_code(started: EntryPoint) -> CodeState:
     """Describe the repository that the started program lies in, or else the current folder's.
 
     Never raises: what Git cannot tell stays empty, with a warning.
     """
-    started = program()
-    folders = [started.parent] if started else []
+    folders = [started.path.parent] if started.path else []
     deadline = time.monotonic() + PATIENCE_S
     try:
         for folder in [*folders, Path.cwd()]:
@@ -65,10 +64,10 @@ def observe_code() -> CodeState:
         pass  # no Git, or the current folder was removed
     except (GitFailed, OSError) as error:
         _log.warning("Studbook: which code runs is not recorded: %s.", error)
-    return CodeState(Code(entry_point=entry_point(None)))
+    return CodeState(Code(entry_point=started.within(None)))
 
 
-def _describe(git: GitQuestions, started: Path | None) -> CodeState:
+def _describe(git: GitQuestions, started: EntryPoint) -> CodeState:
     seen = _Seen()
     patch = None
     try:
@@ -90,7 +89,7 @@ def _describe(git: GitQuestions, started: Path | None) -> CodeState:
         branch=without_secrets(seen.branch),
         dirty=seen.dirty,
         diff_digest=patch.digest if patch else "",
-        entry_point=entry_point(git.folder),
+        entry_point=started.within(git.folder),
         untracked_files=seen.untracked,
         untracked_count=seen.untracked_count,
     )

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def program() -> Path | None:
-    """The file that was started; None when it is none, such as in a notebook."""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not main:
-        return None
-    path = Path(main)
-    return path.resolve() if path.exists() else None
+@dataclass(frozen=True)
+class EntryPoint:
+    """What was started.
 
-
-def entry_point(top: Path | None) -> str:
-    """What was started, in words that start it again.
-
-    Args:
-        top: Top folder of the repository; None when there is none.
-
-    Returns:
-        Path of the script, relative to the repository if it lies there and else its name alone;
-        `-m` and the name of a module; path or name of a notebook; `-c` for code on the command
-        line; empty when nothing was, such as at the prompt.
+    Attributes:
+        path: The file; None when it was none, such as in a notebook.
+        words: What else it was: `-m` and the name of a module, path or name of a notebook, `-c`
+            for code on the command line; empty when it was a file or nothing, as at the prompt.
     """
+
+    path: Path | None = None
+    words: str = ""
+
+    def within(self, top: Path | None) -> str:
+        """In words that start it again; a file relative to a repository that it lies in.
+
+        Args:
+            top: Top folder of the repository; None when there is none.
+        """
+        if self.words or self.path is None:
+            return self.words
+        if top is not None and self.path.is_relative_to(top.resolve()):
+            return self.path.relative_to(top.resolve()).as_posix()
+        return self.path.name
+
+
+def find_entry_point() -> EntryPoint:
+    """What was started. At the end of a program it cannot be found out any more."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    path = Path(main).resolve() if main and Path(main).exists() else None
     if module := _module():
-        return f"-m {module}"
-    path = program()
+        return EntryPoint(path, f"-m {module}")
     if path is None:
-        return _notebook() or ("-c" if "-c" in sys.orig_argv[1:] else "")
-    if top is not None and path.is_relative_to(top.resolve()):
-        return path.relative_to(top.resolve()).as_posix()
-    return path.name
+        return EntryPoint(None, _notebook() or ("-c" if "-c" in sys.orig_argv[1:] else ""))
+    return EntryPoint(path)
 
 
 def _module() -> str:

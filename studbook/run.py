@@ -12,8 +12,8 @@ from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
 from studbook.logged_values import tags_of
 from studbook.record_keeper import RecordKeeper
 from studbook.run_config import RunConfig
-from studbook.run_ending import LONGEST_REASON, Ending, ending_of
-from studbook.run_files import log_files, log_model_files, logged_bytes, version_wanted
+from studbook.run_ending import Ending, ending_of, reason_of
+from studbook.run_files import log_files, log_model_files, version_wanted
 from studbook.run_recorder import RunRecorder
 from studbook.run_records import Params, RunEnd, Tags
 from studbook.run_session import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from studbook.record_folder import RunFolder
     from studbook.record_log import RecordWriter
-    from studbook.run_records import DatasetUse, RunStart
+    from studbook.run_records import DatasetUse, ParamValue, RunStart
     from studbook.shipper import Shipper
     from studbook.surroundings import Surroundings
 
@@ -45,6 +45,7 @@ FINISH_PATIENCE_S = 15.0
 # Schedulers kill for good half a minute after they have asked, some earlier.
 LONGEST_FAREWELL_S = 8.0
 _STATES = ("FINISHED", "FAILED", "KILLED", "PREEMPTED")
+_INT32 = range(-(2**31), 2**31)
 
 
 class Run(RunRecorder):
@@ -67,7 +68,7 @@ class Run(RunRecorder):
     ) -> None:
         super().__init__(start, folder, writer)
         self.config = RunConfig(
-            lambda values: self._append(Params(values)),
+            self._log_params,
             lambda change: self._warn_once(change, change),
         )
         self._shipper = shipper
@@ -76,6 +77,9 @@ class Run(RunRecorder):
         self._keeper = RecordKeeper(folder)
         self._preempting = False
         self._refusals: list[str] = []
+
+    def _log_params(self, values: dict[str, ParamValue]) -> None:
+        self._append(Params(values))
 
     def begin(self) -> None:
         """Start the threads that see to what is logged."""
@@ -92,7 +96,8 @@ class Run(RunRecorder):
         """Set tags; those with other names stay.
 
         Raises:
-            NotLoggable: When a key is empty, too long, or holds control characters.
+            NotLoggable: When a key is empty, too long, or holds control characters, or there are
+                more than 64.
         """
         self._append(Tags(tags_of(tags)))
 
@@ -153,15 +158,25 @@ class Run(RunRecorder):
 
         Raises:
             NotFound: When there is nothing at `path`.
-            InvalidArgument: When a name cannot be an artifact path.
+            InvalidArgument: When a name cannot be an artifact path, or a symbolic link leads out
+                of the folder.
+            Conflict: When a file changes again and again while it is copied.
+            OSError: When a file cannot be read.
         """
-        return self._add(log_files(self._folder, Path(path), name, copy=copy))
+        warn = self._warn_once if copy else None
+        return self._add(log_files(self._folder, Path(path), name, warn))
 
     def log_figure(self, figure: Any, path: str) -> str:
-        """Store a matplotlib figure as a file; the ending of `path` says in which format."""
+        """Store a matplotlib figure as a file; the ending of `path` says in which format.
+
+        Raises:
+            InvalidArgument: When `path` cannot be an artifact path.
+            TypeError: When it is not a figure.
+        """
         from studbook.run_figures import rendered  # noqa: PLC0415 - not every run has one
 
-        return self._add(logged_bytes(self._folder, rendered(figure, path), path))[0]
+        self._keep_bytes(rendered(figure, path), path)
+        return path
 
     def log_confusion_matrix(
         self,
@@ -178,12 +193,17 @@ class Run(RunRecorder):
             y_pred: Classes as predicted, in the same order.
             labels: Classes in the order of the rows; default: all that occur, sorted.
             name: Artifact path without ending.
+
+        Raises:
+            ValueError: When there are not as many predictions as classes, when `labels` misses
+                one, or when there are more than 2000 classes.
+            InvalidArgument: When `name` cannot be an artifact path.
         """
         from studbook.run_figures import confusion_matrix_files  # noqa: PLC0415
 
         paths = []
         for path, data in confusion_matrix_files(y_true, y_pred, labels, name):
-            paths += self._add(logged_bytes(self._folder, data, path))
+            paths += self._keep_bytes(data, path)
         return paths
 
     def log_model(
@@ -219,7 +239,9 @@ class Run(RunRecorder):
         wanted = None
         if register_as is not None or version is not None:
             wanted = version_wanted(register_as, version, name, description, tags or {})
-        paths = self._add(log_model_files(self._folder, model, name))
+        paths = self._add(
+            log_model_files(self._folder, model, name, self._warn_once, self._not_written)
+        )
         if wanted is not None:
             self._append(wanted)
         return paths
@@ -263,8 +285,9 @@ class Run(RunRecorder):
             reason: Why it ended.
             exit_code: Exit code of the program, if it is known.
         """
-        known = state if state.upper() in _STATES else "failed"
-        self.end(Ending(known, reason, exit_code))
+        known = state if str(state).upper() in _STATES else "failed"
+        code = exit_code if isinstance(exit_code, int) and exit_code in _INT32 else None
+        self.end(Ending(known, reason_of(reason), code))
 
     def end(self, ending: Ending, *, hurried: bool = False) -> None:
         """End the run as `finish` does.
@@ -282,15 +305,14 @@ class Run(RunRecorder):
             self._surroundings.finish()
             if self._preempting:
                 ending = ending.as_preempted()
-            self._append(
+            self._append_end(
                 RunEnd(
                     ending.state.upper(),
-                    ending.reason[:LONGEST_REASON],
+                    ending.reason,
                     time.time_ns() // 1000,
                     ending.exit_code,
                     ending.signal,
-                ),
-                even_if_finished=True,
+                )
             )
         self._keeper.stop()
         if self._writer is not None:

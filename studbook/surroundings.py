@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from studbook.code_patch import ARTIFACT
 from studbook.code_state import PATIENCE_S, observe_code
 from studbook.console_capture import ConsoleCapture
+from studbook.entry_point import find_entry_point
 from studbook.environment import observe_environment
 from studbook.run_files import logged_bytes
 from studbook.run_records import encode
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from studbook.code_state import CodeState
+    from studbook.entry_point import EntryPoint
     from studbook.record_folder import RunFolder
     from studbook.record_log import RecordWriter
     from studbook.run_records import Code, RunRecord
@@ -78,7 +80,10 @@ class Surroundings:
             self._metrics = SystemMetrics(self._append_metrics, self._settings.interval_s)
             self._metrics.start()
         self._observer = threading.Thread(
-            target=self._observe, name="studbook-surroundings", daemon=True
+            target=self._observe,
+            args=(find_entry_point(),),
+            name="studbook-surroundings",
+            daemon=True,
         )
         self._observer.start()
         self._code_is_known.wait(_MOMENT_S)
@@ -99,9 +104,9 @@ class Surroundings:
             self._console.abandon_after_fork()
         self._metrics, self._observer, self._console = None, None, None
 
-    def _observe(self) -> None:
+    def _observe(self, started: EntryPoint) -> None:
         try:
-            self._record_code(observe_code())
+            self._record_code(observe_code(started))
         except Exception as error:  # noqa: BLE001 - a training must not end for want of a record
             _log.warning("Studbook: which code runs is not recorded: %s", error)
         finally:
@@ -127,10 +132,11 @@ class Surroundings:
         if patch.data is None:
             _log.info("Studbook: the code patch is larger than 1 MB; only its digest is kept.")
             return state.code
-        files = logged_bytes(self._folder, patch.data, ARTIFACT)
-        if not files.files:
+        try:
+            self._append(logged_bytes(self._folder, patch.data, ARTIFACT))
+        except OSError as error:
+            self._not_written(error)
             return state.code
-        self._append(files)
         return replace(state.code, diff_artifact=ARTIFACT)
 
     def _append(self, record: RunRecord) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from studbook import code_patch, code_state, entry_point
-from studbook.code_state import observe_code
+from studbook import code_patch, code_state
+from studbook.code_state import CodeState
+from studbook.entry_point import EntryPoint, find_entry_point
 from studbook.run_records import Code
 from tests.unit.sdk.git_repositories import git, make_repository
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from studbook.code_patch import Patch
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
@@ -38,9 +40,11 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def started_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry_point, "_module", lambda: "")
-    for module in (code_state, entry_point):
-        monkeypatch.setattr(module, "program", (folder / "train.py").resolve)
+    monkeypatch.setenv("TEST_PROGRAM", str((folder / "train.py").resolve()))
+
+
+def observe_code() -> CodeState:
+    return code_state.observe_code(EntryPoint(Path(os.environ["TEST_PROGRAM"])))
 
 
 def patch() -> Patch:
@@ -330,8 +334,8 @@ def test_what_was_started_is_told(tmp_path: Path, arguments: list[str], expected
     for name in ("train.py", "__main__.py", "__init__.py"):
         (folder / name).write_text("import show\n" if name != "__init__.py" else "")
     (tmp_path / "show.py").write_text(
-        "from pathlib import Path\nfrom studbook.entry_point import entry_point\n"
-        "print(entry_point(Path.cwd()))\n"
+        "from pathlib import Path\nfrom studbook.entry_point import find_entry_point\n"
+        "print(find_entry_point().within(Path.cwd()))\n"
     )
     shown = subprocess.run(
         [sys.executable, *arguments],
@@ -345,10 +349,9 @@ def test_what_was_started_is_told(tmp_path: Path, arguments: list[str], expected
 
 
 def test_a_notebook_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry_point, "_module", lambda: "")
-    monkeypatch.setattr(entry_point, "program", lambda: None)
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.setenv("JPY_SESSION_NAME", "study/fit.ipynb")
-    assert entry_point.entry_point(None) == "study/fit.ipynb"
+    assert find_entry_point() == EntryPoint(None, "study/fit.ipynb")
     monkeypatch.delenv("JPY_SESSION_NAME")
-    assert entry_point.entry_point(None) == "notebook"
+    assert find_entry_point().within(None) == "notebook"
