@@ -6,7 +6,6 @@ import logging
 import sys
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from studbook.console_file import read_console, remove_console
@@ -44,14 +43,10 @@ def logged_console(folder: RunFolder, writer: str) -> Artifacts | None:
     """The record of a process's console as a file of the run; None when nothing was printed.
 
     Raises:
-        OSError: When it cannot be read.
+        OSError: When it cannot be read, or the file cannot be written.
     """
     data = read_console(console_folder(folder, writer))
-    if not data:
-        return None
-    files = logged_bytes(folder, data, ARTIFACT)
-    text = "text/plain; charset=utf-8"
-    return replace(files, files=[replace(file, media_type=text) for file in files.files])
+    return logged_bytes(folder, data, ARTIFACT, "text/plain; charset=utf-8") if data else None
 
 
 class ConsoleCapture:
@@ -83,6 +78,7 @@ class ConsoleCapture:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._tend, name="studbook-console", daemon=True)
         self._logged: Artifacts | None = None
+        self._warned = False
 
     def start(self) -> None:
         """Begin to record."""
@@ -138,13 +134,15 @@ class ConsoleCapture:
             files = logged_console(self._folder, self._writer)
             if files is None:
                 return True
-            if files.files and (self._logged is None or not _same(files, self._logged)):
+            if self._logged is None or not _same(files, self._logged):
                 self._append(files)
                 self._logged = files
         except Exception as error:  # noqa: BLE001 - a training must not end for want of a record
-            _log.warning("Studbook: what was printed is not recorded: %s", error)
+            if not self._warned:
+                self._warned = True
+                _log.warning("Studbook: what was printed is not recorded: %s", error)
             return False
-        return bool(files.files)
+        return True
 
 
 def _same(files: Artifacts, others: Artifacts) -> bool:

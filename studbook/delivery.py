@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from studbook import artifact_transfer, model_registry
 from studbook.artifact_transfer import OutgoingFile
 from studbook.dataset_messages import dataset_message
-from studbook.exceptions import AlreadyExists, NotFound
+from studbook.exceptions import AlreadyExists, NotFound, StudbookError
 from studbook.file_digests import FileState, HashedFile, state_of
 from studbook.run_records import (
     Artifacts,
@@ -28,6 +28,7 @@ from studbook.run_records import (
     Tags,
     VersionWanted,
 )
+from studbook.second_attempts import is_worth_dividing
 from studbook.tracking.v1 import (
     dataset_service_pb2,
     experiment_service_pb2,
@@ -37,7 +38,7 @@ from studbook.tracking.v1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from studbook.client import Client
     from studbook.run_records import ParamValue
@@ -174,9 +175,27 @@ class Delivery:
         params = [
             run_pb2.Param(key=key, value=param_value(value)) for key, value in record.values.items()
         ]
+        refused: list[StudbookError] = []
         for first in range(0, len(params), _MOST_PARAMS):
-            batch = params[first : first + _MOST_PARAMS]
-            self._log(run_service_pb2.LogBatchRequest(params=batch))
+            self._log_good_params(params[first : first + _MOST_PARAMS], refused)
+        if refused:
+            raise refused[0]
+
+    def _log_good_params(
+        self, params: Sequence[run_pb2.Param], refused: list[StudbookError]
+    ) -> None:
+        """Log those that the server takes; of a resumed run, one may have another value."""
+        try:
+            self._log(run_service_pb2.LogBatchRequest(params=params))
+        except StudbookError as error:
+            if not is_worth_dividing(error):
+                raise
+            half = len(params) // 2
+            if not half:
+                refused.append(error)
+                return
+            self._log_good_params(params[:half], refused)
+            self._log_good_params(params[half:], refused)
 
     def _use_dataset(self, record: DatasetUse) -> None:
         request = dataset_service_pb2.RegisterDatasetRequest(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
@@ -20,8 +21,11 @@ LONGEST_KEY = 256
 LONGEST_TEXT = 8192
 LONGEST_TAG_KEY = 128
 LONGEST_TAG = 1024
+MOST_TAGS = 64
 # Deeper than anybody nests on purpose; also ends structures that hold themselves.
 _DEEPEST = 32
+# Of everything in one call of `log()`, or in a config.
+MOST_VALUES = 100_000
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _INT64 = range(-(2**63), 2**63)
 
@@ -30,20 +34,57 @@ class NotLoggable(ValueError):  # noqa: N818 - named for what it says of the val
     """A key or value that cannot be recorded, and why."""
 
 
-def flatten(values: Mapping[Any, Any], separator: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings, each under its keys joined by the separator."""
-    yield from _flatten("", values, separator, 0)
+def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
+    return value if isinstance(value, Mapping) else None
 
 
-def _flatten(
-    prefix: str, values: Mapping[Any, Any], separator: str, depth: int
+def flatten(
+    values: Mapping[Any, Any],
+    separator: str,
+    inside: Callable[[Any], Mapping[Any, Any] | None] = _as_mapping,
 ) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and depth < _DEEPEST:
-            yield from _flatten(name + separator, value, separator, depth + 1)
-        else:
+    """The leaves of nested mappings, each under its keys joined by the separator.
+
+    Args:
+        values: The outermost.
+        separator: What stands between keys.
+        inside: The mapping that a value is; None when it is a leaf.
+
+    Raises:
+        NotLoggable: When there are too many of them, as in mappings that hold themselves twice.
+    """
+    seen = 0
+    levels = [("", iter(values.items()))]
+    while levels:
+        prefix, items = levels[-1]
+        for key, value in items:
+            seen += 1
+            if seen > MOST_VALUES:
+                message = f"more than {MOST_VALUES} values in one call"
+                raise NotLoggable(message)
+            name = prefix + (key if isinstance(key, str) else text_of(key))
+            inner = inside(value) if len(levels) <= _DEEPEST else None
+            if inner is not None:
+                levels.append((name + separator, iter(inner.items())))
+                break
             yield name, value
+        else:
+            levels.pop()
+
+
+def text_of(value: object, longest: int = LONGEST_TEXT) -> str:
+    """What `str` makes of a value, in a form that can be stored; longer texts are cut.
+
+    Lone surrogates and NUL, which servers refuse, are replaced. Of a value that has no text,
+    because its own code fails or it is nested too deeply, the type is told.
+    """
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        text = f"<{type(value).__name__} without text>"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def check_key(key: str, longest: int = LONGEST_KEY) -> str:
@@ -104,6 +145,9 @@ class SortedOut:
 def metrics_of(values: Mapping[Any, Any]) -> SortedOut:
     """The numbers by name, the media, and what is wrong with all the rest."""
     sorted_out = SortedOut()
+    if not isinstance(values, Mapping):
+        message = f"log() takes numbers by name, not a {type(values).__name__}"
+        raise NotLoggable(message)
     for key, value in flatten(values, "/"):
         try:
             check_key(key)
@@ -116,6 +160,8 @@ def metrics_of(values: Mapping[Any, Any]) -> SortedOut:
                 sorted_out.numbers[key] = metric_value(key, value)
         except NotLoggable as error:
             sorted_out.problems[key] = str(error)
+        except Exception as error:  # noqa: BLE001 - a value's own code may raise anything
+            sorted_out.problems[key] = f"{_short(key)} is a {type(value).__name__}: {error}"
     return sorted_out
 
 
@@ -140,22 +186,22 @@ def param_value(value: Any) -> ParamValue:
 
     Sequences and other structures become JSON where they can.
     """
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
-        try:
+    if not isinstance(value, (str, bytes)):
+        with suppress(Exception):  # a value's own code may raise anything
             value = value.item()
-        except (TypeError, ValueError, RuntimeError):
-            value = str(value)
     if isinstance(value, (bool, float)):
         return value
     if isinstance(value, int) and value in _INT64:
         return int(value)
     if isinstance(value, (list, tuple)):
-        try:
-            value = json.dumps(value)
-        except (TypeError, ValueError, RecursionError):
-            value = str(value)
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+        with suppress(Exception):  # what it holds may be anything
+            value = json.dumps(value, default=_as_json)
+    return text_of(value)
+
+
+def _as_json(value: Any) -> Any:
+    inner = _as_config(value)
+    return text_of(value) if inner is None else dict(inner)
 
 
 def params_of(config: Any) -> dict[str, ParamValue]:
@@ -164,28 +210,42 @@ def params_of(config: Any) -> dict[str, ParamValue]:
     Raises:
         NotLoggable: When it is none of these, or has a key that cannot be recorded.
     """
-    if isinstance(config, Namespace):
-        config = vars(config)
-    elif dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    if not isinstance(config, Mapping):
+    mapping = _as_config(config)
+    if mapping is None:
         message = f"config is a {type(config).__name__}; give a dict, Namespace or dataclass"
         raise NotLoggable(message)
-    return {check_key(key): param_value(value) for key, value in flatten(config, ".")}
+    leaves = flatten(mapping, ".", _as_config)
+    return {check_key(key): param_value(value) for key, value in leaves}
+
+
+def _as_config(value: Any) -> Mapping[Any, Any] | None:
+    if isinstance(value, Namespace):
+        return vars(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # Not `asdict`, which copies all that is inside; not everything can be copied.
+        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    return _as_mapping(value)
 
 
 def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags with their values as text.
 
     Raises:
-        NotLoggable: When a key cannot be recorded.
+        NotLoggable: When a key cannot be recorded, or there are more tags than a run can have.
     """
+    if not isinstance(tags, Mapping):
+        message = f"tags is a {type(tags).__name__}; give texts by name"
+        raise NotLoggable(message)
+    if len(tags) > MOST_TAGS:
+        message = f"{len(tags)} tags; a run has at most {MOST_TAGS}"
+        raise NotLoggable(message)
     return {
-        check_key(str(key), LONGEST_TAG_KEY): str(value)[:LONGEST_TAG]
+        check_key(str(key), LONGEST_TAG_KEY): text_of(value, LONGEST_TAG)
         for key, value in tags.items()
     }
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    # Cut first: writing out what is very long takes very long.
+    text = repr(value[:80]) if isinstance(value, (str, bytes, bytearray)) else text_of(value)
     return text if len(text) <= 80 else text[:79] + "…"

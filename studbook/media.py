@@ -26,8 +26,9 @@ class Image:
 
     Attributes:
         data: A PIL image; an array of height x width, or height x width x 1, 3 or 4, of bytes, of
-            truth values or of floating point numbers from 0 to 1; a matplotlib figure; the bytes
-            of an image file, or its path. Of a file the bytes are kept as they are.
+            truth values or of floating point numbers from 0 to 1; a tensor of PyTorch, also with
+            its channels first; a matplotlib figure; the bytes of an image file, or its path. Of a
+            file the bytes are kept as they are.
     """
 
     data: Any
@@ -75,6 +76,13 @@ def is_picture(value: Any) -> bool:
         kind.__module__.startswith("PIL.") and kind.__name__ == "Image"
         for kind in type(value).__mro__
     )
+
+
+def array_of(tensor: Any) -> Any:
+    """A NumPy array of a tensor's numbers, on whatever device they are."""
+    tensor = tensor.detach().cpu()
+    # NumPy has no `bfloat16`.
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def is_figure(value: Any) -> bool:

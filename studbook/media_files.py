@@ -72,5 +72,7 @@ def _made(place: str, value: Any) -> MediaFile:
     from studbook.media_images import image_file  # noqa: PLC0415
 
     pictured = value.data if isinstance(value, Image) else value
-    data, ending, media_type, remarks = image_file(pictured, settings.image_pixels)
+    data, ending, media_type, remarks = image_file(
+        pictured, settings.image_pixels, settings.media_bytes
+    )
     return MediaFile(f"{place}.{ending}", media_type, data, remarks)

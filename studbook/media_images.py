@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
-from studbook.media import is_figure, is_picture
+from studbook.media import array_of, is_figure, is_picture
 from studbook.png_writer import png_file
 
 _ENDINGS = {
@@ -19,16 +20,17 @@ _ENDINGS = {
 }
 
 
-def image_file(data: Any, most_pixels: int) -> tuple[bytes, str, str, list[str]]:
+def image_file(data: Any, most_pixels: int, most_bytes: int) -> tuple[bytes, str, str, list[str]]:
     """The bytes of an image file, its ending, its media type, and remarks on what was changed.
 
     Raises:
         TypeError: When it is not an image.
-        ValueError: When it is an array of another shape or kind, or bytes of no image file.
+        ValueError: When it is an array of another shape or kind, bytes of no image file, or the
+            path of something else or larger.
         OSError: When a file cannot be read.
     """
     if isinstance(data, (str, os.PathLike)):
-        data = Path(data).read_bytes()
+        data = _read(Path(data), most_bytes)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return _kept(bytes(data))
     if is_figure(data):
@@ -39,6 +41,14 @@ def image_file(data: Any, most_pixels: int) -> tuple[bytes, str, str, list[str]]
         return _from_array(data, most_pixels)
     message = f"{type(data).__module__}.{type(data).__qualname__} is not an image"
     raise TypeError(message)
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    # Looked at first: reading a pipe or a device would block, or never end.
+    if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > most_bytes:
+        message = f"{path} is no file of at most {most_bytes} bytes"
+        raise ValueError(message)
+    return path.read_bytes()
 
 
 def _kept(data: bytes) -> tuple[bytes, str, str, list[str]]:
@@ -78,9 +88,7 @@ def _saved(image: Any, most_pixels: int) -> tuple[bytes, str, str, list[str]]:
 def _from_array(data: Any, most_pixels: int) -> tuple[bytes, str, str, list[str]]:
     import numpy as np  # noqa: PLC0415 - whoever has an array has it
 
-    if hasattr(data, "detach"):  # a tensor, on whatever device
-        data = data.detach().cpu().numpy()
-    array = np.asarray(data)
+    array = _channels_last(array_of(data)) if hasattr(data, "detach") else np.asarray(data)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     channels = 1 if array.ndim == 2 else array.shape[-1]
@@ -96,6 +104,13 @@ def _from_array(data: Any, most_pixels: int) -> tuple[bytes, str, str, list[str]
         height, width = array.shape[:2]
     pixels = np.ascontiguousarray(_as_bytes(array, np))
     return _png(pixels, width, height, channels), "png", "image/png", remarks
+
+
+def _channels_last(array: Any) -> Any:
+    """A tensor's array with its channels last; unless they can only be that already."""
+    channels = {1, 3, 4}
+    first = array.ndim == 3 and array.shape[0] in channels and array.shape[2] not in channels
+    return array.transpose(1, 2, 0) if first else array
 
 
 def _as_bytes(array: Any, np: Any) -> Any:

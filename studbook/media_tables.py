@@ -10,12 +10,14 @@ from itertools import islice, pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from studbook.logged_values import text_of
+from studbook.media import array_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from studbook.media import Histogram, Table
 
-_LONGEST_CELL = 8192
 _MOST_BINS = 4096
 _KIND_NAMES = {bool: "boolean", int: "integer", float: "number", str: "text"}
 
@@ -59,8 +61,8 @@ def histogram_json(histogram: Histogram) -> bytes:
         message = f"{histogram.bins} bins; 1 to {_MOST_BINS} are allowed"
         raise ValueError(message)
     values = histogram.values
-    if hasattr(values, "detach"):  # a tensor, on whatever device
-        values = values.detach().cpu().numpy()
+    if hasattr(values, "detach"):
+        values = array_of(values)
     counted = _count_array if hasattr(values, "dtype") else _count_sequence
     return json.dumps(counted(values, histogram.bins), allow_nan=False).encode()
 
@@ -135,7 +137,7 @@ def _cell(value: Any) -> Any:
     if value is None or type(value).__name__ in {"NaTType", "NAType"}:
         return None
     if isinstance(value, (bool, str)):
-        return value if isinstance(value, bool) else _text(value)
+        return value if isinstance(value, bool) else text_of(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real) or type(value).__name__ == "Decimal":
@@ -143,20 +145,14 @@ def _cell(value: Any) -> Any:
         return number if math.isfinite(number) else {"number": _name_of(number)}
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    return _text(str(value))
+    return text_of(value)
 
 
 def _item(value: Any) -> Any:
     try:
         return value.item()
     except (TypeError, ValueError, RuntimeError):
-        return str(value)
-
-
-def _text(text: str) -> str:
-    # What is no Unicode, as in names of files, could not be stored.
-    clean = text.encode(errors="replace").decode()
-    return clean if len(clean) <= _LONGEST_CELL else clean[: _LONGEST_CELL - 1] + "…"
+        return text_of(value)
 
 
 def _name_of(number: float) -> str:
@@ -174,7 +170,7 @@ def _type_of(cells: Iterable[Any]) -> str:
 
 def _numbers(values: Any) -> Iterator[float]:
     if hasattr(values, "detach"):
-        values = values.detach().cpu()
+        values = array_of(values)
     if hasattr(values, "ravel"):
         values = values.ravel()
     for value in values.tolist() if hasattr(values, "tolist") else values:

@@ -94,8 +94,11 @@ class RecordWriter:
         """Append one record that is not a metric.
 
         Raises:
-            OSError: When it cannot be written; nothing of it is left in the file then.
+            OSError: When it cannot be written, or is longer than a reader takes; nothing of it is
+                left in the file then.
         """
+        if len(body) >= LARGEST_PAYLOAD:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         with self._lock:
             if self._size >= self._rotate_at:
                 self._rotate()

@@ -8,6 +8,8 @@ from typing import Any
 from studbook.logged_values import params_of
 from studbook.run_records import ParamValue
 
+_MOST_A_RECORD = 500
+
 
 class RunConfig(Mapping[str, ParamValue]):
     """The parameters of a run, flattened with dots. Can be added to, never changed.
@@ -37,9 +39,10 @@ class RunConfig(Mapping[str, ParamValue]):
                 new[key] = value
             elif (type(known), repr(known)) != (type(value), repr(value)):
                 self._warn(f"the parameter {key} is {known!r} and stays so; {value!r} is ignored")
-        if new:
-            self._record(new)
-            self._values.update(new)
+        names = list(new)
+        for first in range(0, len(names), _MOST_A_RECORD):
+            self._record({name: new[name] for name in names[first : first + _MOST_A_RECORD]})
+        self._values.update(new)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.update({key: value})

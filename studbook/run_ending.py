@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from studbook.logged_values import text_of
 from studbook.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def ending_of(error: BaseException | None, received: str = "") -> Ending:
     if isinstance(error, SystemExit):
         return ending_with_code(error.code)
     text = "".join(traceback.format_exception_only(error)).strip()
-    return Ending("failed", without_secrets(text)[:LONGEST_REASON], exit_code=1)
+    return Ending("failed", reason_of(text), exit_code=1)
 
 
 def ending_with_code(code: Any) -> Ending:
@@ -63,8 +64,13 @@ def ending_with_code(code: Any) -> Ending:
         return Ending("finished", exit_code=0)
     # Anything but a number is printed, and the program ends with 1.
     number = code & 0xFF if isinstance(code, int) else 1
-    reason = without_secrets(f"exit code {code}")[:LONGEST_REASON]
-    return Ending("failed", reason, exit_code=number)
+    return Ending("failed", reason_of(f"exit code {text_of(code)}"), exit_code=number)
+
+
+def reason_of(text: Any) -> str:
+    """A reason as it is stored: without secrets, and not longer than the contract allows."""
+    # Cut before, too: looking for secrets in a very long text takes very long.
+    return text_of(without_secrets(text_of(text, 4 * LONGEST_REASON)), LONGEST_REASON)
 
 
 def ending_by_signal(name: str) -> Ending:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from studbook.logged_values import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+_log = logging.getLogger("studbook")
+
+# More than these are hardly classes; the matrix has the square of them.
+_MOST_CLASSES = 2000
+# With more classes than these a drawing has colours only, and not every class is named.
+_MOST_NUMBERED = 30
+_LONGEST_LABEL = 40
+_LONGEST_SIDE = 20.0
 
 
 def rendered(figure: Any, path: str) -> bytes:
@@ -32,14 +46,22 @@ def confusion_matrix_files(
     """Path and bytes of the matrix as JSON, and of its drawing where matplotlib is installed.
 
     Raises:
-        ValueError: When there are not as many predictions as classes, or `labels` misses one.
+        ValueError: When there are not as many predictions as classes, when `labels` misses one, or
+            when there are more than 2000 classes.
     """
     labels_used, counts = confusion_counts(y_true, y_pred, labels)
     content = {"labels": labels_used, "rows": "actual", "columns": "predicted", "counts": counts}
-    yield f"{name}.json", json.dumps(content, indent=2).encode()
-    drawing = _drawing(labels_used, counts)
-    if drawing is not None:
-        yield f"{name}.png", drawing
+    yield f"{name}.json", json.dumps(content).encode()
+    if not labels_used:
+        return
+    try:
+        drawing = _drawing(labels_used, counts)
+    except ImportError:
+        return  # no matplotlib
+    except Exception as error:  # noqa: BLE001 - a drawing must not end a training
+        _log.warning("Studbook: %s is kept without a drawing: %s", name, error)
+        return
+    yield f"{name}.png", drawing
 
 
 def confusion_counts(
@@ -50,21 +72,31 @@ def confusion_counts(
     if len(actual) != len(predicted):
         message = f"There are {len(actual)} classes, yet {len(predicted)} predictions."
         raise ValueError(message)
-    occurring = {*actual, *predicted}
+    try:
+        occurring = {*actual, *predicted}
+    except TypeError as error:
+        message = f"Give one class for each, a name or a whole number: {error}."
+        raise ValueError(message) from error
     classes = _plain(labels) if labels is not None else _ordered(occurring)
     missing = occurring - set(classes)
     if missing:
-        message = f"labels does not have {', '.join(map(repr, _ordered(missing)))}."
+        message = f"labels does not have {', '.join(map(repr, _ordered(missing)[:5]))}."
+        raise ValueError(message)
+    if len(classes) > _MOST_CLASSES:
+        message = (
+            f"{len(classes)} classes; a confusion matrix has at most {_MOST_CLASSES}. Classes are "
+            "names or whole numbers, not probabilities."
+        )
         raise ValueError(message)
     pairs = Counter(zip(actual, predicted, strict=True))
     counts = [[pairs[row, column] for column in classes] for row in classes]
-    return [str(label) for label in classes], counts
+    return [text_of(label) for label in classes], counts
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:
     """Python's own values; NumPy's differ from them as keys of JSON and in their names."""
     plain: list[Any] = values.tolist() if hasattr(values, "tolist") else list(values)
-    return plain
+    return [value.item() if hasattr(value, "item") else value for value in plain]
 
 
 def _ordered(values: set[Any]) -> list[Any]:
@@ -74,25 +106,30 @@ def _ordered(values: set[Any]) -> list[Any]:
         return sorted(values, key=repr)
 
 
-def _drawing(labels: list[str], counts: list[list[int]]) -> bytes | None:
-    try:
-        # The object interface: pyplot would touch the windows of whoever uses it.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        return None
-    side = max(3.5, 0.55 * len(labels) + 2)
+def _drawing(labels: list[str], counts: list[list[int]]) -> bytes:
+    # The object interface: pyplot would touch the windows of whoever uses it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    ticks = range(0, len(labels), math.ceil(len(labels) / _MOST_NUMBERED))
+    names = [text_of(labels[tick], _LONGEST_LABEL).replace("$", r"\$") for tick in ticks]
+    side = min(max(3.5, 0.55 * len(labels) + 2 + 0.1 * max(map(len, names))), _LONGEST_SIDE)
     figure = Figure(figsize=(side, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues")
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(ticks, names, rotation=45, ha="right")
+    axes.set_yticks(ticks, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
+    if len(labels) <= _MOST_NUMBERED:
+        _number(axes, counts)
+    return rendered(figure, "drawing.png")
+
+
+def _number(axes: Any, counts: list[list[int]]) -> None:
     half = max(map(max, counts), default=0) / 2
     for row, line in enumerate(counts):
         for column, count in enumerate(line):
             colour = "white" if count > half else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    return rendered(figure, "drawing.png")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studbook.copy_progress import CopyProgress
+from studbook.exceptions import Conflict
 from studbook.file_digests import hash_file
 from studbook.file_listing import files_below
 from studbook.logged_values import tags_of
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from studbook.file_digests import HashedFile
     from studbook.record_folder import RunFolder
 
-_log = logging.getLogger("studbook")
+    # Told what a warning is about, so that there is one about each thing, and what it says.
+    Warn = Callable[[str, str], None]
 
 
-def log_files(folder: RunFolder, path: Path, name: str | None, *, copy: bool) -> Artifacts:
-    """The record of a file or folder; with `copy` its bytes are in the run's folder then.
+def log_files(folder: RunFolder, path: Path, name: str | None, warn: Warn | None) -> Artifacts:
+    """The record of a file or folder, whose bytes are in the run's folder then.
+
+    A file that cannot be copied is recorded as it lies there; without `warn` all are. One that
+    changes all the time is left out.
 
     Raises:
         NotFound: When there is nothing at `path`.
@@ -35,12 +39,10 @@ def log_files(folder: RunFolder, path: Path, name: str | None, *, copy: bool) ->
     """
     files = list(files_below(path, name))
     with CopyProgress(str(path), sum(file.stat().st_size for file, _ in files)) as progress:
-        return Artifacts(
-            [
-                _taken(folder, file, artifact_path, progress.add, copy=copy)
-                for file, artifact_path in files
-            ]
-        )
+        taken = [
+            _taken(folder, file, artifact_path, progress.add, warn) for file, artifact_path in files
+        ]
+    return Artifacts([file for file in taken if file is not None])
 
 
 def logged_bytes(folder: RunFolder, data: bytes, path: str, media_type: str = "") -> Artifacts:
@@ -48,33 +50,41 @@ def logged_bytes(folder: RunFolder, data: bytes, path: str, media_type: str = ""
 
     Raises:
         InvalidArgument: When `path` cannot be an artifact path.
+        OSError: When they cannot be written.
     """
     check_artifact_path(path)
-    try:
-        return Artifacts(
-            [_logged(folder.stage_bytes(data), path, staged=True, media_type=media_type)]
-        )
-    except OSError as error:
-        _log.warning("Studbook: %s could not be kept: %s. Training goes on.", path, error)
-        return Artifacts([])
+    return Artifacts([_logged(folder.stage_bytes(data), path, staged=True, media_type=media_type)])
 
 
-def log_model_files(folder: RunFolder, model: Any, name: str) -> Artifacts:
+def log_model_files(
+    folder: RunFolder,
+    model: Any,
+    name: str,
+    warn: Warn,
+    not_written: Callable[[OSError], None],
+) -> Artifacts:
     """The record of a model: of its files, or of the file it is saved to.
 
     A single file is put into an artifact folder, so that a model is a folder in every case.
 
     Raises:
-        TypeError: When it is neither a path nor an estimator.
+        TypeError: When it is neither a path nor an estimator, or cannot be saved.
+        NotFound, InvalidArgument, OSError: As for `log_files`.
     """
+    check_artifact_path(name)
     if isinstance(model, (str, Path)):
         path = Path(model)
         artifact = name if path.is_dir() else f"{name}/{path.name}"
-        return log_files(folder, path, artifact, copy=True)
-    with tempfile.TemporaryDirectory(prefix="studbook-") as temporary:
-        saved = Path(temporary) / "model.joblib"
-        _save_estimator(model, saved)
-        return log_files(folder, saved, f"{name}/{saved.name}", copy=True)
+        return log_files(folder, path, artifact, warn)
+    try:
+        with tempfile.TemporaryDirectory(prefix="studbook-") as temporary:
+            saved = Path(temporary) / "model.joblib"
+            _save_estimator(model, saved)
+            staged = folder.stage(saved)
+    except OSError as error:
+        not_written(error)
+        return Artifacts([])
+    return Artifacts([_logged(staged, f"{name}/{saved.name}", staged=True)])
 
 
 def version_wanted(
@@ -107,7 +117,13 @@ def _save_estimator(model: Any, path: Path) -> None:
     except ImportError:
         message = f"Saving {kind} takes joblib; install it, or log a file that you saved."
         raise TypeError(message) from None
-    joblib.dump(model, path)
+    try:
+        joblib.dump(model, path)
+    except OSError:
+        raise
+    except Exception as error:  # whatever the model's own parts raise
+        message = f"{kind} cannot be saved: {error}; save the model yourself and log the file."
+        raise TypeError(message) from error
 
 
 def _taken(
@@ -115,19 +131,23 @@ def _taken(
     file: Path,
     artifact_path: str,
     on_bytes: Callable[[int], None],
-    *,
-    copy: bool,
-) -> LoggedFile:
-    if copy:
-        try:
-            return _logged(folder.stage(file, on_bytes), artifact_path, staged=True)
-        except OSError as error:
-            _log.warning(
-                "Studbook: %s could not be copied (%s); it must stay as it is until it is sent.",
-                file,
-                error.strerror or error,
-            )
-    return _logged(hash_file(file, on_bytes), artifact_path, staged=False)
+    warn: Warn | None,
+) -> LoggedFile | None:
+    if warn is None:
+        return _logged(hash_file(file, on_bytes), artifact_path, staged=False)
+    try:
+        return _logged(folder.stage(file, on_bytes), artifact_path, staged=True)
+    except Conflict as error:
+        warn(f"changing {file}", f"{error} {error.next_step}")
+        return None
+    except OSError as error:
+        logged = _logged(hash_file(file, on_bytes), artifact_path, staged=False)
+        warn(
+            "not copied",
+            f"{file} could not be copied ({error.strerror or error}); it, and whatever else "
+            "cannot be, must stay as it is until it is sent.",
+        )
+        return logged
 
 
 def _logged(

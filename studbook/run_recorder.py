@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from studbook.client_settings import ClientSettings
 from studbook.logged_values import NotLoggable, metrics_of, step_number
-from studbook.run_records import encode
+from studbook.run_records import Artifacts, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from studbook.record_folder import RunFolder
     from studbook.record_log import RecordWriter
-    from studbook.run_records import Artifacts, RunRecord, RunStart
+    from studbook.run_records import RunEnd, RunRecord, RunStart
 
 _log = logging.getLogger("studbook")
 
 _MOST_KEYS_A_RECORD = 1000
+_MOST_FILES_A_RECORD = 1000
 # A program that invents new keys all the time must not fill the memory with them.
 _MOST_CHECKED = 4096
 _MOST_WARNINGS = 1000
 _MOMENT_S = 0.2
+_LAST_STEP = 2**63 - 1
 
 
 class RunRecorder:
@@ -82,11 +84,11 @@ class RunRecorder:
         try:
             keys = tuple(values)
             # Names are looked at once; after that, packing itself tells whether all are numbers.
-            if keys in self._checked and self._writer is not None:
+            if keys in self._checked and type(step) is int and self._writer is not None:
                 time_us = time.time_ns() // 1000
                 self._writer.append_metrics(keys, step, time_us, values.values())
                 if step >= self._next_step:
-                    self._next_step = step + 1
+                    self._next_step = min(step + 1, _LAST_STEP)
                 return
         except OSError as error:
             self._not_written(error)
@@ -114,7 +116,7 @@ class RunRecorder:
             part = names[first : first + _MOST_KEYS_A_RECORD]
             found = [sorted_out.numbers[name] for name in part]
             writer.append_metrics(part, number, time_us, found)
-        self._next_step = max(self._next_step, number + 1)
+        self._next_step = min(max(self._next_step, number + 1), _LAST_STEP)
         if sorted_out.media:
             self._log_media(sorted_out.media, number)
         self._written()
@@ -125,30 +127,58 @@ class RunRecorder:
 
     def _log_media(self, media: Mapping[str, Any], step: int) -> None:
         from studbook.media_files import media_file  # noqa: PLC0415 - not every run has one
-        from studbook.run_files import logged_bytes  # noqa: PLC0415
 
         for key, value in media.items():
             try:
                 file = media_file(key, step, value)
                 for remark in file.remarks:
                     self._warn_once(f"{key[:80]} {remark[:20]}", f"{key}: {remark}")
-                self._add(logged_bytes(self._folder, file.data, file.path, file.media_type))
+                self._keep_bytes(file.data, file.path, file.media_type)
             except NotLoggable as error:
                 self._warn_once(key[:80], f"log() left a value out: {error}")
 
-    def _append(self, record: RunRecord, *, even_if_finished: bool = False) -> None:
+    def _append(self, record: RunRecord) -> bool:
+        """Write a record down; returns whether it is written."""
         try:
-            writer = self._writer if even_if_finished else self._open_writer()
-            if writer is not None:
-                writer.append(*encode(record))
-                self._written()
+            writer = self._open_writer()
+            if writer is None:
+                return False
+            writer.append(*encode(record))
         except OSError as error:
             self._not_written(error)
+            return False
+        self._written()
+        return True
+
+    def _append_end(self, end: RunEnd) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.append(*encode(end))
+        except OSError:
+            # Most likely the disk is full, which may be just why the run ends.
+            self._folder.chain(self._start.writer).free_reserve()
+            try:
+                self._writer.append(*encode(end))
+            except OSError:
+                self._lost += 1
 
     def _add(self, files: Artifacts) -> list[str]:
-        if files.files:
-            self._append(files)
-        return [file.path for file in files.files]
+        added = []
+        for first in range(0, len(files.files), _MOST_FILES_A_RECORD):
+            part = files.files[first : first + _MOST_FILES_A_RECORD]
+            if self._append(Artifacts(part)):
+                added += [file.path for file in part]
+        return added
+
+    def _keep_bytes(self, data: bytes, path: str, media_type: str = "") -> list[str]:
+        from studbook.run_files import logged_bytes  # noqa: PLC0415 - not every run has one
+
+        try:
+            return self._add(logged_bytes(self._folder, data, path, media_type))
+        except OSError as error:
+            self._not_written(error)
+            return []
 
     def _open_writer(self) -> RecordWriter | None:
         if self._dying:

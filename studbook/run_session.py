@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from studbook.address import configured_address, resolve_address
 from studbook.exceptions import FailedPrecondition, InvalidArgument
-from studbook.logged_values import params_of, tags_of
+from studbook.logged_values import params_of, tags_of, text_of
 from studbook.record_places import open_records
 from studbook.run_ending import ExitWatch, ending_by_signal, ending_of
 from studbook.run_records import RunStart
@@ -105,8 +105,8 @@ def init(
         run_id=_checked_id(run_id, "run") if run_id else uuid.uuid4().hex,
         writer=_writer_id(label or os.environ.get("STUDBOOK_LABEL", "")),
         start_time_us=time.time_ns() // 1000,
-        display_name=(name or "")[:256],
-        description=description[:4096],
+        display_name=text_of(name or "", 256),
+        description=text_of(description, 4096),
         tags=tags_of(tags or {}),
         address=configured_address(address),
         resumes=run_id is not None,
@@ -130,7 +130,11 @@ def attach_to(start: RunStart, mode: str) -> Run:
             return run
     settings = read_settings()
     attached = replace(
-        start, writer=_writer_id(""), start_time_us=time.time_ns() // 1000, attached=True
+        start,
+        writer=_writer_id(""),
+        start_time_us=time.time_ns() // 1000,
+        attached=True,
+        request_id=str(uuid.uuid4()),  # it is another request
     )
     return _begin(attached, mode, settings)
 

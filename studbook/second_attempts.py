@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from studbook.exceptions import (
     Cancelled,
+    InvalidArgument,
     LimitExceeded,
     ServerError,
     StudbookError,
@@ -36,6 +37,12 @@ def is_refusal(error: StudbookError, attempts: int) -> bool:
     if isinstance(error, ServerError):
         return attempts >= _MOST_ATTEMPTS
     return True
+
+
+def is_worth_dividing(error: StudbookError) -> bool:
+    """Whether parts of what was refused may be taken: one is wrong, or all are too much at once."""
+    too_large = isinstance(error, LimitExceeded) and error.reason == "MESSAGE_TOO_LARGE"
+    return too_large or isinstance(error, InvalidArgument)
 
 
 def longest_wait_s(error: Exception) -> float:

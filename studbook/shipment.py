@@ -12,7 +12,7 @@ from studbook.client_settings import ClientSettings
 from studbook.console_capture import console_folder, logged_console
 from studbook.console_file import remove_console
 from studbook.delivery import Delivery
-from studbook.exceptions import InvalidArgument, StudbookError, Unsupported
+from studbook.exceptions import StudbookError, Unsupported
 from studbook.metric_batches import MetricBatch, encoded_request
 from studbook.record_blocks import MetricRows, read_blocks
 from studbook.record_chain import read_start
@@ -20,7 +20,7 @@ from studbook.record_folder import RunFolder
 from studbook.record_log import METRICS, SHAPE, MetricDecoder, learn_shapes
 from studbook.record_position import PositionFile, note_refusal
 from studbook.run_records import Artifacts, RunEnd, RunStart, VersionWanted, decode
-from studbook.second_attempts import is_refusal
+from studbook.second_attempts import is_refusal, is_worth_dividing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,11 +153,12 @@ class Shipment:
         series = batch.series()
         try:
             self._append(end, series)
-        except InvalidArgument:
-            self._append_in_parts(end, series)
         except StudbookError as error:
-            self._unless_refused(error)
-            self._refuse_points(series, error)
+            if is_worth_dividing(error):
+                self._append_in_parts(end, series)
+            else:
+                self._unless_refused(error)
+                self._refuse_points(series, error)
         self._position.done(end)
 
     def _append(self, sequence: int, series: list[Series]) -> None:
@@ -165,18 +166,26 @@ class Shipment:
         self._delivery.append_metrics(request)
 
     def _append_in_parts(self, end: int, series: list[Series]) -> None:
-        """Send what is good of a batch of which something is not.
+        """Send what is good of a batch of which something is not, or that is too large.
 
         The parts take the numbers before that of the batch. There are enough, because each point
         takes several bytes in the file, and in each attempt they are the same.
         """
         parts = [part for one in series for part in one.parts(_POINTS_A_PART)]
-        for sequence, part in enumerate(parts, end - len(parts)):
+        first = end - len(parts)
+        # Halves of what is refused, until it is taken or is one part alone; in order.
+        waiting = [(0, len(parts))]
+        while waiting:
+            begin, stop = waiting.pop()
             try:
-                self._append(sequence, [part])
+                self._append(first + stop - 1, parts[begin:stop])
             except StudbookError as error:
-                self._unless_refused(error)
-                self._refuse_points([part], error)
+                if is_worth_dividing(error) and stop - begin > 1:
+                    middle = (begin + stop) // 2
+                    waiting += [(middle, stop), (begin, middle)]
+                else:
+                    self._unless_refused(error)
+                    self._refuse_points(parts[begin:stop], error)
 
     def _refuse_points(self, series: list[Series], error: StudbookError) -> None:
         points = sum(map(len, series))

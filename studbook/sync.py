@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from studbook.address import resolve_address
 from studbook.client import Client
-from studbook.exceptions import StudbookError
 from studbook.record_folder import records_root, run_folders
 from studbook.shipment import Shipment
 
@@ -124,7 +123,7 @@ def _sync_run(
     for chain in chains:
         try:
             _sync_chain(chain, clients, synced, on_progress, is_last=chain == chains[-1])
-        except (StudbookError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the records of other runs are to be sent too
             # A later chain may end the run, or build on what this one says.
             synced.problem = error
             break

@@ -67,6 +67,7 @@ class Stored:
     versions: dict[str, version_pb2.Version] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    requests: dict[str, Any] = field(default_factory=dict)
     authorizations: list[str] = field(default_factory=list)
     # Answers UNAVAILABLE to so many calls of a method, by the method's name.
     unavailable: dict[str, int] = field(default_factory=dict)
@@ -74,6 +75,9 @@ class Stored:
     break_after: int | None = None
     # Refuses every registration of a version.
     refuse_versions: bool = False
+    # Refuses batches of metrics that have one of these keys, or are longer.
+    refused_keys: set[str] = field(default_factory=set)
+    most_batch_bytes: int = 4 * 1024 * 1024
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -136,6 +140,10 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
         if request.parent not in self.stored.experiments:
             fail(context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "No such experiment.")
         name = f"{request.parent}/runs/{request.run_id}"
+        with self.stored.lock:
+            first = self.stored.requests.setdefault(request.request_id, request)
+        if request != first:
+            fail(context, grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED", "Another request.")
         if name in self.stored.runs:
             fail(context, grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS", "Taken.")
         run = run_pb2.Run()
@@ -192,6 +200,10 @@ class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):
     def AppendMetrics(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("AppendMetrics", context)
         self.run(request.run, context)
+        if request.ByteSize() > self.stored.most_batch_bytes:
+            fail(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "Too large.")
+        if self.stored.refused_keys & {series.key for series in request.series}:
+            fail(context, grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", "A key is refused.")
         with self.stored.lock:
             writer = (request.run, request.writer)
             if request.sequence > self.stored.sequences.get(writer, 0):

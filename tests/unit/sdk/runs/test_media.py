@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import sys
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +19,7 @@ import studbook
 from studbook.logged_values import NotLoggable
 from studbook.media_files import HISTOGRAM_TYPE, TABLE_TYPE, media_file
 from studbook.png_writer import png_file
+from studbook.run_figures import confusion_matrix_files
 from studbook.sync import sync_pending
 
 if TYPE_CHECKING:
@@ -118,6 +120,79 @@ def test_floats_outside_the_range_are_shown_at_its_ends() -> None:
     array = numpy.array([[-1.0, 0.0, 0.5, 1.0, 7.0, math.nan, math.inf, -math.inf]])
     found = pixels(media_file("x", 0, studbook.Image(array)).data)
     assert found.tolist() == [[0, 0, 128, 255, 255, 0, 255, 0]]
+
+
+class Tensor:
+    """What a tensor of PyTorch has, as far as it is asked for; of a type that NumPy lacks."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self._is_wide = False
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def is_floating_point(self) -> bool:
+        return bool(self._array.dtype.kind == "f")
+
+    def float(self) -> Tensor:
+        self._is_wide = True
+        return self
+
+    def numpy(self) -> Any:
+        if not self._is_wide and self.is_floating_point():
+            message = "Got unsupported ScalarType BFloat16"
+            raise TypeError(message)
+        return self._array
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_tensors_have_their_channels_first_or_last(dtype: str) -> None:
+    array = numpy.arange(3 * 5 * 6).reshape(3, 5, 6).astype(dtype) / (1 if dtype == "uint8" else 89)
+    array = array.astype(dtype)
+    found = pixels(media_file("x", 0, studbook.Image(Tensor(array))).data)
+    assert found.shape == (5, 6, 3)
+    last = pixels(media_file("x", 0, studbook.Image(Tensor(array.transpose(1, 2, 0)))).data)
+    assert (found == last).all()
+    if dtype == "uint8":
+        assert (found == array.transpose(1, 2, 0)).all()
+    grey = pixels(media_file("x", 0, studbook.Image(Tensor(array[:1]))).data)
+    assert (grey == found[:, :, 0]).all()
+    assert histogram(values=Tensor(array))["count"] == array.size
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    long = tmp_path / "long.png"
+    long.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
+    monkeypatch.setenv("STUDBOOK_MEDIA_BYTES", "1000")
+    for path in (pipe, tmp_path, long, "/dev/zero"):
+        with pytest.raises(NotLoggable, match="is no file of at most 1000 bytes"):
+            media_file("x", 0, studbook.Image(path))
+
+
+@pytest.mark.parametrize("classes", [0, 1, 2, 30, 31, 300])
+def test_confusion_matrices_of_any_size_are_drawn(classes: int) -> None:
+    pytest.importorskip("matplotlib")
+    labels = [f"a ${number}^" * 20 for number in range(classes)]
+    (_, data), *drawing = confusion_matrix_files(labels, labels, None, "confusion_matrix")
+    counts = json.loads(data)["counts"]
+    assert [line[place] for place, line in enumerate(counts)] == [1] * classes
+    assert len(drawing) == (1 if classes else 0)
+    for path, file in drawing:
+        assert path == "confusion_matrix.png"
+        assert max(pixels(file).shape) <= 2100
+
+
+def test_what_are_no_classes_is_told() -> None:
+    numbers = [number / 7 for number in range(2001)]
+    for wrong in (numbers, [[0.1, 0.9]]):
+        with pytest.raises(ValueError, match=r"Classes are names|one class for each"):
+            list(confusion_matrix_files(wrong, wrong, None, "x"))
 
 
 def test_files_are_kept_byte_by_byte(tmp_path: Path) -> None:
