@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORDS = ".records"
+REFUSED = ".refused"
+# As much as the longest reason of an end takes.
+_RESERVE_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,16 @@ class RecordChain:
     @property
     def refused(self) -> Path:
         """The file with what the server did not want, one JSON object a line."""
-        return self.folder / f"{self.writer}.refused"
+        return self.folder / f"{self.writer}{REFUSED}"
+
+    @property
+    def _reserve(self) -> Path:
+        return self.folder / f"{self.writer}.reserve"
+
+    def free_reserve(self) -> None:
+        """Give back the room that was kept for the last record."""
+        with suppress(OSError):
+            self._reserve.unlink()
 
     def start(self) -> RunStart | None:
         """The first record of the oldest segment; None when its writer died before it was whole."""
@@ -72,6 +85,7 @@ class RecordChain:
 
     def remove(self) -> None:
         """Delete all segments."""
+        self.free_reserve()
         for path in self.segments():
             path.unlink(missing_ok=True)
         for beginning in self.folder.glob(f".{self.writer}*.new"):
@@ -92,8 +106,11 @@ class RecordChain:
             continued = replace(start, segment=number, base=base)
             return self.segment(number), *encode(continued)
 
-        PositionFile.reserve(self.position)
         try:
+            PositionFile.reserve(self.position)
+            if not start.attached:
+                # The run may end because the disk is full; that is to be known, too.
+                self._reserve.write_bytes(bytes(_RESERVE_BYTES))
             return RecordWriter(
                 self.segment(0),
                 *encode(start),
@@ -102,6 +119,7 @@ class RecordChain:
             )
         except OSError:
             self.position.unlink(missing_ok=True)
+            self.free_reserve()
             raise
 
 

@@ -4,6 +4,7 @@
     {writer}.records            what one process logged; locked while that process writes
     {writer}.{number}.records   how it goes on: the chain's segments after the first
     {writer}.position           how much of it the server has; locked by whoever sends
+    {writer}.reserve            room for the run's last record, should the disk be full then
     {writer}.refused            what the server did not want, one JSON object a line
     files/{hex digest}          copies of logged files that are still to be sent
 """
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from studbook.exceptions import Conflict
 from studbook.file_digests import READ_BYTES, FileState, HashedFile, prefixed, state_of
-from studbook.record_chain import RECORDS, RecordChain, writer_of
+from studbook.record_chain import RECORDS, REFUSED, RecordChain, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,13 +118,26 @@ class RunFolder:
 
     def _keep(self, temporary: Path, hex_digest: str) -> HashedFile:
         target = self._files() / hex_digest
-        temporary.rename(target)
-        return HashedFile(target, prefixed(hex_digest), _state(target))
+        state = _state(temporary)
+        # The same bytes may be on their way to the server, and must not change under its hands.
+        # Should they be gone a moment later, then the server has them.
+        if target.exists():
+            temporary.unlink()
+        else:
+            temporary.rename(target)
+        return HashedFile(target, prefixed(hex_digest), state)
 
     def remove_if_empty(self) -> None:
-        """Remove the folder when no record file is left in it."""
+        """Remove the folder when no record file is left in it, and nothing that was refused."""
         if any(self.path.glob(f"*{RECORDS}")):
             return
+        # What a process was killed over before it could write a record.
+        leftovers = ["*.position", "*.reserve"]
+        if not any(self.path.glob(f"*{REFUSED}")):
+            leftovers.append("files/*")
+        for pattern in leftovers:
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
         for folder in (self.path / "files", self.path):
             try:
                 folder.rmdir()

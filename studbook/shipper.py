@@ -67,12 +67,14 @@ class Shipper:
         self._thread = threading.Thread(target=self._run, name="studbook-shipper", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to send, unless that has begun already."""
         # The thread imports it with grpc, which the interpreter refuses once it has begun to end:
         # a program that is shorter than that import would not be sent.
         import concurrent.futures.thread  # noqa: F401, PLC0415 - for its side effect
 
-        self._thread.start()
+        with self._passes:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def drain(self, patience_s: float, longest_s: float | None = None) -> Exception | None:
         """Wait until all that is on disk now has been sent.
@@ -84,6 +86,7 @@ class Shipper:
         Returns:
             None when the server has everything; else what stands in the way.
         """
+        self.start()  # a signal may end the run in the middle of its beginning
         with self._passes:
             # The pass under way may have looked for records before the last one was written.
             wanted = self._passes_begun + 1

@@ -61,7 +61,8 @@ class SystemMetrics:
     def stop(self) -> None:
         """Take the last sample and end."""
         self._stopping.set()
-        self._thread.join(_LONGEST_FAREWELL_S)
+        if self._thread.ident is not None:
+            self._thread.join(_LONGEST_FAREWELL_S)
 
     def _run(self) -> None:
         if self._finds_gpus:

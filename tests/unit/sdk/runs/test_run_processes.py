@@ -199,3 +199,128 @@ def test_a_worker_that_outlives_its_parent_is_synced(offline: Path, stored: Stor
     assert sorted(value for _, _, value in stored.points[RUN, "x"]) == [1.0, 2.0]
     assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
     assert os.listdir(offline) == []  # noqa: PTH208 - reads better here
+
+
+_POOLS = """
+import multiprocessing, sys, threading
+from concurrent.futures import ProcessPoolExecutor
+import studbook
+
+def keep(run):
+    global kept
+    kept = run
+
+def log_kept(worker):
+    kept.log({"x": worker}, step=worker)
+
+def log_given(run, worker):
+    run.log({"x": worker}, step=worker)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    run = studbook.init("wine", run_id="one")
+    with context.Pool(2, keep, (run,)) as pool:
+        pool.map(log_kept, range(10))
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        list(executor.map(log_given, [run] * 10, range(10, 20)))
+    process = context.Process(target=log_given, args=(run, 20))
+    process.start()
+    process.join()
+    threads = [threading.Thread(target=log_given, args=(run, n)) for n in range(21, 30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_workers_of_every_kind_log_into_the_run(
+    online: Path,
+    stored: Stored,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    mode: str,
+) -> None:
+    monkeypatch.setenv("STUDBOOK_MODE", mode)
+    program = tmp_path / "pools.py"
+    program.write_text(_POOLS)
+    ended = subprocess.run(
+        [sys.executable, program, method], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    sync_pending()
+    assert sorted(value for _, _, value in stored.points[RUN, "x"]) == list(range(30))
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
+    assert list(online.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("last_words", "state", "exit_code", "reason"),
+    [
+        ("sys.exit(3)", run_pb2.RUN_STATE_FAILED, 3, "exit code 3"),
+        ("sys.exit('no data')", run_pb2.RUN_STATE_FAILED, 1, "exit code no data"),
+        ("sys.exit(0)", run_pb2.RUN_STATE_FINISHED, 0, ""),
+        ("raise KeyboardInterrupt", run_pb2.RUN_STATE_KILLED, None, "KeyboardInterrupt"),
+        ("raise MemoryError('of the GPU')", run_pb2.RUN_STATE_FAILED, 1, "MemoryError: of the GPU"),
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_how_a_program_ends_is_how_its_run_ends(
+    online: Path,
+    stored: Stored,
+    last_words: str,
+    state: int,
+    exit_code: int | None,
+    reason: str,
+    inside: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    begin = (
+        "with studbook.init('wine', run_id='one'): "
+        if inside
+        else "run = studbook.init('wine', run_id='one')\n"
+    )
+    run_to_its_end(f"import studbook, sys\n{begin}{last_words}")
+    kept = stored.runs[RUN]
+    assert (kept.state, kept.state_reason) == (state, reason)
+    assert (kept.exit_code if kept.HasField("exit_code") else None) == exit_code
+
+
+def test_a_program_that_leaves_without_a_word_is_synced_as_killed(
+    online: Path, stored: Stored
+) -> None:
+    ended = run_to_its_end(
+        "import os, studbook\n"
+        "run = studbook.init('wine', run_id='one')\n"
+        "for step in range(1000): run.log({'x': step}, step)\n"
+        "os._exit(7)"
+    )
+    assert ended.returncode == 7
+    sync_pending()
+    assert len(stored.points[RUN, "x"]) == 1000
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_KILLED
+    assert list(online.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_the_end_does_not_hide_why(offline: Path, stored: Stored) -> None:
+    # A program fails for want of room, and so there is none for the record of it either.
+    ended = run_to_its_end(
+        "import errno, os, studbook, studbook.record_log as log\n"
+        "run = studbook.init('wine', run_id='one')\n"
+        "reserve = next(run._folder.path.glob('*.reserve'))\n"
+        "write = os.write\n"
+        "def write_while_there_is_room(descriptor, data):\n"
+        "    if reserve.exists(): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "    return write(descriptor, data)\n"
+        "os.write = write_while_there_is_room\n"
+        "run.log({'x': 1})\n"
+        "raise OSError(errno.ENOSPC, 'No space left on device')\n"
+    )
+    assert ended.stderr.count("cannot be written") == 1
+    sync_pending()
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FAILED
+    assert "No space left on device" in stored.runs[RUN].state_reason
+    assert list(offline.iterdir()) == []
