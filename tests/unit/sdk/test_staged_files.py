@@ -72,3 +72,16 @@ def test_a_file_that_never_rests_is_not_logged(place: RunFolder, tmp_path: Path)
 
     assert "rename it" in caught.value.next_step
     assert copies(place) == []
+
+
+def test_bytes_that_are_there_already_stay_untouched(place: RunFolder, tmp_path: Path) -> None:
+    # They may be on their way to the server, which takes no file that changes meanwhile.
+    (tmp_path / "file").write_bytes(b"the same")
+    first = place.stage(tmp_path / "file")
+    inode = first.path.stat().st_ino
+
+    second = place.stage_bytes(b"the same")
+
+    assert second.digest == first.digest
+    assert second.path.stat().st_ino == inode
+    assert copies(place) == [first.path]
