@@ -1,7 +1,8 @@
 """`python -m bench.artifacts`: files through the gateway, in bytes a second and in memory.
 
 One large file and a folder of small ones are stored and fetched with the SDK, verified and
-durable, against what the same machine writes and hashes at best in the same run.
+durable, against what the same machine writes, hashes and streams at best in the same run; and
+against the peer, which neither verifies nor syncs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import raw_stream
 from bench.__main__ import MIB, write_and_sync
+from bench.peer import Peer, PeerUnavailableError
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from studbook import artifact_transfer, login
@@ -29,6 +32,35 @@ if TYPE_CHECKING:
 
 SMALL_FILES = 1000
 SMALL_BYTES = 10_000
+# Its rates do not depend on the size, and it takes its time.
+PEER_MIB = 512
+PEER_SMALL_FILES = 100
+_LIMIT_MIB = 1024
+
+# Sees to it, as our own client does, that the download is complete; more it does not offer.
+_PEER_PROGRAM = """
+import json, pathlib, sys, time
+import mlflow
+
+folder, small_files = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+client, found = mlflow.MlflowClient(), {}
+run = client.create_run(client.create_experiment("bench")).info.run_id
+
+def timed(name, work):
+    start = time.perf_counter()
+    work()
+    found[name] = time.perf_counter() - start
+
+size = (folder / "large.bin").stat().st_size
+timed("up", lambda: client.log_artifact(run, str(folder / "large.bin")))
+(folder / "back").mkdir()
+timed("down", lambda: client.download_artifacts(run, "large.bin", str(folder / "back")))
+assert (folder / "back" / "large.bin").stat().st_size == size
+timed("small up", lambda: client.log_artifacts(run, str(folder / "small"), "small"))
+timed("small down", lambda: client.download_artifacts(run, "small", str(folder / "back")))
+assert sum(file.is_file() for file in (folder / "back" / "small").rglob("*")) == small_files
+print(json.dumps(found))
+"""
 
 
 class _Token:
@@ -80,9 +112,9 @@ def make_large_file(path: Path, mib: int) -> None:
             file.write(block)
 
 
-def make_small_files(folder: Path) -> None:
+def make_small_files(folder: Path, count: int = SMALL_FILES) -> None:
     """A folder of small files, in folders of a hundred."""
-    for number in range(SMALL_FILES):
+    for number in range(count):
         file = folder / f"{number // 100}" / f"{number}.bin"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(os.urandom(SMALL_BYTES))
@@ -130,6 +162,40 @@ def measure_small(client: Client, folder: Path) -> dict[str, object]:
     }
 
 
+def limits(folder: Path, mib: int, *, hop: bool) -> dict[str, object]:
+    """What the disk, a core and gRPC do at best."""
+    taken, given = raw_stream.limits(mib, hop=hop)
+    return {
+        "limit: write and fsync, MB/s": write_and_sync(folder, mib * MIB),
+        "limit: SHA-256 on one core, MB/s": hashing(mib),
+        "limit: gRPC stream of raw bytes to the server, MB/s": taken,
+        "limit: gRPC stream of raw bytes from the server, MB/s": given,
+    }
+
+
+def measure_peer(folder: Path, mib: int) -> dict[str, object]:
+    """The same with the peer; a note when it cannot be had."""
+    source = folder / "files"
+    source.mkdir(parents=True)
+    make_large_file(source / "large.bin", mib)
+    make_small_files(source / "small", PEER_SMALL_FILES)
+    try:
+        with Peer(folder / "server") as peer:
+            taken = peer.run(_PEER_PROGRAM, [source, PEER_SMALL_FILES])
+            memory = sum(peak_mb(pid) for pid in peer.pids())
+    except PeerUnavailableError as error:
+        return {"not measured": str(error)}
+    return {
+        "MiB": mib,
+        "upload, MB/s": megabytes_a_second(mib * MIB, taken["up"]),
+        "download, MB/s": megabytes_a_second(mib * MIB, taken["down"]),
+        "upload of small files, files/s": round(PEER_SMALL_FILES / taken["small up"]),
+        "download of small files, files/s": round(PEER_SMALL_FILES / taken["small down"]),
+        "peak memory of its server's processes, MB": memory,
+        "start to first answer, s": peer.start_s,
+    }
+
+
 def measure(stack: LocalStack, folder: Path, mib: int) -> dict[str, object]:
     """All figures."""
     gateway = stack.addresses.gateway
@@ -142,8 +208,7 @@ def measure(stack: LocalStack, folder: Path, mib: int) -> dict[str, object]:
         )
         figures = {
             "MiB": mib,
-            "limit: write and fsync, MB/s": write_and_sync(folder, min(mib, 1024) * MIB),
-            "limit: SHA-256 on one core, MB/s": hashing(min(mib, 1024)),
+            **limits(folder, min(mib, _LIMIT_MIB), hop=len(stack.pids()) > 1),
             **measure_large(client, folder, mib),
             **measure_small(client, folder),
         }
@@ -164,12 +229,17 @@ def main() -> None:
     parser.add_argument(
         "--separate", action="store_true", help="each service in a process of its own"
     )
+    parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ports = Ports.from_base(0)
+        mib = fitting_mib(options.mib, folder)
         with LocalStack(folder / "stack", ports, separate=options.separate) as stack:
-            print(json.dumps(measure(stack, folder, fitting_mib(options.mib, folder)), indent=2))
+            figures = measure(stack, folder, mib)
+        if not options.no_peer:
+            figures["peer"] = measure_peer(folder / "peer", min(mib, PEER_MIB))
+        print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         RUN.parse(request.run, "run")
         digest = check_digest(request.digest, "digest")
         workspace, sizes = await self._target(request.run, [digest])
-        if sizes and await asyncio.to_thread(self._stored, sizes):
+        if sizes and digest in await asyncio.to_thread(self._stored, sizes):
             return pb.QueryUploadResponse(committed_size=sizes[digest], complete=True)
         offset = await asyncio.to_thread(self._blobs.upload_offset, workspace, digest)
         return pb.QueryUploadResponse(committed_size=offset)
@@ -95,7 +95,7 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
         digest = check_digest(header.digest, "header.digest")
         size = check_not_negative(header.size_bytes, "header.size_bytes")
         workspace, sizes = await self._target(header.run, [digest])
-        if sizes and await asyncio.to_thread(self._stored, sizes):
+        if sizes and digest in await asyncio.to_thread(self._stored, sizes):
             return pb.UploadResponse(committed_size=sizes[digest])
         self._limits.check_file(size)
         if digest not in sizes and self._limits.workspace_bytes:

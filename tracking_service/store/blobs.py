@@ -14,6 +14,19 @@ from tracking_service.tables import artifacts, runs, workspace_blobs, workspace_
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+# What every upload needs; making a statement takes several times as long as running it.
+_PROMISED = sa.select(
+    workspace_blobs.c.digest, workspace_blobs.c.size_bytes, workspace_blobs.c.promise_time
+).where(
+    workspace_blobs.c.workspace == sa.bindparam("of"),
+    workspace_blobs.c.digest.in_(sa.bindparam("digests", expanding=True)),
+)
+_ADD_TO_USAGE = (
+    workspace_usage.update()
+    .where(workspace_usage.c.workspace == sa.bindparam("of"))
+    .values(size_bytes=workspace_usage.c.size_bytes + sa.bindparam("more"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -37,9 +50,8 @@ class BlobStore:
             Their sizes, and when the one of them was last promised that was not for the longest
             time; 0 when there are none.
         """
-        blobs = workspace_blobs.c
-        statement = sa.select(blobs.digest, blobs.size_bytes, blobs.promise_time)
-        found = self._connection.execute(statement.where(_among(workspace, digests))).all()
+        wanted = {"of": workspace, "digests": list(set(digests))}
+        found = self._connection.execute(_PROMISED, wanted).all()
         oldest_us = min((row.promise_time for row in found), default=0)
         return {row.digest: row.size_bytes for row in found}, oldest_us
 
@@ -129,12 +141,8 @@ class BlobStore:
         return {row.digest: row.size_bytes for row in self._connection.execute(statement)}
 
     def _count(self, workspace: str, size_bytes: int) -> None:
-        change = (
-            workspace_usage.update()
-            .where(workspace_usage.c.workspace == workspace)
-            .values(size_bytes=workspace_usage.c.size_bytes + size_bytes)
-        )
-        if not self._connection.execute(change).rowcount:
+        change = {"of": workspace, "more": size_bytes}
+        if not self._connection.execute(_ADD_TO_USAGE, change).rowcount:
             values = {"workspace": workspace, "size_bytes": size_bytes}
             if not is_inserted(self._connection, workspace_usage, values):
                 # Somebody else's was the first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +32,16 @@ def insert_new(connection: sa.Connection, table: sa.Table, values: dict[str, Any
 
 def is_inserted(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
     """Insert one row; False when a unique key of it is taken."""
+    statement = _insert_of_one(connection.dialect.name, table)
+    return connection.execute(statement, values).scalar_one_or_none() is not None
+
+
+# Kept, because making a statement takes several times as long as running it.
+@cache
+def _insert_of_one(dialect: str, table: sa.Table) -> sa.Executable:
+    module = sqlite if dialect == "sqlite" else postgresql
     # Asked for in so many words, because not every driver counts the rows of an insert.
-    statement = insert_absent(connection, table).values(values).returning(sa.literal(1))
-    return connection.execute(statement).scalar_one_or_none() is not None
+    statement: sa.Executable = (
+        module.insert(table).on_conflict_do_nothing().returning(sa.literal(1))
+    )
+    return statement
