@@ -61,8 +61,11 @@ def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page:
     run_commands(stack_of_a_page, tmp_path, commands(ROOT / page))
 
 
-def test_page_on_logging(stack_of_a_page: LocalStack, tmp_path: Path) -> None:
-    page = ROOT / "docs" / "logging-runs.md"
+@pytest.mark.parametrize("name", ["logging-runs.md", "files.md"])
+def test_programs_and_commands_of_the_page(
+    stack_of_a_page: LocalStack, tmp_path: Path, name: str
+) -> None:
+    page = ROOT / "docs" / name
     scripts = []
     for index, block in enumerate(python_blocks(page)):
         (tmp_path / f"block{index}.py").write_text(block)

@@ -348,7 +348,7 @@ class DownloadRequest(_message.Message):
     read_offset: _builtins.int
     """First byte to read."""
     read_limit: _builtins.int
-    """Most bytes to read; 0 means up to the end."""
+    """Most bytes to read; 0 means up to the end. More than there are yields what there is."""
     def __init__(
         self,
         *,

@@ -79,6 +79,10 @@ class ArtifactServiceServicer:
 
     def FindMissing(self, request, context):
         """Says which digests have to be uploaded.
+
+        The others stay for most of the server's grace period (a day, unless it is set otherwise), also
+        when no file refers to them: record the files that do within that time.
+        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,7 +103,11 @@ class ArtifactServiceServicer:
         success. Nothing can be read until all bytes have come and have the digest.
         Errors: INVALID_ARGUMENT (DIGEST_MISMATCH): the bytes are dropped, do not retry;
         OUT_OF_RANGE (OFFSET_OUT_OF_RANGE) when the offset is not the committed size;
-        ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume.
+        ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume;
+        ABORTED (TRANSACTION_CONFLICT) while another call uploads the same bytes to the workspace;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the file or the workspace would be too large;
+        UNAVAILABLE (STORE_UNAVAILABLE) when the store is full or cannot be used; ask QueryUpload how
+        much of it was kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +121,7 @@ class ArtifactServiceServicer:
         the run is deleted;
         ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
         FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many files;
         INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

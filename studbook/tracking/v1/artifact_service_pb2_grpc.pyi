@@ -38,7 +38,12 @@ class ArtifactServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     FindMissing: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.FindMissingRequest, _artifact_service_pb2.FindMissingResponse]
-    """Says which digests have to be uploaded."""
+    """Says which digests have to be uploaded.
+
+    The others stay for most of the server's grace period (a day, unless it is set otherwise), also
+    when no file refers to them: record the files that do within that time.
+    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when it is deleted.
+    """
     QueryUpload: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.QueryUploadRequest, _artifact_service_pb2.QueryUploadResponse]
     """Says how much of an upload has arrived. The figure never falls while the upload lives."""
     Upload: _grpc.StreamUnaryMultiCallable[_artifact_service_pb2.UploadRequest, _artifact_service_pb2.UploadResponse]
@@ -49,7 +54,11 @@ class ArtifactServiceStub:
     success. Nothing can be read until all bytes have come and have the digest.
     Errors: INVALID_ARGUMENT (DIGEST_MISMATCH): the bytes are dropped, do not retry;
     OUT_OF_RANGE (OFFSET_OUT_OF_RANGE) when the offset is not the committed size;
-    ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume.
+    ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume;
+    ABORTED (TRANSACTION_CONFLICT) while another call uploads the same bytes to the workspace;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the file or the workspace would be too large;
+    UNAVAILABLE (STORE_UNAVAILABLE) when the store is full or cannot be used; ask QueryUpload how
+    much of it was kept.
     """
     CreateArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.CreateArtifactsRequest, _artifact_service_pb2.CreateArtifactsResponse]
     """Records files of a run whose bytes are there, all or nothing.
@@ -59,6 +68,7 @@ class ArtifactServiceStub:
     the run is deleted;
     ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
     FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many files;
     INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
     """
     ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]
@@ -83,7 +93,12 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     FindMissing: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.FindMissingRequest, _artifact_service_pb2.FindMissingResponse]  # type: ignore[assignment]
-    """Says which digests have to be uploaded."""
+    """Says which digests have to be uploaded.
+
+    The others stay for most of the server's grace period (a day, unless it is set otherwise), also
+    when no file refers to them: record the files that do within that time.
+    Errors: NOT_FOUND for the run; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when it is deleted.
+    """
     QueryUpload: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.QueryUploadRequest, _artifact_service_pb2.QueryUploadResponse]  # type: ignore[assignment]
     """Says how much of an upload has arrived. The figure never falls while the upload lives."""
     Upload: _aio.StreamUnaryMultiCallable[_artifact_service_pb2.UploadRequest, _artifact_service_pb2.UploadResponse]  # type: ignore[assignment]
@@ -94,7 +109,11 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     success. Nothing can be read until all bytes have come and have the digest.
     Errors: INVALID_ARGUMENT (DIGEST_MISMATCH): the bytes are dropped, do not retry;
     OUT_OF_RANGE (OFFSET_OUT_OF_RANGE) when the offset is not the committed size;
-    ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume.
+    ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume;
+    ABORTED (TRANSACTION_CONFLICT) while another call uploads the same bytes to the workspace;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the file or the workspace would be too large;
+    UNAVAILABLE (STORE_UNAVAILABLE) when the store is full or cannot be used; ask QueryUpload how
+    much of it was kept.
     """
     CreateArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.CreateArtifactsRequest, _artifact_service_pb2.CreateArtifactsResponse]  # type: ignore[assignment]
     """Records files of a run whose bytes are there, all or nothing.
@@ -104,6 +123,7 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     the run is deleted;
     ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
     FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many files;
     INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
     """
     ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]  # type: ignore[assignment]
@@ -131,7 +151,12 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.FindMissingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.FindMissingResponse, _abc.Awaitable[_artifact_service_pb2.FindMissingResponse]]:
-        """Says which digests have to be uploaded."""
+        """Says which digests have to be uploaded.
+
+        The others stay for most of the server's grace period (a day, unless it is set otherwise), also
+        when no file refers to them: record the files that do within that time.
+        Errors: NOT_FOUND for the run; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when it is deleted.
+        """
 
     @_abc_1.abstractmethod
     def QueryUpload(
@@ -154,7 +179,11 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         success. Nothing can be read until all bytes have come and have the digest.
         Errors: INVALID_ARGUMENT (DIGEST_MISMATCH): the bytes are dropped, do not retry;
         OUT_OF_RANGE (OFFSET_OUT_OF_RANGE) when the offset is not the committed size;
-        ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume.
+        ABORTED (UPLOAD_INCOMPLETE) when the stream ends early; resume;
+        ABORTED (TRANSACTION_CONFLICT) while another call uploads the same bytes to the workspace;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the file or the workspace would be too large;
+        UNAVAILABLE (STORE_UNAVAILABLE) when the store is full or cannot be used; ask QueryUpload how
+        much of it was kept.
         """
 
     @_abc_1.abstractmethod
@@ -170,6 +199,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         the run is deleted;
         ALREADY_EXISTS when a path is taken by another digest and `allow_overwrite` is not set;
         FAILED_PRECONDITION (RESOURCE_HELD) when a model version rests on the path's present digest;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many files;
         INVALID_ARGUMENT (ARTIFACT_PATH_INVALID).
         """
 
