@@ -245,6 +245,8 @@ def _checked_id(text: str, what: str) -> str:
 
 
 def _connect(start: RunStart) -> Client:
+    # What gRPC says by itself is for those who develop it, and a line for each fork among it.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from studbook.client import Client  # noqa: PLC0415 - imports grpc; runs in the thread
 
     return Client(start.address or None, workspace=start.workspace)
