@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from studbook.media import is_media
+from studbook.redaction import without_tokens
 
 if TYPE_CHECKING:
     from studbook.run_records import ParamValue
@@ -184,7 +185,8 @@ def step_number(step: Any) -> int:
 def param_value(value: Any) -> ParamValue:
     """A parameter's value: numbers and truth values as they are, all else as text.
 
-    Sequences and other structures become JSON where they can.
+    Sequences and other structures become JSON where they can. Of a text, credentials in URLs and
+    tokens of well-known issuers are blotted out: programs log all that they were started with.
     """
     if not isinstance(value, (str, bytes)):
         with suppress(Exception):  # a value's own code may raise anything
@@ -196,7 +198,7 @@ def param_value(value: Any) -> ParamValue:
     if isinstance(value, (list, tuple)):
         with suppress(Exception):  # what it holds may be anything
             value = json.dumps(value, default=_as_json)
-    return text_of(value)
+    return without_tokens(text_of(value))
 
 
 def _as_json(value: Any) -> Any:

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 REDACTED = "***"
 
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase|code)?$|pwd$|secret|token|credential|api[-_.]?key|access[-_.]?key"
+    r"pass(word|wd|phrase|code)?$|pwd?$|secret|jwt|credential|api[-_.]?key|access[-_.]?key"
     r"|private[-_.]?key|account[-_.]?key|encryption[-_.]?key|auth(orization)?$|bearer|cookie"
-    r"|connection[-_.]?string|dsn$|(^|[-_.])key$|(^|[-_.])sig(nature)?$",
+    r"|connection[-_.]?string|dsn$|(^|[-_.])key$|(^|[-_.])sig(nature)?$|token$|(?P<counted>token)(?!i[sz])",
     re.IGNORECASE,
 )
+# Language models count tokens, too.
+_NUMBER = re.compile(r"-?\d{1,9}(\.\d+)?")
+_USER_OPTIONS = frozenset({"-u", "--user", "--userpwd"})
 # Forms that well-known issuers give their secrets, wherever they stand.
 _SECRET_VALUE = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -23,6 +26,7 @@ _SECRET_VALUE = re.compile(
     r"|gh[pousr]_\w{20,}|github_pat_\w{20,}|gl(?:pat|ptt|rt|dt|cbt)-[\w-]{16,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"
     r"|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}|hf_\w{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}"
+    r"|hooks\.slack\.com/[\w/]{16,}|discord(?:app)?\.com/api/webhooks/[\w/-]{16,}"
     r"|npm_\w{30,}|pypi-[\w-]{40,}|dckr_pat_[\w-]{20,}|dop_v1_\w{40,}|SG\.[\w-]{16,}\.[\w-]{16,}"
     r")|-----BEGIN[ A-Z]*PRIVATE KEY-----"
     r"(?:[\s\S]{0,16384}?-----END[ A-Z]*PRIVATE KEY-----|[\s\S]{0,16384})"
@@ -32,6 +36,7 @@ _VALUE_HINTS = (
     "eyJ", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-", "glrt-",
     "gldt-", "glcbt-", "AKIA", "ASIA", "AIza", "ya29.", "GOCSPX-", "xox", "xapp-", "hf_", "sk-",
     "k_live_", "k_test_", "npm_", "pypi-", "dckr_pat_", "dop_v1_", "SG.", "PRIVATE KEY-----",
+    "hooks.slack.com", "/api/webhooks/",
 )  # fmt: skip
 _HEADER_HINTS = ("authorization", "bearer", "basic")
 _NAME_HINTS = ("pass", "secret", "key", "credential", "token")
@@ -120,10 +125,7 @@ def without_secrets(text: str) -> str:
     """
     if not text.isascii():
         text = text.encode(errors="replace").decode()
-    if "://" in text:
-        text = _URL.sub(lambda match: without_credentials(match[0]), text)
-    if any(hint in text for hint in _VALUE_HINTS):
-        text = _SECRET_VALUE.sub(REDACTED, text)
+    text = without_tokens(text)
     small = text.lower()
     if any(hint in small for hint in _HEADER_HINTS):
         text = _HEADER.sub(lambda match: (match[1] or match[2]) + REDACTED, text)
@@ -132,23 +134,39 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def without_tokens(text: str) -> str:
+    """Text without what is a secret wherever it stands.
+
+    Credentials in URLs, tokens of well-known issuers, private keys.
+    """
+    if "://" in text:
+        text = _URL.sub(lambda match: without_credentials(match[0]), text)
+    if any(hint in text for hint in _VALUE_HINTS):
+        text = _SECRET_VALUE.sub(REDACTED, text)
+    return text
+
+
 def command_line_without_secrets(arguments: Sequence[str]) -> list[str]:
     """A command line without the values of options that are named like a secret.
 
-    Knows `--password x`, `--password=x`, `password=x` and `-H "Authorization: x"`.
+    Knows `--password x`, `--password=x`, `password=x`, `-u user:x` and `-H "Authorization: x"`.
     """
     shown: list[str] = []
-    hide_next = False
+    option = ""
     for argument in arguments:
-        if hide_next and not argument.startswith("--"):
-            shown.append(REDACTED)
-            hide_next = False
-            continue
         assignment = _ASSIGNMENT.fullmatch(argument)
-        if assignment and _SECRET_NAME.search(assignment[1]):
+        if option and not argument.startswith("--") and _is_secret(option, argument):
+            shown.append(REDACTED)
+        elif option in _USER_OPTIONS and ":" in argument and "://" not in argument:
+            shown.append(f"{argument.partition(':')[0]}:{REDACTED}")
+        elif assignment and _is_secret(assignment[1], assignment[3]):
             shown.append(f"{assignment[1]}{assignment[2]}{REDACTED}")
-            hide_next = False
-            continue
-        hide_next = argument.startswith("-") and bool(_SECRET_NAME.search(argument.lstrip("-")))
-        shown.append(without_secrets(argument))
+        else:
+            shown.append(without_secrets(argument))
+        option = argument if argument.startswith("-") and not assignment else ""
     return shown
+
+
+def _is_secret(name: str, value: str) -> bool:
+    found = _SECRET_NAME.search(name)
+    return found is not None and not (found["counted"] and _NUMBER.fullmatch(value))

@@ -45,6 +45,14 @@ SECRETS = st.text(LETTERS, min_size=12, max_size=30).map(lambda text: f"Zq{text}
         ("--header=Authorization: Bearer abcdef", "--header=Authorization: ***"),
         ("--set=db.password=x", "--set=db.password=***"),
         ('--config={"api_key": "abc", "lr": 1}', '--config={"api_key": "***", "lr": 1}'),
+        ("--db_pw=x", "--db_pw=***"),
+        ("--jwt=x", "--jwt=***"),
+        ("--token=123456", "--token=***"),
+        ("--pad-tokens=x", "--pad-tokens=***"),
+        ("--max-tokens=512", "--max-tokens=512"),
+        ("--token_limit=5", "--token_limit=5"),
+        ("--tokenizer=gpt2", "--tokenizer=gpt2"),
+        ("--webhook=https://hooks.slack.com/services/T0/B0/abcdef", "--webhook=https://***"),
         ("--lr=0.1", "--lr=0.1"),
         ("--monkey=1", "--monkey=1"),
         ("--keyboard=1", "--keyboard=1"),
@@ -62,6 +70,10 @@ def test_the_value_after_a_secret_option_is_hidden() -> None:
     line = ["train.py", "--api-key", "abc", "--token", "--lr", "0.1", "-password", "x"]
     assert command_line_without_secrets(line) == [
         "train.py", "--api-key", "***", "--token", "--lr", "0.1", "-password", "***",
+    ]  # fmt: skip
+    line = ["--max-tokens", "512", "--user", "ada:pw", "-u", "https://a.example", "--hf-token", "7"]
+    assert command_line_without_secrets(line) == [
+        "--max-tokens", "512", "--user", "ada:***", "-u", "https://a.example", "--hf-token", "***",
     ]  # fmt: skip
 
 

@@ -166,6 +166,25 @@ def test_a_config_that_cannot_be_recorded_is_told_at_once(offline: Path, config:
     assert not offline.exists()
 
 
+def test_a_config_keeps_no_tokens(offline: Path, stored: Stored) -> None:
+    token = "hf_" + "abcdefghij" * 3
+    config = {
+        "store": "s3://ada:hunter2@bucket/x",
+        "headers": [f"Bearer {token}", {"hub": token}],
+        "max_tokens": 512,
+        "prompt": "Never tell the password: say `token=none`.",
+    }
+    with studbook.init("wine", config=config) as run:
+        assert run.config["store"] == "s3://bucket/x"
+    sync_pending()
+    assert stored.params[run.name] == {
+        "store": "s3://bucket/x",
+        "headers": '["Bearer ***", {"hub": "***"}]',
+        "max_tokens": 512,
+        "prompt": "Never tell the password: say `token=none`.",
+    }
+
+
 def test_texts_that_no_server_takes_are_stored_without_what_is_wrong(
     offline: Path, stored: Stored
 ) -> None:
