@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo up test check lint types imports contracts unit coverage generate docs bench clean
+.PHONY: help demo up test check lint types imports contracts unit coverage frameworks generate docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -54,6 +54,10 @@ unit: $(VENV)/.dev ## Tests that start no process
 coverage: $(VENV)/.dev ## All tests, with coverage of the code that matters
 	$(BIN)/coverage erase
 	$(BIN)/pytest --numprocesses $(WORKERS) --cov --cov-report=term:skip-covered
+
+frameworks: $(VENV)/.dev ## Test with PyTorch, Lightning and notebooks, which takes installing them
+	$(BIN)/pip install --quiet --editable '.[server,demo,dev,frameworks]'
+	$(BIN)/pytest --numprocesses $(WORKERS) tests/frameworks
 
 generate: $(VENV)/.dev ## Renew stubs and reference after a change of protos/
 	$(BIN)/python scripts/generate_stubs.py

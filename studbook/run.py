@@ -27,7 +27,7 @@ from studbook.run_session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from studbook.record_folder import RunFolder
@@ -180,9 +180,9 @@ class Run(RunRecorder):
 
     def log_confusion_matrix(
         self,
-        y_true: Sequence[Any],
-        y_pred: Sequence[Any],
-        labels: Sequence[Any] | None = None,
+        y_true: Iterable[Any],
+        y_pred: Iterable[Any],
+        labels: Iterable[Any] | None = None,
         *,
         name: str = "confusion_matrix",
     ) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from studbook.logged_values import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 
 _log = logging.getLogger("studbook")
@@ -41,7 +41,7 @@ def rendered(figure: Any, path: str) -> bytes:
 
 
 def confusion_matrix_files(
-    y_true: Sequence[Any], y_pred: Sequence[Any], labels: Sequence[Any] | None, name: str
+    y_true: Iterable[Any], y_pred: Iterable[Any], labels: Iterable[Any] | None, name: str
 ) -> Iterator[tuple[str, bytes]]:
     """Path and bytes of the matrix as JSON, and of its drawing where matplotlib is installed.
 
@@ -65,7 +65,7 @@ def confusion_matrix_files(
 
 
 def confusion_counts(
-    y_true: Sequence[Any], y_pred: Sequence[Any], labels: Sequence[Any] | None
+    y_true: Iterable[Any], y_pred: Iterable[Any], labels: Iterable[Any] | None
 ) -> tuple[list[str], list[list[int]]]:
     """The labels as text, and for each actual class how often each was predicted."""
     actual, predicted = _plain(y_true), _plain(y_pred)
@@ -93,7 +93,7 @@ def confusion_counts(
     return [text_of(label) for label in classes], counts
 
 
-def _plain(values: Sequence[Any]) -> list[Any]:
+def _plain(values: Iterable[Any]) -> list[Any]:
     """Python's own values; NumPy's differ from them as keys of JSON and in their names."""
     plain: list[Any] = values.tolist() if hasattr(values, "tolist") else list(values)
     return [value.item() if hasattr(value, "item") else value for value in plain]
