@@ -14,7 +14,7 @@ from studbook.logged_values import NotLoggable, metrics_of, step_number
 from studbook.run_records import Artifacts, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from studbook.record_folder import RunFolder
     from studbook.record_log import RecordWriter
@@ -45,7 +45,8 @@ class RunRecorder:
         self._folder = folder
         self._writer = writer
         self._opening = threading.RLock()
-        self._checked: set[tuple[Any, ...]] = set()
+        # Names that were found to be good, and whether `struct` takes their values as they are.
+        self._checked: dict[tuple[str, ...], bool] = {}
         self._warned: set[str] = set()
         self._next_step = 0
         self._lost = 0
@@ -82,13 +83,7 @@ class RunRecorder:
         if step is None:
             step = self._next_step
         try:
-            keys = tuple(values)
-            # Names are looked at once; after that, packing itself tells whether all are numbers.
-            if keys in self._checked and type(step) is int and self._writer is not None:
-                time_us = time.time_ns() // 1000
-                self._writer.append_metrics(keys, step, time_us, values.values())
-                if step >= self._next_step:
-                    self._next_step = min(step + 1, _LAST_STEP)
+            if self._log_fast(values, step):
                 return
         except OSError as error:
             self._not_written(error)
@@ -101,6 +96,29 @@ class RunRecorder:
             self._not_written(error)
         except Exception as error:  # noqa: BLE001 - logging must not end a training
             self._warn_once(str(error)[:40], f"log() ignored a call: {error}")
+
+    def _log_fast(self, values: Mapping[str, Any], step: Any) -> bool:
+        """Record values whose names are known; returns whether they were.
+
+        Names are looked at once; after that, packing itself tells whether all are numbers.
+        """
+        if type(step) is not int or self._writer is None:
+            return False
+        names: tuple[str, ...] = tuple(values)
+        numbers: Iterable[Any] = values.values()
+        are_plain = self._checked.get(names)
+        if are_plain is None:
+            names, numbers = _spread(values)
+            are_plain = self._checked.get(names)
+            if are_plain is None:
+                return False
+        if not are_plain:
+            # A tensor that takes part in training would remark on being made a number.
+            numbers = [value.item() if hasattr(value, "item") else value for value in numbers]
+        self._writer.append_metrics(names, step, time.time_ns() // 1000, numbers)
+        if step >= self._next_step:
+            self._next_step = min(step + 1, _LAST_STEP)
+        return True
 
     def _log_carefully(self, values: Mapping[str, Any], step: Any) -> None:
         number = step_number(step)
@@ -120,10 +138,11 @@ class RunRecorder:
         if sorted_out.media:
             self._log_media(sorted_out.media, number)
         self._written()
-        if sorted_out.are_plain and names == tuple(values) and len(names) <= _MOST_KEYS_A_RECORD:
+        others = sorted_out.problems or sorted_out.media
+        if 0 < len(names) <= _MOST_KEYS_A_RECORD and not others:
             if len(self._checked) >= _MOST_CHECKED:
                 self._checked.clear()
-            self._checked.add(names)
+            self._checked[names] = sorted_out.are_plain
 
     def _log_media(self, media: Mapping[str, Any], step: int) -> None:
         from studbook.media_files import media_file  # noqa: PLC0415 - not every run has one
@@ -221,3 +240,17 @@ class RunRecorder:
         if about not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(about)
             _log.warning("Studbook: %s", message)
+
+
+def _spread(values: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any]]:
+    """Names and values of mappings that are nested once, as they mostly are if at all."""
+    names: list[str] = []
+    numbers: list[Any] = []
+    for key, value in values.items():
+        if type(value) is dict:
+            names += [f"{key}/{inner}" for inner in value]
+            numbers += value.values()
+        else:
+            names.append(key)
+            numbers.append(value)
+    return tuple(names), numbers
