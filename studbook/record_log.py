@@ -151,20 +151,23 @@ class RecordWriter:
         """Go on in the next file. When it cannot be made, this one gets longer than it should."""
         if self._next_segment is None or self._descriptor < 0:
             return
-        base = self._base + self._size
+        # Not what was counted: a signal may have come between writing and counting.
+        base = self._base + os.fstat(self._descriptor).st_size
         try:
             begun = _begin_file(*self._next_segment(self._segment + 1, base))
         except OSError:
             self._rotate_at = self._size + self._segment_bytes
             return
-        # Only now, so that at any moment one file of the chain is locked.
-        os.close(self._descriptor)
+        finished = self._descriptor
         self._descriptor, self._size = begun
         self._rotate_at = self._segment_bytes
         self._segment += 1
         self._base = base
-        self._shapes.clear()
+        self._shapes = {}
         self._next_shape = 0
+        # Only now: at any moment one file of the chain is locked, and none is written to that is
+        # closed, even if a signal ends this in the middle.
+        os.close(finished)
 
     def _write(self, data: bytes) -> None:
         written = os.write(self._descriptor, data)

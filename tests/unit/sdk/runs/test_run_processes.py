@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -324,3 +325,56 @@ def test_a_disk_that_is_full_at_the_end_does_not_hide_why(offline: Path, stored:
     assert stored.runs[RUN].state == run_pb2.RUN_STATE_FAILED
     assert "No space left on device" in stored.runs[RUN].state_reason
     assert list(offline.iterdir()) == []
+
+
+_INTERRUPTED = """
+import json, os, random, signal, sys, threading, time
+import studbook
+
+def interrupt():
+    while not over.wait(random.uniform(0, 0.002)):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def handle(number, frame):
+    global looping
+    if looping:
+        looping = False
+        raise KeyboardInterrupt
+
+looping = False
+signal.signal(signal.SIGINT, handle)
+run = studbook.init("wine", run_id="one")
+over, returned, step, interrupts = threading.Event(), [], 0, 0
+end = time.monotonic() + 1.5
+threading.Thread(target=interrupt, daemon=True).start()
+while time.monotonic() < end:
+    try:
+        looping = True
+        while time.monotonic() < end:
+            step += 1
+            run.log({f"{step % 3}": step}, step)
+            returned.append(step)
+        looping = False
+    except KeyboardInterrupt:
+        interrupts += 1
+over.set()
+run.finish()
+print(json.dumps([interrupts, returned]))
+"""
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_interrupting_in_the_middle_of_anything_loses_nothing(
+    online: Path, stored: Stored, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    # As in a notebook, where a loop is stopped, and the next cell goes on with the run.
+    monkeypatch.setenv("STUDBOOK_MODE", mode)
+    monkeypatch.setenv("STUDBOOK_SEGMENT_BYTES", "5000")
+    ended = run_to_its_end(_INTERRUPTED)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    interrupts, returned = json.loads(ended.stdout)
+    assert interrupts > 10
+    sync_pending()
+    found = sorted(step for points in stored.points.values() for step, _, _ in points)
+    assert len(found) == len(set(found))
+    assert set(returned) <= set(found)
