@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from studbook.client import Client
+    from studbook.record_folder import RunFolder
     from studbook.run_records import ParamValue
 
 _MOST_PARAMS = 500
@@ -54,14 +55,20 @@ class Delivery:
     Args:
         client: Connection.
         start: First record of the file.
+        folder: The run's folder, which the copies of logged files lie in.
         on_progress: Called whenever the server has taken something.
     """
 
     def __init__(
-        self, client: Client, start: RunStart, on_progress: Callable[[], None] = lambda: None
+        self,
+        client: Client,
+        start: RunStart,
+        folder: RunFolder,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._start = start
+        self._folder = folder
         self._on_progress = on_progress
 
     def deliver(self, record: RunRecord) -> None:
@@ -211,11 +218,22 @@ class Delivery:
         artifact_transfer.send(
             self._client,
             self._start.run,
-            [OutgoingFile(file.path, _as_logged(file), file.media_type) for file in record.files],
+            [OutgoingFile(f.path, self._as_logged(f), f.media_type) for f in record.files],
             # A file that a program logs again under the same path is a newer state of it.
             overwrite=True,
             progress=lambda _done_bytes, _total_bytes: self._on_progress(),
         )
+
+    def _as_logged(self, file: LoggedFile) -> HashedFile:
+        state = FileState(file.size, file.modified_ns, file.inode)
+        if not file.staged:
+            return HashedFile(Path(file.local_path), file.digest, state)
+        path = self._folder.staged(file.digest)
+        # A copy is Studbook's own. When the folder was moved its times say nothing, and should
+        # its bytes have changed, then the server sees that they do not have the digest.
+        with suppress(FileNotFoundError), path.open("rb") as copy:
+            state = state_of(copy.fileno())
+        return HashedFile(path, file.digest, state)
 
     def _register(self, record: VersionWanted) -> None:
         model_registry.register(
@@ -228,16 +246,6 @@ class Delivery:
             request_id=record.request_id,
             client=self._client,
         )
-
-
-def _as_logged(file: LoggedFile) -> HashedFile:
-    path = Path(file.local_path)
-    if file.staged and path.exists():
-        # A copy is Studbook's own. When the folder was moved its times say nothing, and should
-        # its bytes have changed, then the server sees that they do not have the digest.
-        with path.open("rb") as copy:
-            return HashedFile(path, file.digest, state_of(copy.fileno()))
-    return HashedFile(path, file.digest, FileState(file.size, file.modified_ns, file.inode))
 
 
 def timestamp(time_us: int) -> Timestamp:

@@ -111,6 +111,10 @@ class RunFolder:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def staged(self, digest: str) -> Path:
+        """Where the copy of a file with a digest is, wherever the folder was moved to."""
+        return self.path / "files" / digest.rpartition(":")[2]
+
     def _files(self) -> Path:
         files = self.path / "files"
         files.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from studbook.client_settings import ClientSettings
@@ -24,6 +23,7 @@ from studbook.second_attempts import is_refusal, is_worth_dividing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from studbook.client import Client
     from studbook.metric_batches import Series
@@ -81,7 +81,8 @@ class Shipment:
             return None
         if position.sent < start.base:
             position.done(start.base)
-        return cls(chain, start, position, Delivery(client, start, on_progress))
+        delivery = Delivery(client, start, RunFolder(chain.folder), on_progress)
+        return cls(chain, start, position, delivery)
 
     @property
     def is_begun(self) -> bool:
@@ -210,7 +211,7 @@ class Shipment:
                 raise
             self._refused(what, f"{type(error).__name__}: {error}", content)
         else:
-            _remove_staged(record)
+            self._remove_staged(record)
         self._position.done(end)
         if isinstance(record, RunEnd):
             self.end = record
@@ -222,6 +223,11 @@ class Shipment:
         if isinstance(record, RunStart) and record.segment:
             return  # only the first segment begins the run
         self._delivery.deliver(record)
+
+    def _remove_staged(self, record: RunRecord | None) -> None:
+        for file in record.files if isinstance(record, Artifacts) else ():
+            if file.staged:
+                RunFolder(self.chain.folder).staged(file.digest).unlink(missing_ok=True)
 
     def _unless_refused(self, error: StudbookError, record: RunRecord | None = None) -> None:
         """Stop here unless the error is the server's last word on the record.
@@ -275,7 +281,7 @@ class Shipment:
                 self._unless_refused(error, console)
                 self._refused(_in_words(console), _words(error), {})
             else:
-                _remove_staged(console)
+                self._remove_staged(console)
         remove_console(console_folder(place, self.chain.writer))
 
     def heartbeat(self) -> None:
@@ -302,14 +308,6 @@ def _open(segment: Path) -> int:
 
 def _words(error: StudbookError) -> str:
     return f"{error} {error.next_step}".rstrip()
-
-
-def _remove_staged(record: RunRecord | None) -> None:
-    if not isinstance(record, Artifacts):
-        return
-    for file in record.files:
-        if file.staged:
-            Path(file.local_path).unlink(missing_ok=True)
 
 
 def _in_words(record: RunRecord | None) -> str:

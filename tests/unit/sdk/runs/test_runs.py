@@ -159,6 +159,22 @@ def test_offline_runs_wait_for_sync(offline: Path, stored: Stored) -> None:
     assert sync_pending() == []
 
 
+def test_records_are_sent_from_wherever_they_were_moved_to(
+    offline: Path, stored: Stored, tmp_path: Path
+) -> None:
+    # As from a machine of a cluster that has no network.
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    with studbook.init("wine", run_id="one") as run:
+        run.log({"x": 1})
+        run.log_artifact(tmp_path / "model.bin")
+    elsewhere = offline.rename(tmp_path / "elsewhere")
+    (synced,) = sync_pending(root=elsewhere)
+    assert (synced.refusals, synced.is_complete) == ([], True)
+    digest = stored.artifacts[run.name, "model.bin"].digest
+    assert (stored.blobs / digest[7:]).read_bytes() == b"weights"
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_sync_leaves_running_processes_alone(offline: Path, stored: Stored) -> None:
     run = studbook.init("wine")
     run.log({"x": 1})
