@@ -73,8 +73,14 @@ class RecordChain:
         segments = self.segments()
         return read_start(segments[0]) if segments else None
 
-    def is_written(self) -> bool:
-        """Whether the process that writes the chain is alive and not done with it."""
+    def is_written(self, last_known: int = 0) -> bool:
+        """Whether the process that writes the chain is alive and not done with it.
+
+        Args:
+            last_known: Number of the last segment that is known, which is looked at first.
+        """
+        if _is_locked(self.segment(last_known)):
+            return True
         while segments := self.segments():
             if any(_is_locked(path) for path in segments):
                 return True

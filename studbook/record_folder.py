@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from studbook.exceptions import Conflict
 from studbook.file_digests import READ_BYTES, FileState, HashedFile, prefixed, state_of
-from studbook.record_chain import RECORDS, REFUSED, RecordChain, writer_of
+from studbook.record_chain import RECORDS, REFUSED, RecordChain, read_start, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,15 @@ class RunFolder:
 
         What a worker logged has to arrive before the end, after which the run takes no more.
         """
-        writers = {writer_of(path) for path in self.path.glob(f"*{RECORDS}")}
-        return sorted((self.chain(writer) for writer in writers), key=_place)
+        # One segment of each, found in one go, as there may be hundreds of workers; all segments of
+        # a chain begin alike.
+        segments = {writer_of(path): path for path in self.record_files()}
+        places = {self.chain(writer): path for writer, path in segments.items()}
+        return sorted(places, key=lambda chain: _place(chain, places[chain]))
+
+    def record_files(self) -> list[Path]:
+        """The files of all chains, in no particular order."""
+        return list(self.path.glob(f"*{RECORDS}"))
 
     def stage(self, source: Path, on_bytes: Callable[[int], None] | None = None) -> HashedFile:
         """Copy a file into the folder, hashing it on the way.
@@ -210,8 +217,8 @@ def run_folders(root: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(folders)]
 
 
-def _place(chain: RecordChain) -> tuple[bool, int, str]:
-    start = chain.start()
+def _place(chain: RecordChain, segment: Path) -> tuple[bool, int, str]:
+    start = read_start(segment) or chain.start()
     if start is None:
         return False, 0, chain.writer
     return not start.attached, start.start_time_us, chain.writer

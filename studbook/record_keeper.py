@@ -48,11 +48,10 @@ class RecordKeeper:
     def keep(self) -> None:
         """Synchronise what has grown since the last time."""
         kept = {}
-        for chain in self._folder.chains():
-            for path in chain.segments():
-                # A segment may be sent and removed at any moment.
-                with suppress(OSError):
-                    kept[path] = self._keep(path)
+        for path in self._folder.record_files():
+            # A segment may be sent and removed at any moment.
+            with suppress(OSError):
+                kept[path] = self._keep(path)
         self._kept = kept
 
     def _keep(self, path: Path) -> int:

@@ -251,7 +251,7 @@ class Shipment:
 
     def is_over(self) -> bool:
         """Whether nothing will be added to the chain any more."""
-        return self.end is not None or not self.chain.is_written()
+        return self.end is not None or not self.chain.is_written(self._segment)
 
     def close(self) -> None:
         """Let go of the files; somebody else may continue."""

@@ -378,3 +378,45 @@ def test_interrupting_in_the_middle_of_anything_loses_nothing(
     found = sorted(step for points in stored.points.values() for step, _, _ in points)
     assert len(found) == len(set(found))
     assert set(returned) <= set(found)
+
+
+_KEEPING_MUCH = """
+import os, resource, sys
+import numpy, studbook
+from matplotlib.figure import Figure
+from sklearn.neighbors import KNeighborsClassifier
+
+open("large.bin", "wb").write(os.urandom(200_000))
+rows = numpy.random.rand(5000, 10)
+model = KNeighborsClassifier().fit(rows, numpy.arange(5000) % 2)
+figure = Figure(figsize=(20, 20))
+figure.figimage(numpy.random.rand(1000, 1000))
+run = studbook.init("wine", run_id="one")
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+for step in range(3):
+    run.log({"x": step, "picture": studbook.Image(numpy.random.rand(300, 300, 3))}, step)
+    run.log({"table": studbook.Table(["a"], [[text] for text in map(str, range(9000))])}, step)
+    assert run.log_artifact("large.bin") == ["large.bin"]
+    assert run.log_figure(figure, "figure.png") == "figure.png"
+    assert run.log_model(model) == []
+assert len(run.log_confusion_matrix(range(400), range(400))) < 2
+print("trained")
+"""
+
+
+def test_large_things_on_a_full_disk_are_left_out(
+    offline: Path, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("numpy", "matplotlib", "sklearn"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    ended = run_to_its_end(_KEEPING_MUCH)
+    assert ended.stdout == "trained\n", ended.stderr
+    assert ended.returncode == 0
+    assert ended.stderr.count("cannot be written to") == 1
+    assert ended.stderr.count("could not be copied") == 1
+    sync_pending()
+    assert [step for step, _, _ in stored.points[RUN, "x"]] == [0, 1, 2]
+    # It was not copied, but lies there still.
+    assert (RUN, "large.bin") in stored.artifacts
+    assert stored.runs[RUN].state == run_pb2.RUN_STATE_FINISHED
