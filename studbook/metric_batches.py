@@ -110,7 +110,11 @@ class MetricBatch:
         return True
 
     def add_rows(self, keys: tuple[str, ...], rows: MetricRows) -> bool:
-        """Take in as many records of one shape as there is room for; False when for none."""
+        """Take in as many records of one shape as there is room for.
+
+        Returns:
+            Whether that was all of them. An empty batch has room for one at least.
+        """
         room = (self._most - self.points) // max(len(keys), 1)
         if room < 1 and self.points:
             return False
@@ -121,7 +125,7 @@ class MetricBatch:
             self._extend(key, steps, times, taken.values(place))
         self.points += len(taken) * len(keys)
         self.end = taken.end
-        return True
+        return len(taken) == len(rows)
 
     def series(self) -> list[Series]:
         """The points as columns."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import compress, count
-from operator import ne
 from struct import Struct
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -156,7 +154,9 @@ def _alike(buffer: bytes, position: int, length: int) -> int:
 
 def _whole(data: bytes, length: int) -> int:
     """How many frames there are before the first whose checksum is wrong."""
-    frames = Struct(f"<4xI{length - FRAME_BYTES}s").iter_unpack(data)
-    checksums, payloads = zip(*frames, strict=True)
-    wrong = compress(count(), map(ne, map(crc32, payloads), checksums))
-    return next(wrong, len(payloads))
+    whole = 0
+    for checksum, payload in Struct(f"<4xI{length - FRAME_BYTES}s").iter_unpack(data):
+        if crc32(payload) != checksum:
+            break
+        whole += 1
+    return whole
