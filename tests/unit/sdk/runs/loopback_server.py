@@ -166,8 +166,7 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
 
     def SendHeartbeat(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("SendHeartbeat", context)
-        state = self.run(request.run, context).state
-        return run_service_pb2.SendHeartbeatResponse(state=state)
+        return run_service_pb2.SendHeartbeatResponse(state=self.run(request.run, context).state)
 
     def DeleteRun(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("DeleteRun", context)
@@ -286,9 +285,8 @@ class Artifacts(Part, artifact_service_pb2_grpc.ArtifactServiceServicer):
 
     def ListArtifacts(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("ListArtifacts", context)
-        found = [
-            a for (run, _), a in sorted(self.stored.artifacts.items()) if run == request.parent
-        ]
+        everything = sorted(self.stored.artifacts.items())
+        found = [artifact for (run, _), artifact in everything if run == request.parent]
         return artifact_service_pb2.ListArtifactsResponse(artifacts=found)
 
     def Download(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
