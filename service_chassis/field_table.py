@@ -7,10 +7,12 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, FromClause, Select
 
 
 class Kind(Enum):
@@ -36,14 +38,42 @@ class Lookup:
 
     Attributes:
         column: The column of the other table to compare.
-        exists: Turns a condition on that column into one on the listed row, typically
-            `EXISTS (...)` or `uid IN (...)`; must never be NULL.
-        number: For VALUE, the column with the number.
+        source: The other table, perhaps joined to more; an alias of its own for each field.
+        owner: The column of the other table that says which listed row a row belongs to.
+        listed: The column of the listed rows that `owner` refers to.
+        rows: Picks the field's rows of the other table.
+        number: For VALUE, the column with the number as a double.
+        integer: For VALUE, the column with the number where it is a whole one.
+        scoped: Whether `rows` leaves only rows of what is listed, and an index finds them. Then
+            matching rows can be looked up first, and the listed rows by them.
+        ordered: Whether an index gives those rows in the order of `column`, or of `number` for
+            VALUE, and then of `owner`; none has two of the same owner.
+        implied: What follows from the column being equal to a text, and an index can serve.
     """
 
     column: ColumnElement[Any]
-    exists: Callable[[ColumnElement[bool]], ColumnElement[bool]]
+    source: FromClause
+    owner: ColumnElement[Any]
+    listed: ColumnElement[Any]
+    rows: ColumnElement[bool]
     number: ColumnElement[Any] | None = None
+    integer: ColumnElement[Any] | None = None
+    scoped: bool = False
+    ordered: bool = False
+    implied: Callable[[str], ColumnElement[bool]] | None = None
+
+    def exists(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Whether a listed row has a row that meets a condition; never NULL."""
+        matching = self._matching(condition).where(self.owner == self.listed)
+        # The offset keeps PostgreSQL from joining the whole table before the limit is applied.
+        return sa.exists(matching.correlate(self.listed.table).offset(0))
+
+    def owners(self, condition: ColumnElement[bool]) -> Select[Any]:
+        """The owners of the rows that meet a condition."""
+        return self._matching(condition)
+
+    def _matching(self, condition: ColumnElement[bool]) -> Select[Any]:
+        return sa.select(self.owner).select_from(self.source).where(self.rows, condition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +82,31 @@ class Field:
 
     Attributes:
         column: What to sort by and, without a lookup, to compare: a column, an expression or a
-            correlated scalar subquery. NULL means missing.
+            correlated scalar subquery. NULL means missing; None, that it cannot be sorted by.
         kind: What its values are.
         values: For ENUM, the numbers by name, with or without the common prefix.
-        number: For VALUE, the column with the number.
+        number: For VALUE, the column with the number as a double.
+        integer: For VALUE, the column with the number where it is a whole one.
         lookup: Where to compare instead of `column`; lets the database use an index.
         encode: Turns a value as written into the form that is stored, for fields with an order of
             their own; raises ValueError saying what was expected.
-        keyed: Whether it is one key of a map, where an empty text counts as present. Set by
-            `FieldTable` for dynamic fields.
+        keyed: Whether it is one key of a map or a field of repeated entries, where an empty text
+            counts as present, and `:` means `=`. Set by `FieldTable` for dynamic fields.
+        present: What `:*` asks of the other table; unset means that there is a value.
+        qualified: For texts that are ids, chooses another column to compare when the value is
+            written as a whole resource name.
     """
 
-    column: ColumnElement[Any]
+    column: ColumnElement[Any] | None
     kind: Kind
     values: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     number: ColumnElement[Any] | None = None
+    integer: ColumnElement[Any] | None = None
     lookup: Lookup | None = None
     encode: Callable[[str], str | int] | None = None
     keyed: bool = False
+    present: ColumnElement[bool] | None = None
+    qualified: Callable[[str], ColumnElement[Any] | None] | None = None
 
 
 class FieldTable:
@@ -79,8 +116,9 @@ class FieldTable:
         fields: Fields by name; names of nested fields are joined with `.`.
         dynamic: Resolves paths that are not among them, such as `("tags", "team")`.
         forms: How dynamic fields look, for error messages: `tags.{key}`.
-        sortable: Names of the fields that `order_by` may name; None means all, dynamic ones
-            included.
+        sortable: Names of the fields that `order_by` may name; None means all that have a column
+            to sort by, dynamic ones included.
+        anywhere: The texts that a value without a field is looked for in.
     """
 
     def __init__(
@@ -90,11 +128,13 @@ class FieldTable:
         *,
         forms: tuple[str, ...] = (),
         sortable: frozenset[str] | None = None,
+        anywhere: tuple[Field, ...] = (),
     ) -> None:
         self._fields = dict(fields)
         self._dynamic = dynamic
         self._forms = forms
         self._sortable = sortable
+        self.anywhere = anywhere
 
     def find(self, path: tuple[str, ...]) -> Field | None:
         """The field at a path, None when there is none."""
@@ -108,7 +148,8 @@ class FieldTable:
         """The field at a path if `order_by` may name it."""
         if self._sortable is not None and ".".join(path) not in self._sortable:
             return None
-        return self.find(path)
+        found = self.find(path)
+        return None if found is None or found.column is None else found
 
     def names(self) -> list[str]:
         """What filters may name, for error messages."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service_chassis.filter_grammar import Literal
+    from service_chassis.filter_text import Literal
 
 _NUMBER = re.compile(
     r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE
@@ -34,6 +34,17 @@ def number_or_none(value: Literal) -> float | None:
     if value.quoted or not (_NUMBER.fullmatch(value.text) or _INFINITY.fullmatch(value.text)):
         return None
     return float(value.text)
+
+
+def exact_whole(value: Literal, rounded: float) -> int:
+    """The whole number that a large number stands for.
+
+    Args:
+        value: A number as written.
+        rounded: The same as a finite double of 2**53 or more, or the negative of such.
+    """
+    digits = value.text.lstrip("+-")
+    return int(value.text) if digits.isdecimal() else int(rounded)
 
 
 def read_number(value: Literal) -> float:

@@ -5,11 +5,15 @@ LIKE is no base for it: SQLite's ignores case and its pattern characters have to
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+_GLOB_MARK = re.compile(r"[*?\[]")
+_LIKE_MARK = re.compile(r"[%_\\]")
 
 # For columns that lists are sorted by: with this type the index serves the order of `by_bytes`.
 ByteOrderedText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -52,6 +56,26 @@ def _with_strpos(element: _Contains, compiler: Any, **options: Any) -> str:
     return f"(strpos({compiler.process(element.clauses, **options)}) > 0)"
 
 
+class _Like(FunctionElement[bool]):
+    """Whether the first text matches a pattern of GLOB, or the same one written for LIKE."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+    name = "text_like"
+
+
+@compiles(_Like)
+def _with_glob(element: _Like, compiler: Any, **options: Any) -> str:
+    text, glob, _ = element.clauses
+    return f"({compiler.process(text, **options)} GLOB {compiler.process(glob, **options)})"
+
+
+@compiles(_Like, "postgresql")
+def _with_like(element: _Like, compiler: Any, **options: Any) -> str:
+    text, _, like = element.clauses
+    return f"({compiler.process(text, **options)} LIKE {compiler.process(like, **options)})"
+
+
 def by_bytes(text: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
     """The text, compared and sorted by its UTF-8 bytes."""
     return _ByBytes(text)
@@ -60,6 +84,26 @@ def by_bytes(text: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
 def contains(text: sa.ColumnElement[Any], part: str) -> sa.ColumnElement[bool]:
     """Whether a text contains a part, upper and lower case being different."""
     return _Contains(text, sa.literal(part, sa.Text()))
+
+
+def matches(text: sa.ColumnElement[Any], parts: tuple[str, ...]) -> sa.ColumnElement[bool]:
+    """Whether a text consists of these parts with any characters between them.
+
+    Args:
+        text: The text.
+        parts: Two or more; the first begins the text and the last ends it, `("a", "")` is `a*`.
+    """
+    match parts:
+        case ("", part, ""):
+            return contains(text, part)
+        case (start, ""):
+            return starts_with(text, start)
+        case ("", end):
+            return ends_with(text, end)
+        case _:
+            glob = "*".join(_GLOB_MARK.sub(r"[\g<0>]", part) for part in parts)
+            like = "%".join(_LIKE_MARK.sub(r"\\\g<0>", part) for part in parts)
+            return _Like(text, sa.literal(glob, sa.Text()), sa.literal(like, sa.Text()))
 
 
 def starts_with(text: sa.ColumnElement[Any], start: str) -> sa.ColumnElement[bool]:

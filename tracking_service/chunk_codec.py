@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zstandard
 
-from tracking_service.records import Points
+from tracking_service.records import ChunkRecord, Points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,18 @@ def encode(points: Points) -> bytes:
         b"".join(_planes(*column) for column in zip(numbers, orders, strict=True))
     )
     return _HEADER.pack(_Form.DIFFERENCED, count, *orders) + compressed
+
+
+def as_chunk(points: Points) -> ChunkRecord:
+    """Points, of which there is one at least, as they are stored."""
+    return ChunkRecord(
+        points=len(points),
+        min_step=int(points.steps.min()),
+        max_step=int(points.steps.max()),
+        min_time_us=int(points.times_us.min()),
+        max_time_us=int(points.times_us.max()),
+        data=encode(points),
+    )
 
 
 def decode(chunk: bytes) -> Points:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tsdownsample import MinMaxDownsampler
 
 from tracking_service.records import Points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_minmax = MinMaxDownsampler()  # type: ignore[no-untyped-call] # its constructor alone
 
 
 def downsample(points: Points, most: int) -> Points:
@@ -26,31 +29,13 @@ def downsample(points: Points, most: int) -> Points:
 
 
 def _kept(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    ends = [0, len(values) - 1]
-    inner = values[1:-1]
-    stretches = (most - 2) // 2
+    last = len(values) - 1
     if most < 3:
-        return np.array(ends[:most], dtype=np.int64)
-    if not stretches:
-        return np.array([0, 1 + int(np.argmax(_without_nan(inner, -np.inf))), ends[1]])
-    found = np.concatenate(
-        (
-            _argmins(_without_nan(inner, np.inf), stretches),
-            _argmins(-_without_nan(inner, -np.inf), stretches),
-        )
-    )
-    return np.unique(np.concatenate((np.array(ends), found + 1)))
-
-
-def _without_nan(values: NDArray[np.float64], stand_in: float) -> NDArray[np.float64]:
-    return np.where(np.isnan(values), stand_in, values)
-
-
-def _argmins(values: NDArray[np.float64], stretches: int) -> NDArray[np.int64]:
-    """Index of the smallest value in each stretch; stretches differ by one point at most."""
-    edges = np.linspace(0, len(values), stretches + 1).astype(np.int64)
-    longest = int(np.diff(edges).max())
-    # One row for each stretch; rows that are shorter repeat their last point.
-    rows = np.minimum(edges[:-1, None] + np.arange(longest), edges[1:, None] - 1)
-    found: NDArray[np.int64] = rows[np.arange(stretches), np.argmin(values[rows], axis=1)]
-    return found
+        return np.array([0, last][:most], dtype=np.int64)
+    inner = values[1:-1]
+    room = (most - 2) // 2 * 2
+    if not room:
+        largest = 1 + int(np.argmax(np.where(np.isnan(inner), -np.inf, inner)))
+        return np.array([0, largest, last])
+    found = _minmax.downsample(np.ascontiguousarray(inner), n_out=room)
+    return np.unique(np.concatenate(([0, last], found.astype(np.int64) + 1)))

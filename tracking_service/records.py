@@ -7,7 +7,7 @@ Times are microseconds since 1970-01-01T00:00:00Z. Digests are SHA-256 in hexade
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -144,6 +144,35 @@ class ChunkRecord:
     min_time_us: int
     max_time_us: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which points to read; bounds are included, None is no bound. Times in microseconds."""
+
+    min_step: int | None = None
+    max_step: int | None = None
+    min_time_us: int | None = None
+    max_time_us: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it leaves out nothing."""
+        return self == Window()
+
+    def split(self, step: int) -> tuple[Window, Window]:
+        """What of it lies up to a step, and beyond."""
+        return replace(self, max_step=step), replace(self, min_step=step + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """A chunk of a series without its points."""
+
+    number: int
+    points: int
+    min_step: int
+    max_step: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Each function raises INVALID_ARGUMENT naming the field, its value and the remedy
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,13 +22,9 @@ from service_chassis.validation import (
     check_text,
 )
 from tracking_service.experiments import ExperimentChange
-from tracking_service.metrics import StepRange
-from tracking_service.records import (
-    MetricBatch,
-    NewArtifact,
-    Points,
-)
-from tracking_service.times import EARLIEST_US, LATEST_US
+from tracking_service.records import MetricBatch, NewArtifact, Points, Window
+from tracking_service.series_reading import joined
+from tracking_service.times import EARLIEST_US, LATEST_US, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,7 +101,7 @@ def metric_batch(request: metric_service_pb2.AppendMetricsRequest, most_points: 
         run=request.run,
         writer=request.writer,
         sequence=request.sequence,
-        series={key: _joined(points) for key, points in parts.items()},
+        series={key: joined(points) for key, points in parts.items()},
     )
 
 
@@ -133,17 +129,7 @@ def _points(series: metric_pb2.MetricSeries, field: str) -> Points:
     )
 
 
-def _joined(parts: list[Points]) -> Points:
-    if len(parts) == 1:
-        return parts[0]
-    return Points(
-        steps=np.concatenate([part.steps for part in parts]),
-        times_us=np.concatenate([part.times_us for part in parts]),
-        values=np.concatenate([part.values for part in parts]),
-    )
-
-
-def metric_read(request: metric_service_pb2.ReadMetricsRequest) -> StepRange:
+def metric_read(request: metric_service_pb2.ReadMetricsRequest) -> Window:
     """Which points to read."""
     check_count(request.runs, "runs", _MOST_READ_RUNS, least=1)
     for index, run in enumerate(request.runs):
@@ -151,10 +137,18 @@ def metric_read(request: metric_service_pb2.ReadMetricsRequest) -> StepRange:
     for index, key in enumerate(request.keys):
         check_text(key, f"keys[{index}]", LONGEST_KEY, required=True)
     check_not_negative(request.max_points, "max_points")
-    return StepRange(
-        lowest=request.min_step if request.HasField("min_step") else None,
-        highest=request.max_step if request.HasField("max_step") else None,
+    return Window(
+        min_step=request.min_step if request.HasField("min_step") else None,
+        max_step=request.max_step if request.HasField("max_step") else None,
+        min_time_us=_time(request, "min_time"),
+        max_time_us=_time(request, "max_time"),
     )
+
+
+def _time(
+    request: metric_service_pb2.ReadMetricsRequest, field: Literal["min_time", "max_time"]
+) -> int | None:
+    return read_time(getattr(request, field), field) if request.HasField(field) else None
 
 
 def digests(request: artifact_service_pb2.FindMissingRequest) -> list[str]:

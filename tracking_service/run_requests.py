@@ -77,8 +77,6 @@ _CHANGEABLE = {
     "end_time": "end_us",
     "exit_code": "exit_code",
     "signal": "signal",
-    "exit_code": "exit_code",
-    "signal": "signal",
 }
 
 
@@ -109,8 +107,6 @@ def _run_values(run: run_pb2.Run) -> Mapping[str, Callable[[], Any]]:
         ),
         "start_time": lambda: _moment(run, "start_time"),
         "end_time": lambda: _moment(run, "end_time"),
-        "exit_code": lambda: run.exit_code if run.HasField("exit_code") else None,
-        "signal": lambda: check_text(run.signal, "run.signal", _LONGEST_SIGNAL),
         "exit_code": lambda: run.exit_code if run.HasField("exit_code") else None,
         "signal": lambda: check_text(run.signal, "run.signal", _LONGEST_SIGNAL),
     }

@@ -23,8 +23,10 @@ from tracking_service.background import BackgroundWork
 from tracking_service.collection import Collector
 from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
+from tracking_service.merging import Merger
 from tracking_service.metric_rpc import MetricServicer
 from tracking_service.run_rpc import RunServicer
+from tracking_service.stale_runs import StaleRuns
 
 if TYPE_CHECKING:
     import grpc
@@ -56,6 +58,9 @@ class TrackingService:
         self._collector = Collector(self._database, self._blobs, settings.grace_periods())
         self._background = BackgroundWork()
         self._background.add("collection", settings.collect_seconds, self._collect)
+        stale_runs = StaleRuns(self._database, settings.stale_after_seconds)
+        self._background.add("stale runs", settings.stale_sweep_seconds, stale_runs.mark)
+        self._background.add("merging", settings.merge_seconds, Merger(self._database).merge)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""

@@ -27,6 +27,12 @@ class TrackingSettings(TransferLimits, ServiceSettings):
     stale_sweep_seconds: float = Field(
         30.0, ge=0, description="Time between two searches for stale runs; 0: never."
     )
+    merge_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="Time between two searches for metrics whose small chunks are to be merged; "
+        "0: never.",
+    )
     artifact_bytes: int = Field(
         1 << 40, ge=0, description="Largest file of a run, in bytes; larger ones are refused."
     )

@@ -12,6 +12,8 @@ NaN comes back as NaN; in a filter it matches no comparison and in an order it c
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from service_chassis.request_dedup import request_table
@@ -31,6 +33,9 @@ TEXT = ByteOrderedText
 ROW_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 DOCUMENT = sa.JSON(none_as_null=True)
 
+FEWEST_UNMERGED = 16
+"""So many chunks that were added to a series make it worth looking through."""
+
 
 def _reference(name: str, target: str, *, primary_key: bool = False) -> sa.Column[int]:
     return sa.Column(name, ROW_KEY, sa.ForeignKey(target), primary_key=primary_key, nullable=False)
@@ -39,6 +44,14 @@ def _reference(name: str, target: str, *, primary_key: bool = False) -> sa.Colum
 def _experiment_of_run() -> sa.Column[int]:
     # No foreign key: the run's own is enough, and each one costs a look-up on every insert.
     return sa.Column("experiment", ROW_KEY, nullable=False)
+
+
+def text_start(text: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The first 64 characters of a text: all that is indexed, as PostgreSQL limits index entries.
+
+    The numbers stand in the SQL itself, because only then is it the expression of the index.
+    """
+    return sa.func.substr(text, sa.text("1"), sa.text("64"), type_=sa.Text())
 
 
 experiments = sa.Table(
@@ -93,6 +106,14 @@ runs = sa.Table(
     sa.Column("code_commit", TEXT),
     sa.Column("exit_code", sa.Integer),
     sa.Column("signal", TEXT),
+    # What runs are searched by of `code` and `environment`; empty texts are NULL.
+    sa.Column("code_branch", TEXT),
+    sa.Column("code_repository", TEXT),
+    sa.Column("code_dirty", sa.Boolean),
+    sa.Column("code_entry_point", TEXT),
+    sa.Column("python_version", TEXT),
+    sa.Column("platform", TEXT),
+    sa.Column("hostname", TEXT),
     sa.UniqueConstraint("experiment", "run"),
     sa.Index(None, "experiment", "create_time", "id"),
     sa.Index(None, "workspace", "create_time", "id"),
@@ -123,6 +144,13 @@ params = sa.Table(
     # Set for both kinds of number, so that they compare; NULL in kind 3 is NaN.
     sa.Column("number_value", sa.Double),
     sa.Index(None, "experiment", "key", "number_value", "run"),
+    sa.Index(
+        "ix_params_experiment_key_text_start",
+        "experiment",
+        "key",
+        sa.text("substr(text_value, 1, 64)"),
+        "run",
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -133,8 +161,13 @@ tags = sa.Table(
     sa.Column("key", TEXT, primary_key=True),
     _experiment_of_run(),
     sa.Column("value", TEXT, nullable=False),
-    # The value is not in it: it may be longer than an index entry of PostgreSQL can be.
-    sa.Index(None, "experiment", "key", "run"),
+    sa.Index(
+        "ix_tags_experiment_key_text_start",
+        "experiment",
+        "key",
+        sa.text("substr(value, 1, 64)"),
+        "run",
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -159,10 +192,18 @@ metric_series = sa.Table(
     sa.Column("last_time", sa.BigInteger, nullable=False),
     # Number of the latest chunk.
     sa.Column("chunks", sa.BigInteger, nullable=False),
+    # How many chunks came since the series was last looked through for small ones to merge.
+    sa.Column("unmerged", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("run", "key"),
     sa.Index(None, "experiment", "key", "last", "run"),
     sa.Index(None, "experiment", "key", "min", "run"),
     sa.Index(None, "experiment", "key", "max", "run"),
+)
+sa.Index(
+    "ix_metric_series_unmerged",
+    metric_series.c.id,
+    sqlite_where=metric_series.c.unmerged >= FEWEST_UNMERGED,
+    postgresql_where=metric_series.c.unmerged >= FEWEST_UNMERGED,
 )
 
 metric_chunks = sa.Table(

@@ -28,9 +28,17 @@ async def read(
     return await database.read(lambda connection: work(TrackingStore(connection)), brief=brief)
 
 
-async def write(database: Database, work: Callable[[TrackingStore], Result]) -> Result:
-    """Run a change; when this returns it is durable."""
-    return await database.write(lambda connection: work(TrackingStore(connection)))
+async def write(
+    database: Database,
+    work: Callable[[TrackingStore], Result],
+    *,
+    brief: bool = False,
+    order: str = "",
+) -> Result:
+    """Run a change; durable when this returns. `brief` and `order` as for `Database.write`."""
+    return await database.write(
+        lambda connection: work(TrackingStore(connection)), brief=brief, order=order
+    )
 
 
 async def change(

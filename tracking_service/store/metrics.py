@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tracking_service.records import MetricSummary, SeriesRecord
-from tracking_service.store.inserts import insert_absent
+from tracking_service.records import ChunkPlace, MetricSummary, SeriesRecord
+from tracking_service.store.inserts import insert_absent, insert_into
 from tracking_service.tables import metric_chunks, metric_series, metric_writers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from tracking_service.records import RunPlace, StoredChunk
+    from tracking_service.records import RunPlace, StoredChunk, Window
 
 
 class MetricStore:
@@ -23,32 +23,29 @@ class MetricStore:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def last_sequence_for_change(self, run: RunPlace, writer: str, now: int) -> int:
-        """The highest sequence stored for a writer, 0 at first; the writer is locked.
+    def advance(self, run: RunPlace, writer: str, sequence: int, now: int) -> bool:
+        """Note that a writer was heard of with a sequence; False when it is not a new one.
 
         Of two transactions with the same writer one waits here until the other has ended, so a
         batch that arrives twice at once is seen by the second as stored.
         """
-        self._connection.execute(
-            insert_absent(self._connection, metric_writers).values(
-                run=run.key, writer=writer, last_sequence=0, heard_time=now
-            )
+        insert = insert_into(self._connection, metric_writers).values(
+            run=run.key, writer=writer, last_sequence=sequence, heard_time=now
         )
-        statement = (
-            sa.select(metric_writers.c.last_sequence)
-            .where(metric_writers.c.run == run.key, metric_writers.c.writer == writer)
-            .with_for_update()
+        statement = insert.on_conflict_do_update(
+            index_elements=[metric_writers.c.run, metric_writers.c.writer],
+            set_={"last_sequence": sequence, "heard_time": now},
+            where=metric_writers.c.last_sequence < sequence,
+        ).returning(metric_writers.c.last_sequence)
+        return self._connection.execute(statement).scalar_one_or_none() is not None
+
+    def last_sequence(self, run: RunPlace, writer: str) -> int:
+        """The highest sequence stored for a writer that is known."""
+        statement = sa.select(metric_writers.c.last_sequence).where(
+            metric_writers.c.run == run.key, metric_writers.c.writer == writer
         )
         last: int = self._connection.execute(statement).scalar_one()
         return last
-
-    def set_sequence(self, run: RunPlace, writer: str, sequence: int, now: int) -> None:
-        """Note the highest sequence stored for a writer, and that it was heard of."""
-        self._connection.execute(
-            metric_writers.update()
-            .where(metric_writers.c.run == run.key, metric_writers.c.writer == writer)
-            .values(last_sequence=sequence, heard_time=now)
-        )
 
     def series_for_change(self, run: RunPlace, keys: Collection[str]) -> dict[str, SeriesRecord]:
         """Those of the keys that the run has series of, locked."""
@@ -74,6 +71,7 @@ class MetricStore:
                 "experiment": run.experiment_key,
                 "key": summary.key,
                 "chunks": 1,
+                "unmerged": 1,
                 **_summary_columns(summary),
             }
             for summary in summaries
@@ -91,7 +89,10 @@ class MetricStore:
         statement = (
             metric_series.update()
             .where(metric_series.c.id == sa.bindparam("row_id"))
-            .values({name: sa.bindparam(f"new_{name}") for name in names})
+            .values(
+                {name: sa.bindparam(f"new_{name}") for name in names}
+                | {"unmerged": metric_series.c.unmerged + 1}
+            )
         )
         rows = []
         for series in changed:
@@ -101,22 +102,7 @@ class MetricStore:
 
     def add_chunks(self, chunks: Sequence[StoredChunk]) -> None:
         """Store chunks; their numbers must follow those that their series have."""
-        self._connection.execute(
-            metric_chunks.insert(),
-            [
-                {
-                    "series": stored.series,
-                    "number": stored.number,
-                    "points": stored.chunk.points,
-                    "min_step": stored.chunk.min_step,
-                    "max_step": stored.chunk.max_step,
-                    "min_time": stored.chunk.min_time_us,
-                    "max_time": stored.chunk.max_time_us,
-                    "data": stored.chunk.data,
-                }
-                for stored in chunks
-            ],
-        )
+        self._connection.execute(metric_chunks.insert(), [chunk_row(chunk) for chunk in chunks])
 
     def series(self, run: RunPlace, keys: Collection[str]) -> list[SeriesRecord]:
         """The series of a run by key; with keys given, only those."""
@@ -129,18 +115,31 @@ class MetricStore:
             statement = statement.where(metric_series.c.key.in_(keys))
         return [_series(row) for row in self._connection.execute(statement)]
 
-    def chunks(self, series: int, min_step: int | None, max_step: int | None) -> list[bytes]:
-        """The chunks of a series that may have points in a range of steps, as they arrived."""
+    def places(self, series: int, window: Window) -> list[ChunkPlace]:
+        """The chunks of a series that may have points in a window."""
+        statement = sa.select(*PLACE).where(metric_chunks.c.series == series)
+        return [ChunkPlace(*row) for row in self._connection.execute(_reaching(statement, window))]
+
+    def chunks(self, series: Collection[int], window: Window) -> dict[int, list[bytes]]:
+        """The chunks of series that may have points in a window, as they arrived."""
+        statement = (
+            sa.select(metric_chunks.c.series, metric_chunks.c.data)
+            .where(metric_chunks.c.series.in_(series))
+            .order_by(metric_chunks.c.series, metric_chunks.c.number)
+        )
+        found: dict[int, list[bytes]] = {key: [] for key in series}
+        for row in self._connection.execute(_reaching(statement, window)):
+            found[row.series].append(row.data)
+        return found
+
+    def chunks_numbered(self, series: int, numbers: Sequence[int]) -> list[bytes]:
+        """Chunks of a series by number, as they arrived."""
         statement = (
             sa.select(metric_chunks.c.data)
-            .where(metric_chunks.c.series == series)
+            .where(metric_chunks.c.series == series, metric_chunks.c.number.in_(numbers))
             .order_by(metric_chunks.c.number)
         )
-        if min_step is not None:
-            statement = statement.where(metric_chunks.c.max_step >= min_step)
-        if max_step is not None:
-            statement = statement.where(metric_chunks.c.min_step <= max_step)
-        return [bytes(data) for data in self._connection.execute(statement).scalars()]
+        return list(self._connection.execute(statement).scalars())
 
 
 def summary_record(row: sa.Row[Any]) -> MetricSummary:
@@ -196,6 +195,41 @@ _SAVED = frozenset(
         "chunks",
     }
 )
+
+
+PLACE = (
+    metric_chunks.c.number,
+    metric_chunks.c.points,
+    metric_chunks.c.min_step,
+    metric_chunks.c.max_step,
+)
+
+
+def _reaching(statement: sa.Select[Any], window: Window) -> sa.Select[Any]:
+    """Leave out chunks that have no point in a window."""
+    for bound, reaches in (
+        (window.min_step, metric_chunks.c.max_step.__ge__),
+        (window.max_step, metric_chunks.c.min_step.__le__),
+        (window.min_time_us, metric_chunks.c.max_time.__ge__),
+        (window.max_time_us, metric_chunks.c.min_time.__le__),
+    ):
+        if bound is not None:
+            statement = statement.where(reaches(bound))
+    return statement
+
+
+def chunk_row(stored: StoredChunk) -> dict[str, Any]:
+    """A chunk as a row of `metric_chunks`."""
+    return {
+        "series": stored.series,
+        "number": stored.number,
+        "points": stored.chunk.points,
+        "min_step": stored.chunk.min_step,
+        "max_step": stored.chunk.max_step,
+        "min_time": stored.chunk.min_time_us,
+        "max_time": stored.chunk.max_time_us,
+        "data": stored.chunk.data,
+    }
 
 
 def _stored(value: float) -> float | None:

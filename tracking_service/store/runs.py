@@ -11,9 +11,9 @@ from service_chassis.listing import list_page
 from service_chassis.resource_names import RUN
 from tracking_service.records import Code, CondaEnvironment, Environment, Run, RunPlace, RunState
 from tracking_service.store.inserts import insert_new
-from tracking_service.store.listed_fields import run_fields
 from tracking_service.store.principals import principal_document, principal_record
 from tracking_service.store.run_contents import RunContents
+from tracking_service.store.run_fields import run_fields
 from tracking_service.tables import experiments, run_packages, runs
 
 if TYPE_CHECKING:
@@ -103,8 +103,11 @@ class RunStore:
             "packages": dict(document.pop("packages")),
             "conda_packages": document["conda"] and document["conda"].pop("packages"),
         }
+        searched = {
+            name: document[name] or None for name in ("python_version", "platform", "hostname")
+        }
         self._connection.execute(
-            runs.update().where(runs.c.id == run.key).values(environment=document)
+            runs.update().where(runs.c.id == run.key).values(environment=document, **searched)
         )
         self._connection.execute(run_packages.delete().where(run_packages.c.run == run.key))
         self._connection.execute(run_packages.insert().values(run=run.key, **packages))
@@ -114,7 +117,14 @@ class RunStore:
         self._connection.execute(
             runs.update()
             .where(runs.c.id == run.key)
-            .values(code=asdict(code), code_commit=code.commit or None)
+            .values(
+                code=asdict(code),
+                code_commit=code.commit or None,
+                code_branch=code.branch or None,
+                code_repository=code.repository or None,
+                code_dirty=code.dirty,
+                code_entry_point=code.entry_point or None,
+            )
         )
 
     def page(
@@ -130,18 +140,20 @@ class RunStore:
 
         Packages and the names of untracked files are left out: they are many and rarely read.
         """
-        statement = _RUN_ROWS.where(runs.c.workspace == workspace)
+        within = runs.c.workspace == workspace
         if experiment is not None:
-            statement = _RUN_ROWS.where(runs.c.experiment == experiment.key)
+            within = runs.c.experiment == experiment.key
+        statement = _RUN_ROWS
         if not show_deleted:
             statement = statement.where(runs.c.delete_time.is_(None))
         rows, token = list_page(
             self._connection,
             statement,
             page,
-            run_fields(None if experiment is None else experiment.key),
+            run_fields(workspace, None if experiment is None else experiment.key),
             runs.c.id,
             lambda row: visible(_name(row)),
+            within,
         )
         return [_without_untracked(run) for run in self._records(rows)], token
 

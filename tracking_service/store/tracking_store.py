@@ -10,6 +10,7 @@ from tracking_service.store.datasets import DatasetStore
 from tracking_service.store.experiments import ExperimentStore
 from tracking_service.store.holds import HoldStore
 from tracking_service.store.liveness import LivenessStore
+from tracking_service.store.merging import MergingStore
 from tracking_service.store.metrics import MetricStore
 from tracking_service.store.run_contents import RunContents
 from tracking_service.store.runs import RunStore
@@ -27,6 +28,7 @@ class TrackingStore:
         self.run_contents = RunContents(connection)
         self.liveness = LivenessStore(connection)
         self.metrics = MetricStore(connection)
+        self.merging = MergingStore(connection)
         self.datasets = DatasetStore(connection)
         self.artifacts = ArtifactStore(connection)
         self.blobs = BlobStore(connection)

@@ -41,7 +41,7 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     RUN_STATE_PREEMPTED: _RunState.ValueType  # 5
     """Ended by the scheduler, to be resumed."""
     RUN_STATE_STALE: _RunState.ValueType  # 6
-    """Not ended, but not heard of for longer than the server waits (its setting `stale_after`).
+    """Not ended, but not heard of for longer than the server waits (setting `stale_after_seconds`).
     Set by the server alone; whatever a writer sends makes the run RUNNING again.
     """
 
@@ -61,7 +61,7 @@ RUN_STATE_KILLED: RunState.ValueType  # 4
 RUN_STATE_PREEMPTED: RunState.ValueType  # 5
 """Ended by the scheduler, to be resumed."""
 RUN_STATE_STALE: RunState.ValueType  # 6
-"""Not ended, but not heard of for longer than the server waits (its setting `stale_after`).
+"""Not ended, but not heard of for longer than the server waits (setting `stale_after_seconds`).
 Set by the server alone; whatever a writer sends makes the run RUNNING again.
 """
 Global___RunState: _TypeAlias = RunState  # noqa: Y015

@@ -107,12 +107,19 @@ def _tag(path: tuple[str, ...]) -> Field | None:
     rows = TAGS.alias()
     same = sa.and_(rows.c.uid == BOTTLES.c.uid, rows.c.key == path[1])
     lookup = Lookup(
-        rows.c.value, lambda condition: sa.exists().where(same, condition), number=rows.c.number
+        rows.c.value,
+        rows,
+        rows.c.uid,
+        BOTTLES.c.uid,
+        rows.c.key == path[1],
+        number=rows.c.number,
+        scoped=True,
+        ordered=True,
     )
     return Field(
-        sa.select(rows.c.value).where(same).scalar_subquery(),
+        sa.select(rows.c.value).where(same).correlate(BOTTLES).scalar_subquery(),
         Kind.VALUE,
-        number=sa.select(rows.c.number).where(same).scalar_subquery(),
+        number=sa.select(rows.c.number).where(same).correlate(BOTTLES).scalar_subquery(),
         lookup=lookup if path[0] == "indexed" else None,
     )
 

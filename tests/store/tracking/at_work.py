@@ -148,7 +148,7 @@ class Tracking:
         committed: int = self.call("AppendMetrics", request).committed_sequence
         return committed
 
-    def points(self, run: str, key: str = "loss", **limits: int) -> list[tuple[int, float]]:
+    def points(self, run: str, key: str = "loss", **limits: Any) -> list[tuple[int, float]]:
         request = metric_service_pb2.ReadMetricsRequest(runs=[run], keys=[key], **limits)
         parts = self.call("ReadMetrics", request)
         return [

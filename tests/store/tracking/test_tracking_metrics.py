@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from service_chassis.errors import StudbookError
-from studbook.tracking.v1 import metric_pb2
+from studbook.tracking.v1 import metric_pb2, run_pb2
 from studbook.tracking.v1 import metric_service_pb2 as pb
 from tests.store.tracking.at_work import ADA, WINE, batch
+from tracking_service.records import RunState
+from tracking_service.tables import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,6 +249,66 @@ def test_reads_are_limited_to_a_range_of_steps(tracking: Tracking) -> None:
     assert [step for step, _ in tracking.points(run, max_step=10)] == [10]
 
 
+def test_reads_are_limited_to_a_range_of_time(tracking: Tracking) -> None:
+    run = tracking.run().name
+    start = 1_700_000_000
+    request = batch(run, loss=[(step, float(step)) for step in range(5)])
+    request.series[0].times_us[:] = [(start + step) * 1_000_000 for step in (4, 3, 2, 1, 0)]
+    tracking.call("AppendMetrics", request)
+
+    def read(**bounds: Any) -> list[int]:
+        parts = tracking.call("ReadMetrics", pb.ReadMetricsRequest(runs=[run], **bounds))
+        assert {part.total_points for part in parts} <= {len(parts[0].series.steps)} if parts else 1
+        return [step for part in parts for step in part.series.steps]
+
+    early, late = Timestamp(seconds=start + 1), Timestamp(seconds=start + 3)
+    assert read(min_time=early, max_time=late) == [1, 2, 3]
+    assert read(min_time=late) == [0, 1]
+    assert read(max_time=early) == [3, 4]
+    assert read(min_time=Timestamp(seconds=start + 1, nanos=1000), max_time=late) == [1, 2]
+    assert read(min_time=Timestamp(seconds=start + 9)) == []
+
+
+def test_a_batch_is_a_sign_of_life_for_a_stale_run(tracking: Tracking) -> None:
+    run = tracking.run()
+
+    def fall_silent(connection: sa.Connection) -> None:
+        connection.execute(runs.update().values(state=int(RunState.STALE), heard_time=0))
+
+    tracking.database.write_now(fall_silent)
+    assert tracking.get(run.name).state == run_pb2.RUN_STATE_STALE
+
+    tracking.append(run.name, loss=[(1, 1.0)])
+
+    assert tracking.get(run.name).state == run_pb2.RUN_STATE_RUNNING
+
+
+def test_batches_that_come_while_others_are_stored_share_a_commit(tracking: Tracking) -> None:
+    run = tracking.run().name
+    commits: list[object] = []
+    sa.event.listen(tracking.database.engine, "commit", commits.append)
+    requests = [
+        pb.StreamMetricsRequest(batch=batch(run, sequence=sequence, loss=[(sequence, 1.0)]))
+        for sequence in range(1, 101)
+    ]
+
+    acknowledged = tracking.call("StreamMetrics", requests)
+
+    assert [response.committed_sequence for response in acknowledged] == list(range(1, 101))
+    assert len(commits) < 50
+    assert len(tracking.points(run)) == 100
+
+
+def test_nothing_is_stored_of_a_stream_after_a_batch_that_is_refused(tracking: Tracking) -> None:
+    run = tracking.run().name
+    good = [batch(run, sequence=sequence, loss=[(sequence, 1.0)]) for sequence in range(1, 41)]
+    good[20].run = f"{WINE}/runs/none"
+    requests = [pb.StreamMetricsRequest(batch=one) for one in good]
+
+    assert reason(lambda: tracking.call("StreamMetrics", requests)) == "NOT_FOUND"
+    assert [step for step, _ in tracking.points(run)] == list(range(1, 21))
+
+
 def test_a_reduced_read_says_how_many_points_there_are(tracking: Tracking) -> None:
     run = tracking.run().name
     values = np.sin(np.arange(90_000) / 100)
@@ -283,6 +347,7 @@ def test_several_runs_and_keys_are_read_in_one_call(tracking: Tracking) -> None:
     ("values", "expected"),
     [
         ({"max_points": -1}, "FIELD_INVALID"),
+        ({"min_time": Timestamp(seconds=2**60)}, "FIELD_INVALID"),
         ({"keys": [""]}, "FIELD_REQUIRED"),
         ({"runs": ["x"]}, "RESOURCE_NAME_INVALID"),
         ({"runs": [f"{WINE}/runs/r{i}" for i in range(101)]}, "FIELD_INVALID"),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from studbook import code_patch, code_state
-from studbook.code_state import CodeState
 from studbook.entry_point import EntryPoint, find_entry_point
 from studbook.run_records import Code
 from tests.unit.sdk.git_repositories import git, make_repository
 
 if TYPE_CHECKING:
     from studbook.code_patch import Patch
+    from studbook.code_state import CodeState
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
 

@@ -108,9 +108,9 @@ def test_small_batches_hold_the_same_points_in_order(calls: list[Call], most: in
             for series in batch.series():
                 for part in series.parts(7):
                     found.setdefault(series.key, []).append(part.values)
-    for wanted in typed(calls, 1).series:
-        expected = struct.pack(f"<{len(wanted.values)}d", *wanted.values)
-        assert b"".join(found[wanted.key]) == expected
+    for stated in typed(calls, 1).series:
+        expected = struct.pack(f"<{len(stated.values)}d", *stated.values)
+        assert b"".join(found[stated.key]) == expected
 
 
 @settings(deadline=None)

@@ -94,7 +94,7 @@ def with_data(*used: tuple[str, str, str, str]) -> Run:
         (0.1, 0.1, False),
     ],
 )
-def test_parameters_differ_by_type_and_value(one: Any, other: Any, differs: bool) -> None:  # noqa: FBT001
+def test_parameters_differ_by_type_and_value(one: Any, other: Any, differs: bool) -> None:
     (row,) = compare([with_params(a=one), with_params(a=other)]).params
 
     assert row.differs is differs
@@ -137,7 +137,7 @@ def test_there_is_no_delta_where_either_is_missing() -> None:
         ((math.inf, -math.inf, math.inf), True),
     ],
 )
-def test_metrics_differ_by_their_last_value(lasts: tuple[float, ...], differs: bool) -> None:  # noqa: FBT001
+def test_metrics_differ_by_their_last_value(lasts: tuple[float, ...], differs: bool) -> None:
     (row,) = compare([with_metrics(loss=last) for last in lasts]).metrics
 
     assert row.differs is differs

@@ -1,0 +1,209 @@
+"""One comparison of a filter as an SQL condition, by the kind of the field."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from service_chassis.errors import StudbookError, quote
+from service_chassis.field_table import Field, Kind, Lookup
+from service_chassis.filter_grammar import Comparator, Comparison, filter_invalid
+from service_chassis.filter_values import (
+    exact_whole,
+    number_or_none,
+    read_boolean,
+    read_enum,
+    read_integer,
+    read_number,
+    read_timestamp,
+)
+from service_chassis.sql_text import by_bytes, contains, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from service_chassis.filter_text import Literal
+
+_ORDERED: Mapping[Comparator, Callable[[Any, Any], Any]] = {
+    Comparator.EQUAL: operator.eq,
+    Comparator.HAS: operator.eq,
+    Comparator.NOT_EQUAL: operator.ne,
+    Comparator.LESS: operator.lt,
+    Comparator.AT_MOST: operator.le,
+    Comparator.GREATER: operator.gt,
+    Comparator.AT_LEAST: operator.ge,
+}
+# How values of the simple kinds are read, and the type they are bound as.
+_SCALARS: Mapping[Kind, tuple[Callable[[Literal], object], Any]] = {
+    Kind.TIMESTAMP: (read_timestamp, sa.BigInteger()),
+    Kind.NUMBER: (read_number, sa.Double()),
+    Kind.INTEGER: (read_integer, sa.BigInteger()),
+    Kind.BOOLEAN: (read_boolean, sa.Boolean()),
+}
+_EQUALITY = frozenset({Comparator.EQUAL, Comparator.NOT_EQUAL, Comparator.HAS})
+# Whole numbers up to here are the same as floating-point numbers.
+_EXACT = 2.0**53
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison, to be made on a column.
+
+    Attributes:
+        text: The whole filter, for errors.
+        comparison: The comparison.
+        field: The field it names.
+    """
+
+    text: str
+    comparison: Comparison
+    field: Field
+
+    def on_listed_row(self) -> sa.ColumnElement[bool]:
+        """The condition on a row of the list; false where the value is missing."""
+        column = self._column(self.field.column)
+        return sa.and_(column.is_not(None), self._where_present(column, None))
+
+    def on_other_table(self, lookup: Lookup) -> sa.ColumnElement[bool]:
+        """The condition on a row of the table where the values are; false where there is none."""
+        if self._asks_presence() and self.field.present is not None:
+            return self.field.present
+        column = self._column(lookup.column)
+        return sa.and_(column.is_not(None), self._where_present(column, lookup))
+
+    def _column(self, usual: sa.ColumnElement[Any] | None) -> sa.ColumnElement[Any]:
+        choose = self.field.qualified
+        chosen = None if choose is None else choose(self.comparison.value.text)
+        if chosen is not None:
+            return chosen
+        if usual is None:
+            message = f"{self.comparison.path} has no column to compare"
+            raise TypeError(message)
+        return usual
+
+    def _asks_presence(self) -> bool:
+        equals = self.comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
+        return equals and self.comparison.value.is_any
+
+    def _where_present(
+        self, column: sa.ColumnElement[Any], lookup: Lookup | None
+    ) -> sa.ColumnElement[bool]:
+        kind = self.field.kind
+        if self.comparison.value.is_any and self.comparison.comparator in _EQUALITY:
+            present = self._presence(column)
+            return present if self._asks_presence() else sa.not_(present)
+        if self.field.encode is not None:
+            return self._encoded(column, self.field.encode)
+        if kind is Kind.TEXT:
+            return self._text(column, lookup)
+        if kind is Kind.VALUE:
+            return self._value(column, lookup)
+        return self._scalar(column)
+
+    def _presence(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        if self.field.kind is Kind.TEXT and not self.field.keyed:
+            return column != sa.literal("", sa.Text())
+        if self.field.kind is Kind.ENUM:
+            return column != sa.literal(0, sa.Integer())
+        return sa.true()
+
+    def _scalar(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        comparator, kind, value = self.comparison.comparator, self.field.kind, self.comparison.value
+        if kind in {Kind.BOOLEAN, Kind.ENUM} and comparator not in _EQUALITY:
+            raise self._refusal(f'it has no order; use "=" or "!=", not "{comparator.value}"')
+        try:
+            if kind is Kind.ENUM:
+                return self._compare(column, read_enum(value, self.field.values), sa.Integer())
+            read, type_ = _SCALARS[kind]
+            return self._compare(column, read(value), type_)
+        except ValueError as error:
+            raise self._expected(error) from error
+
+    def _compare(self, column: Any, value: object, type_: Any) -> sa.ColumnElement[bool]:
+        compared: sa.ColumnElement[bool] = _ORDERED[self.comparison.comparator](
+            column, sa.literal(value, type_)
+        )
+        return compared
+
+    def _encoded(
+        self, column: sa.ColumnElement[Any], encode: Callable[[str], str | int]
+    ) -> sa.ColumnElement[bool]:
+        if self.comparison.comparator is Comparator.HAS:
+            raise self._refusal('it is compared as a whole; use "="')
+        try:
+            value = encode(self.comparison.value.text)
+        except ValueError as error:
+            raise self._expected(error) from error
+        if isinstance(value, str):
+            return self._compare(by_bytes(column), value, sa.Text())
+        return self._compare(column, value, sa.BigInteger())
+
+    def _text(self, column: sa.ColumnElement[Any], lookup: Lookup | None) -> sa.ColumnElement[bool]:
+        comparator, value = self.comparison.comparator, self.comparison.value
+        if comparator not in _EQUALITY:
+            return self._compare(by_bytes(column), value.text, sa.Text())
+        if value.pattern:
+            found = matches(column, value.pattern)
+            return sa.not_(found.self_group()) if comparator is Comparator.NOT_EQUAL else found
+        if comparator is Comparator.HAS and not self.field.keyed:
+            return contains(column, value.text)
+        same = self._compare(column, value.text, sa.Text())
+        if comparator is Comparator.NOT_EQUAL or lookup is None or lookup.implied is None:
+            return same
+        return sa.and_(lookup.implied(value.text), same)
+
+    def _value(
+        self, column: sa.ColumnElement[Any], lookup: Lookup | None
+    ) -> sa.ColumnElement[bool]:
+        comparator, value = self.comparison.comparator, self.comparison.value
+        place = self.field if lookup is None else lookup
+        number, sought = place.number, number_or_none(value)
+        if sought is None or number is None:
+            return self._text(column, lookup)
+        is_equality = comparator in _EQUALITY
+        wanted = Comparator.EQUAL if is_equality else comparator
+        as_number = sa.and_(
+            number.is_not(None), self._number(wanted, number, place.integer, sought)
+        )
+        if not is_equality:
+            return as_number
+        # 2024 finds the number and, where the value was logged as a text, the text.
+        as_text = column == sa.literal(value.text, sa.Text())
+        if lookup is not None and lookup.implied is not None:
+            as_text = sa.and_(lookup.implied(value.text), as_text)
+        same = sa.or_(as_number, sa.and_(number.is_(None), as_text))
+        return sa.not_(same.self_group()) if comparator is Comparator.NOT_EQUAL else same
+
+    def _number(
+        self,
+        comparator: Comparator,
+        number: sa.ColumnElement[Any],
+        integer: sa.ColumnElement[Any] | None,
+        sought: float,
+    ) -> sa.ColumnElement[bool]:
+        """Numbers compared; whole ones exactly, also those that no double can hold."""
+        compared = _ORDERED[comparator]
+        as_double: sa.ColumnElement[bool] = compared(number, sa.literal(sought, sa.Double()))
+        if integer is None or abs(sought) < _EXACT or math.isinf(sought):
+            return as_double
+        whole = exact_whole(self.comparison.value, sought)
+        if -_INT64 <= whole < _INT64:
+            exactly = compared(integer, sa.literal(whole, sa.BigInteger()))
+        else:
+            # Beyond every whole number there is, on one side.
+            exactly = sa.true() if compared(0, whole) else sa.false()
+        return sa.or_(sa.and_(integer.is_(None), as_double), sa.and_(integer.is_not(None), exactly))
+
+    def _expected(self, what: ValueError) -> StudbookError:
+        return self._refusal(f"expected {what}, found {quote(self.comparison.value.text)}")
+
+    def _refusal(self, problem: str) -> StudbookError:
+        name = ".".join(self.comparison.path)
+        return filter_invalid(
+            self.text, self.comparison.value.column, f"{name} is {self.field.kind.value}: {problem}"
+        )

@@ -1,0 +1,148 @@
+"""What a list is sorted by, and conditions on where a row stands in the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from service_chassis.sql_text import by_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service_chassis.field_table import Lookup
+    from service_chassis.page_tokens import SortValue
+
+
+@dataclass(frozen=True, eq=False)
+class SortKey:
+    """One expression to sort by; missing values come last in both directions.
+
+    Attributes:
+        expression: The value for a listed row.
+        descending: Whether the largest comes first.
+        nullable: Whether there can be rows without a value.
+        lookup: Where an index gives the values in order; None where none does.
+        walked_by: The column of the lookup that holds the values.
+    """
+
+    expression: sa.ColumnElement[Any]
+    descending: bool
+    nullable: bool
+    lookup: Lookup | None = None
+    walked_by: sa.ColumnElement[Any] | None = None
+
+    @property
+    def can_be_walked(self) -> bool:
+        """Whether an index of another table gives the order."""
+        return self.lookup is not None and self.walked_by is not None
+
+    def walked(self) -> Walked:
+        """The other table and its index."""
+        if self.lookup is None or self.walked_by is None:
+            message = "no index gives the order of this key"
+            raise TypeError(message)
+        key = SortKey(self.walked_by, self.descending, nullable=False)
+        return Walked(self.lookup, key)
+
+    def order(self) -> sa.ColumnElement[Any]:
+        """The term of ORDER BY."""
+        directed = self.expression.desc() if self.descending else self.expression.asc()
+        # Without NULLs the clause would only keep the database from using an index.
+        return directed.nulls_last() if self.nullable else directed
+
+    def after(self, value: SortValue) -> sa.ColumnElement[bool]:
+        """Whether a row stands after those with this value."""
+        if value is None:
+            return sa.false()
+        sought = self._bind(value)
+        beyond = self.expression < sought if self.descending else self.expression > sought
+        return sa.or_(beyond, self.expression.is_(None)) if self.nullable else beyond
+
+    def same(self, value: SortValue) -> sa.ColumnElement[bool]:
+        """Whether a row has this value."""
+        return self.expression.is_(None) if value is None else self.expression == self._bind(value)
+
+    def not_before(self, value: SortValue) -> sa.ColumnElement[bool]:
+        """Whether a row has this value or stands after those that do, as an index can serve it."""
+        if value is None or self.nullable:
+            return sa.true()
+        sought = self._bind(value)
+        return self.expression <= sought if self.descending else self.expression >= sought
+
+    def is_missing(self) -> sa.ColumnElement[bool]:
+        """Whether a listed row has no value."""
+        if self.lookup is None or self.walked_by is None:
+            return self.expression.is_(None)
+        return sa.not_(self.lookup.exists(self.walked_by.is_not(None)))
+
+    def _bind(self, value: SortValue) -> sa.ColumnElement[Any]:
+        return sa.literal(value, self.expression.type)
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """Another table whose index gives the order of a sort key.
+
+    Attributes:
+        key: The sort key on a column of that table; it is never NULL in the rows walked.
+    """
+
+    _lookup: Lookup
+    key: SortKey
+
+    @property
+    def source(self) -> sa.FromClause:
+        """The table."""
+        return self._lookup.source
+
+    @property
+    def owner(self) -> sa.ColumnElement[Any]:
+        """The column that says which listed row a row belongs to."""
+        return self._lookup.owner
+
+    @property
+    def listed(self) -> sa.ColumnElement[Any]:
+        """The column of the listed rows that the owner refers to."""
+        return self._lookup.listed
+
+    @property
+    def rows(self) -> sa.ColumnElement[bool]:
+        """The rows of the field."""
+        return self._lookup.rows
+
+    def tie_break(self, key: SortKey) -> SortKey:
+        """The tie-break, by the index itself where it is the owner."""
+        if key.expression is not self.listed:
+            return key
+        return replace(key, expression=self.owner)
+
+    def steps(self) -> sa.Select[Any]:
+        """The values in order."""
+        order = self.key.order()
+        owner = self.owner.desc() if self.key.descending else self.owner
+        return (
+            sa.select(self.key.expression)
+            .select_from(self.source)
+            .where(self.rows, self.key.expression.is_not(None))
+            .order_by(order, owner)
+        )
+
+
+def sort_key(column: sa.ColumnElement[Any], *, descending: bool) -> SortKey:
+    """The sort key of a column or expression of the listed rows."""
+    nullable = not isinstance(column, sa.Column) or bool(column.nullable)
+    is_text = isinstance(column.type, sa.String)
+    return SortKey(by_bytes(column) if is_text else column, descending, nullable)
+
+
+def after_position(
+    keys: Sequence[SortKey], position: Sequence[SortValue]
+) -> sa.ColumnElement[bool]:
+    """Whether a row stands after a position."""
+    condition: sa.ColumnElement[bool] = sa.false()
+    for key, value in zip(reversed(keys), reversed(position), strict=True):
+        condition = sa.or_(key.after(value), sa.and_(key.same(value), condition))
+    return sa.and_(keys[0].not_before(position[0]), condition)

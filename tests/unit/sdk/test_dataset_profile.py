@@ -1,0 +1,280 @@
+"""Profiles of columns: right, small, mergeable, and left out when they are not wanted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import importlib.util
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import datasketches
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studbook import dataset_reading
+from studbook.dataset_messages import dataset_message
+from studbook.dataset_profile import merge, profiles_of
+from studbook.datasets import describe_dataset
+from studbook.run_records import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from studbook.tracking.v1.dataset_pb2 import ColumnProfile
+
+
+def profile(values: Any) -> ColumnProfile:
+    return profiles_of(describe_dataset({"c": values}, name="data"))["c"]
+
+
+def tops(seen: ColumnProfile) -> list[tuple[str, int]]:
+    return [(top.value, top.count) for top in seen.top_values]
+
+
+def test_numbers() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(10, 2, 300_000)
+    values[:5] = [np.nan, np.inf, -np.inf, 7.25, 7.25]
+    seen = profile(values)
+    finite = values[np.isfinite(values)]
+
+    assert seen.nan_count == 1
+    assert (seen.numbers.min, seen.numbers.max) == (-math.inf, math.inf)
+    assert seen.numbers.finite_count == len(finite)
+    assert seen.numbers.mean == pytest.approx(finite.mean())
+    assert seen.numbers.standard_deviation == pytest.approx(finite.std())
+    assert seen.distinct_estimate == pytest.approx(299_998, rel=0.1)
+    ranks = [np.mean(values[1:] <= quantile) for quantile in seen.numbers.quantiles]
+    assert ranks == pytest.approx([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99], abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "largest", "top"),
+    [
+        (np.array([3, 1, 3], "int8"), 1, 3, ("3", 2)),
+        (np.array([2**64 - 1, 0, 2**64 - 1], "uint64"), 0, 2.0**64, ("18446744073709551615", 2)),
+        (np.array([True, False, True]), 0, 1, ("true", 2)),
+        (np.array([-0.0, 0.0, 2.5]), 0, 2.5, ("0.0", 2)),
+        (np.array([1.5, 1.5, np.nan], "float16"), 1.5, 1.5, ("1.5", 2)),
+        (
+            np.array(["1970-01-02", "1970-01-02", "NaT"], "M8[D]"),
+            86_400e6,
+            86_400e6,
+            ("1970-01-02", 2),
+        ),
+        (
+            np.array(["1969-12-31T23:59:59", "NaT", "1969-12-31T23:59:59"], "M8[s]"),
+            -1e6,
+            -1e6,
+            ("1969-12-31T23:59:59.000000", 2),
+        ),
+        (np.array([90, 90, 1], "m8[s]"), 1e6, 90e6, ("90.0 s", 2)),
+        (pa.array([dt.time(1), dt.time(1)]), 3600e6, 3600e6, ("01:00:00.000000", 2)),
+        (pa.array([decimal.Decimal("2.50")] * 2 + [decimal.Decimal(7)]), 2.5, 7, ("2.5", 2)),
+        (
+            pa.array([dt.datetime(1970, 1, 1, 1, tzinfo=dt.UTC)] * 2, pa.timestamp("ms", "UTC")),
+            3600e6,
+            3600e6,
+            ("1970-01-01T01:00:00.000000Z", 2),
+        ),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", getattr(value, "type", ""))),
+)
+def test_types(values: Any, least: float, largest: float, top: tuple[str, int]) -> None:
+    seen = profile(values)
+
+    assert (seen.numbers.min, seen.numbers.max) == (least, largest)
+    assert tops(seen)[0] == top
+
+
+def test_texts_and_bytes() -> None:
+    texts = profile(["red", "red", "white", "\N{SNOWMAN}", ""])
+    data = profile(pa.array([b"\xff\x00", b"\xff\x00", None]))
+
+    assert (texts.texts.min_length, texts.texts.max_length) == (0, 5)
+    assert tops(texts) == [("red", 2)]
+    assert texts.distinct_estimate == pytest.approx(4, abs=0.01)
+    assert not texts.HasField("numbers")
+    assert (tops(data), data.texts.max_length) == ([("ff00", 2)], 2)
+
+
+def test_values_that_occur_once_are_not_listed() -> None:
+    assert tops(profile([f"person {n}" for n in range(100)])) == []
+    assert tops(profile(np.arange(100_000))) == []
+
+
+def test_a_frequent_value_among_many_is_found() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=400_000)
+    values[rng.random(400_000) < 0.05] = -999.0
+    seen = profile(values)
+
+    assert tops(seen) == [("-999.0", int((values == -999.0).sum()))]
+
+
+def test_columns_without_values_and_of_other_kinds() -> None:
+    table = pa.table(
+        {
+            "none": pa.nulls(2),
+            "empty": pa.array([None, None], pa.float64()),
+            "blank": pa.array([None, None], pa.string()),
+            "list": pa.array([[1], [2]]),
+        }
+    )
+    seen = profiles_of(describe_dataset(table, name="data"))
+
+    assert list(seen) == ["empty", "blank"]
+    assert not seen["empty"].HasField("numbers")
+    assert not seen["blank"].HasField("texts")
+    assert merge(seen["empty"], seen["empty"]).distinct_estimate == 0
+
+
+numbers = st.lists(st.floats(allow_nan=True) | st.sampled_from([0.0, 1.0]), max_size=60)
+
+
+@given(numbers, numbers)
+def test_merged_parts_are_like_the_whole(one: list[float], other: list[float]) -> None:
+    merged = merge(profile(np.array(one, float)), profile(np.array(other, float)))
+    whole = profile(np.array(one + other, float))
+
+    assert merged.nan_count == whole.nan_count
+    # So few values are counted rather than estimated.
+    assert merged.distinct_estimate == pytest.approx(whole.distinct_estimate, abs=0.01)
+    ours, theirs = merged.numbers, whole.numbers
+    assert (ours.min, ours.max) == (theirs.min, theirs.max)
+    assert ours.finite_count == theirs.finite_count
+    if max(map(abs, (ours.min, ours.max))) < 1e100:
+        assert ours.mean == pytest.approx(theirs.mean, rel=1e-9, abs=1e-9 * ours.max)
+    assert list(ours.quantiles) == list(theirs.quantiles)
+
+
+def test_merged_estimates_of_many_values() -> None:
+    one, other = np.arange(60_000), np.arange(30_000, 90_000)
+    merged = merge(profile(one), profile(other))
+
+    assert merged.distinct_estimate == pytest.approx(90_000, rel=0.1)
+    assert merged.numbers.quantiles[3] == pytest.approx(45_000, rel=0.15)
+    texts = merge(profile(["a", "a"]), profile(["a", "bcd", "bcd", "bcd"]))
+    assert tops(texts) == [("bcd", 3), ("a", 2)]
+    assert (texts.texts.min_length, texts.texts.max_length) == (1, 3)
+
+
+def test_profiles_that_cannot_be_merged() -> None:
+    with pytest.raises(ValueError, match="same kind"):
+        merge(profile([1, 2]), profile(["a"]))
+    bare = profile([1, 2])
+    bare.ClearField("quantile_sketch")
+    with pytest.raises(ValueError, match="without sketches"):
+        merge(bare, profile([1, 2]))
+
+
+@pytest.mark.parametrize("count", [3, 190, 260, 1500, 5000, 200_000])
+def test_the_sketches_are_those_of_the_library_fed_with_every_value(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    seen = profile(values)
+    own = datasketches.hll_sketch(11, datasketches.tgt_hll_type.HLL_8)
+    for value in values.tolist():
+        own.update(value)
+    union = datasketches.hll_union(11)
+    union.update(own)
+    union.update(own)
+
+    assert seen.distinct_estimate == pytest.approx(union.get_estimate())
+    assert datasketches.kll_doubles_sketch.deserialize(seen.quantile_sketch).n == count
+
+
+def test_profiles_stay_small() -> None:
+    rng = np.random.default_rng(3)
+    table = {
+        "numbers": np.concatenate([rng.normal(size=900_000), rng.integers(0, 9, 100_000) / 7]),
+        "texts": [chr(0x10000 + n % 15) * 500 for n in range(10_000)],
+        "cents": pa.array([decimal.Decimal(n % 99_991).scaleb(-2) for n in range(100_000)] * 2),
+    }
+    for name, values in table.items():
+        assert profile(values).ByteSize() <= 4096, name
+    for top in profile(table["texts"]).top_values:
+        assert len(top.value) == 64
+
+
+@pytest.mark.parametrize(
+    ("most", "has_numbers", "said"),
+    [(10**9, True, ""), (500_000, True, "without their sketches"), (5000, False, "too large")],
+)
+def test_profiles_of_many_columns_lose_what_does_not_fit_into_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    most: int,
+    has_numbers: bool,
+    said: str,
+) -> None:
+    monkeypatch.setattr(dataset_reading, "_MOST_PROFILE_BYTES", most)
+    wide = pd.DataFrame(np.random.default_rng(4).normal(size=(500, 1100)))
+    use = describe_dataset(wide, name="wide")
+    seen = profiles_of(use)
+
+    assert len(use.columns) == 1100
+    assert len(seen) == (1000 if has_numbers else 0)
+    assert all(p.numbers.finite_count == 500 for p in seen.values())
+    assert any(p.distinct_sketch or p.quantile_sketch for p in seen.values()) == (not said)
+    assert said in caplog.text
+
+
+def test_a_message_with_the_most_profiles_is_one_that_servers_take() -> None:
+    wide = pd.DataFrame(np.random.default_rng(4).normal(size=(20_000, 1000)))
+
+    assert dataset_message(describe_dataset(wide, name="wide")).ByteSize() < 4 * 1024 * 1024
+
+
+def test_a_profile_survives_the_record() -> None:
+    use = describe_dataset({"c": [1, 2]}, name="data")
+
+    assert decode(*encode(use)) == use
+    assert dataset_message(use).columns[0].profile == profiles_of(use)["c"]
+
+
+def test_no_profile_leaves_the_machine_when_none_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = describe_dataset({"c": [1, 2]}, name="data")
+    unwanted = describe_dataset({"c": [1, 2]}, name="data", profile=False)
+    assert profiles_of(wanted)
+    assert not profiles_of(unwanted)
+    assert unwanted.digest == wanted.digest
+
+    monkeypatch.setenv("STUDBOOK_DATASET_PROFILE", "off")
+    assert not profiles_of(describe_dataset({"c": [1, 2]}, name="data"))
+    assert profiles_of(describe_dataset({"c": [1, 2]}, name="data", profile=True))
+
+
+@pytest.fixture
+def without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    dataset_reading.can_profile.cache_clear()
+    yield
+    dataset_reading.can_profile.cache_clear()
+
+
+@pytest.mark.usefixtures("without_library")
+def test_without_the_library_the_remedy_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "studbook"):
+        uses = [describe_dataset({"c": [1, 2]}, name="data") for _ in range(3)]
+
+    assert not any(profiles_of(use) for use in uses)
+    assert [r.message for r in caplog.records if "studbook[profile]" in r.message] == [
+        caplog.records[0].message
+    ]
+
+
+def test_names_that_the_contract_cannot_hold_are_shown_otherwise() -> None:
+    names = ("", "n" * 300, "\udcff\0")
+    columns = describe_dataset({key: [1] for key in names}, name="data").columns
+
+    assert columns[0].name == "(no name)"
+    assert len(columns[1].name) == 256
+    assert columns[2].name == "?\N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,147 @@
+"""Series as they are asked for, a portion at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from tracking_service import metrics
+from tracking_service.downsampling import downsample
+from tracking_service.series_reading import POINTS_A_PORTION, end_of_portion, in_order, joined
+from tracking_service.transactions import read
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+
+    from service_chassis.database import Database
+    from tracking_service.records import Points, SeriesRecord, Window
+    from tracking_service.store.tracking_store import TrackingStore
+
+
+class Part(NamedTuple):
+    """Part of a series; the parts of one series follow one another in order.
+
+    Attributes:
+        run: Resource name of the run.
+        key: Key of the metric.
+        points: Points in order of step.
+        total: How many points the series has in the window, before reduction.
+    """
+
+    run: str
+    key: str
+    points: Points
+    total: int
+
+
+class _Series(NamedTuple):
+    run: str
+    record: SeriesRecord
+
+
+class MetricReader:
+    """Reads series of one request.
+
+    Args:
+        database: Where they are.
+        window: Which points to read.
+        most: Most points a series; 0 means all.
+    """
+
+    def __init__(self, database: Database, window: Window, most: int) -> None:
+        self._database = database
+        self._window = window
+        self._most = most
+
+    async def read(self, runs: Sequence[str], keys: Collection[str]) -> AsyncIterator[Part]:
+        """The series with these keys, or all, of each of the runs.
+
+        Raises:
+            StudbookError: NOT_FOUND, before anything is read.
+        """
+
+        def find(store: TrackingStore) -> list[_Series]:
+            return [
+                _Series(run, record)
+                for run in runs
+                for record in metrics.series_of(store, run, keys)
+            ]
+
+        for group in _read_together(await read(self._database, find)):
+            if group[0].record.summary.count > POINTS_A_PORTION:
+                parts = self._long_series(group[0])
+            else:
+                parts = self._short_series(group)
+            async for part in parts:
+                yield part
+
+    async def _short_series(self, group: Sequence[_Series]) -> AsyncIterator[Part]:
+        keys = [series.record.key for series in group]
+        chunks = await read(self._database, lambda store: store.metrics.chunks(keys, self._window))
+        for part in await asyncio.to_thread(self._put_together, group, chunks):
+            yield part
+
+    def _put_together(
+        self, group: Sequence[_Series], chunks: Mapping[int, Sequence[bytes]]
+    ) -> list[Part]:
+        parts = []
+        for series in group:
+            points = in_order(chunks[series.record.key], self._window)
+            parts.append(self._part(series, self._reduced(points), len(points)))
+        return parts
+
+    async def _long_series(self, series: _Series) -> AsyncIterator[Part]:
+        if self._most:
+            total, reduced = 0, []
+            async for points in self._portions(series):
+                total += len(points)
+                reduced.append(self._reduced(points))
+            yield self._part(series, self._reduced(joined(reduced)), total)
+            return
+        total = await self._count(series)
+        async for points in self._portions(series):
+            yield self._part(series, points, total)
+
+    async def _count(self, series: _Series) -> int:
+        if self._window.is_whole:
+            return series.record.summary.count
+        return sum([len(points) async for points in self._portions(series)])
+
+    async def _portions(self, series: _Series) -> AsyncIterator[Points]:
+        left: Window | None = self._window
+        while left is not None:
+            chunks, window, left = await self._portion(series.record.key, left)
+            yield await asyncio.to_thread(in_order, chunks, window)
+
+    async def _portion(
+        self, series: int, window: Window
+    ) -> tuple[Sequence[bytes], Window, Window | None]:
+        """The chunks to read first, what of the window they hold, and what is left of it."""
+
+        def fetch(store: TrackingStore) -> tuple[Sequence[bytes], Window, Window | None]:
+            # In one transaction: between two, chunks could be merged.
+            end = end_of_portion(store.metrics.places(series, window))
+            first, rest = (window, None) if end is None else window.split(end)
+            return store.metrics.chunks([series], first)[series], first, rest
+
+        return await read(self._database, fetch)
+
+    def _reduced(self, points: Points) -> Points:
+        return downsample(points, self._most) if self._most else points
+
+    def _part(self, series: _Series, points: Points, total: int) -> Part:
+        return Part(series.run, series.record.summary.key, points, total)
+
+
+def _read_together(found: Sequence[_Series]) -> Iterator[Sequence[_Series]]:
+    """The series in groups of at most a portion; a longer series is a group of its own."""
+    group: list[_Series] = []
+    points = 0
+    for series in found:
+        points += series.record.summary.count
+        if group and points > POINTS_A_PORTION:
+            yield group
+            group, points = [], series.record.summary.count
+        group.append(series)
+    if group:
+        yield group
