@@ -305,8 +305,13 @@ def test_a_finished_run_takes_nothing_more(
 
 
 def test_an_unwritable_folder_is_one_warning(
-    online: Path, stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    online: Path,
+    stored: Stored,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     online.write_text("not a folder")
     caplog.set_level(logging.WARNING)
     with studbook.init("wine") as run:
