@@ -108,7 +108,7 @@ def test_a_denial_says_whom_to_ask_for_what() -> None:
         ("127.0.0.1.example.com:80", "127.0.0.1.example.com:80", True),
     ],
 )
-def test_addresses(text: str, read: str, secure: bool) -> None:  # noqa: FBT001
+def test_addresses(text: str, read: str, secure: bool) -> None:
     address = parse_address(text)
     assert (str(address), address.secure) == (read, secure)
 

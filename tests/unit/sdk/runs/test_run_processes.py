@@ -150,7 +150,7 @@ def test_how_a_program_ends_is_how_its_run_ends(
     state: int,
     exit_code: int | None,
     reason: str,
-    inside: bool,  # noqa: FBT001 - a parameter of the test
+    inside: bool,
 ) -> None:
     begin = (
         "with studbook.init('wine', run_id='one'): "
