@@ -11,6 +11,7 @@ import structlog
 
 from gateway.metadata_filter import request_id_of, to_client
 from gateway.refusals import service_unavailable
+from service_chassis.call_pipeline import CLIENT_GONE
 from service_chassis.errors import StudbookError, message_too_large
 from service_chassis.status_details import DETAILS_KEY, abort_with, internal_error
 
@@ -78,11 +79,10 @@ async def conduct(call: Call, work: Coroutine[Any, Any, Answer]) -> Answer:
     """Do the work of a call and end it in one place, whatever happens."""
     try:
         answer = await work
-    except asyncio.CancelledError:
-        # The client went away or its deadline passed. The exception has to go on, or grpc.aio
-        # leaks the call.
+    except CLIENT_GONE as error:
+        # grpc.aio has to hear of it, or it leaks the call.
         call.log("CANCELLED")
-        raise
+        raise asyncio.CancelledError from error
     except grpc.aio.AioRpcError as error:
         await _end_as_the_service_did(call, error)
     except StudbookError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,6 +40,9 @@ _log = structlog.get_logger("studbook.calls")
 # A client may name its request, for tracing; anything unreasonable is replaced.
 REQUEST_ID_KEY = "x-request-id"
 STREAM_ACCEPTED = (("studbook-stream", "accepted"),)
+# Raised in a handler whose client went away or let its deadline pass; the latter of the two where
+# a message that could not be sent was the first sign of it.
+CLIENT_GONE = (asyncio.CancelledError, grpc.aio.InternalError)
 _LONGEST_REQUEST_ID = 64
 
 
@@ -134,20 +138,25 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             try:
                 async with call.time_limit():
                     response = await behaviour(await self._admit(call, request), context)
-            except BaseException as error:
+            except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
             call.log("OK")
             return response
 
-        async def many(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async def many(request: Any, context: ServicerContext[Any, Any]) -> None:
             call = self._call(method, context)
             try:
-                async with call.time_limit():
-                    async for response in behaviour(await self._admit(call, request), context):
+                # Responses are written here, not yielded: the time limit has to end a call whose
+                # client reads too slowly as well.
+                async with (
+                    call.time_limit(),
+                    aclosing(behaviour(await self._admit(call, request), context)) as responses,
+                ):
+                    async for response in responses:
                         await call.accept_stream()
-                        yield response
-            except BaseException as error:
+                        await context.write(response)
+            except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
             call.log("OK")
@@ -236,12 +245,11 @@ class _Call:
             await self.context.send_initial_metadata(STREAM_ACCEPTED)
 
     async def fail(self, error: BaseException) -> None:
-        """Log a failed call and refuse it in the caller's terms; returns where none are due."""
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            # The client went away or the deadline passed. Clean-up is the handler's; the
-            # exception has to go on, or grpc.aio leaks the call.
+        """Log a failed call and refuse it in the caller's terms; returns when it was refused."""
+        if isinstance(error, CLIENT_GONE):
+            # Clean-up is the handler's; grpc.aio has to hear of it, or it leaks the call.
             self.log("CANCELLED")
-            return
+            raise asyncio.CancelledError from error
         if isinstance(error, grpc.aio.AbortError):
             return
         if isinstance(error, StudbookError):

@@ -17,3 +17,9 @@ def http_issuer() -> Iterator[LoopbackIssuer]:
     """An issuer of the test's own."""
     with LoopbackIssuer() as issuer:
         yield issuer
+
+
+@pytest.fixture(params=[False, True], ids=["behind", "mounted"])
+def mounted(request: pytest.FixtureRequest) -> bool:
+    """Whether the service runs in the gateway's process, or behind it."""
+    return bool(request.param)

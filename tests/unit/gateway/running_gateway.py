@@ -16,11 +16,12 @@ from gateway.admission import AssertionDesk
 from gateway.authentication import Authenticator
 from gateway.forwarding import Forwarder
 from gateway.identity_rpc import IdentityService
+from gateway.mounting import AuthenticatedCallers
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.upstreams import Upstreams
 from service_chassis.assertion import AssertionSigner, AssertionVerifier
-from service_chassis.call_pipeline import CallPipeline
+from service_chassis.call_pipeline import CallPipeline, Door
 from service_chassis.caller import Caller, current_caller
 from service_chassis.errors import invalid_field
 from service_chassis.server import server_options
@@ -75,6 +76,7 @@ class Seen:
     sizes: list[int] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    download_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def call(self, context: Any) -> None:
         entries: dict[str, list[str]] = {}
@@ -136,13 +138,16 @@ class Artifacts(artifact_service_pb2_grpc.ArtifactServiceServicer):
 
     async def Download(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self._seen.call(context)
-        for number in range(request.read_limit or 10**9):
-            if request.path == "broken" and number == 2:
-                raise invalid_field("path", request.path, "choose another")
-            if request.path == "slow" and number == 2:
-                await self._seen.hang()
-            self._seen.sizes.append(number)
-            yield artifact_service_pb2.DownloadResponse(data=bytes([number % 256]) * 65_536)
+        try:
+            for number in range(request.read_limit or 10**9):
+                if request.path == "broken" and number == 2:
+                    raise invalid_field("path", request.path, "choose another")
+                if request.path == "slow" and number == 2:
+                    await self._seen.hang()
+                self._seen.sizes.append(number)
+                yield artifact_service_pb2.DownloadResponse(data=bytes([number % 256]) * 65_536)
+        finally:
+            self._seen.download_ended.set()
         context.set_trailing_metadata((("x-last", "2"),))
 
 
@@ -206,13 +211,17 @@ class Gateway:
         return await self.runs.GetRun(run_service_pb2.GetRunRequest(name=name), **options)
 
 
+def _add_services(seen: Seen, server: grpc.aio.Server) -> None:
+    run_service_pb2_grpc.add_RunServiceServicer_to_server(Runs(seen), server)  # type: ignore[abstract]
+    artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(Artifacts(seen), server)  # type: ignore[abstract]
+    metric_service_pb2_grpc.add_MetricServiceServicer_to_server(Metrics(seen), server)  # type: ignore[abstract]
+
+
 @contextlib.asynccontextmanager
 async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
     verifier = AssertionVerifier("tracking", {"gateway": KEY.as_pem(private=False)})
     server = grpc.aio.server(interceptors=[CallPipeline(verifier)])
-    run_service_pb2_grpc.add_RunServiceServicer_to_server(Runs(seen), server)  # type: ignore[abstract]
-    artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(Artifacts(seen), server)  # type: ignore[abstract]
-    metric_service_pb2_grpc.add_MetricServiceServicer_to_server(Metrics(seen), server)  # type: ignore[abstract]
+    _add_services(seen, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -222,7 +231,7 @@ async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
 
 
 @contextlib.asynccontextmanager
-async def _running(issuer: LoopbackIssuer) -> AsyncIterator[Gateway]:
+async def _running(issuer: LoopbackIssuer, *, mounted: bool) -> AsyncIterator[Gateway]:
     seen, keys = Seen(), SigningKeys()
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
     rules = Rules(rules_for(issuer.url, more=login, rest=BINDINGS))
@@ -233,8 +242,14 @@ async def _running(issuer: LoopbackIssuer) -> AsyncIterator[Gateway]:
     async with _service(seen) as (service, port):
         # Nobody listens where the registry should be.
         addresses = {"tracking": f"127.0.0.1:{port}", "registry": "127.0.0.1:1"}
-        upstreams = Upstreams(addresses, MESSAGE_BYTES)
-        server = grpc.aio.server(options=server_options(settings))
+        upstreams = Upstreams({} if mounted else addresses, MESSAGE_BYTES)
+        door = Door(frozenset({"tracking"}), MESSAGE_BYTES)
+        pipeline = CallPipeline(AuthenticatedCallers(authenticator), door)
+        server = grpc.aio.server(
+            options=server_options(settings), interceptors=[pipeline] if mounted else []
+        )
+        if mounted:
+            _add_services(seen, server)
         identity = IdentityService(authenticator, rules, LIMITS)
         add_IdentityServiceServicer_to_server(identity, server)
         server.add_generic_rpc_handlers((Forwarder(authenticator, desk, upstreams, MESSAGE_BYTES),))
@@ -249,11 +264,13 @@ async def _running(issuer: LoopbackIssuer) -> AsyncIterator[Gateway]:
                 await keys.close()
 
 
-def through_gateway(issuer: LoopbackIssuer, test: Callable[[Gateway], Awaitable[None]]) -> None:
+def through_gateway(
+    issuer: LoopbackIssuer, test: Callable[[Gateway], Awaitable[None]], *, mounted: bool = False
+) -> None:
     """Run a test against a gateway, for at most half a minute."""
 
     async def run() -> None:
-        async with asyncio.timeout(30), _running(issuer) as gateway:
+        async with asyncio.timeout(30), _running(issuer, mounted=mounted) as gateway:
             await test(gateway)
 
     asyncio.run(run())

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from service_chassis.assertion import METADATA_KEY
+from service_chassis.assertion import METADATA_KEY, AssertionSigner
+from service_chassis.caller import Caller, Principal
 from studbook.tracking.v1 import artifact_service_pb2, run_service_pb2
 from tests.unit.gateway.running_gateway import (
     HEADER,
+    KEY,
     MESSAGE_BYTES,
     RUN,
     Gateway,
@@ -75,7 +77,7 @@ def test_request_id_is_replaced_when_it_is_none(http_issuer: LoopbackIssuer, giv
     ],
 )
 def test_calls_without_a_good_token_are_refused(
-    http_issuer: LoopbackIssuer, sent: Any, reason: str
+    http_issuer: LoopbackIssuer, sent: Any, reason: str, mounted: bool
 ) -> None:
     async def test(gateway: Gateway) -> None:
         calls = (
@@ -92,18 +94,18 @@ def test_calls_without_a_good_token_are_refused(
             assert explanation(error).reason == reason
         assert gateway.seen.metadata == []
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
-def test_two_tokens_are_one_too_many(http_issuer: LoopbackIssuer) -> None:
+def test_two_tokens_are_one_too_many(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         error = await refused(gateway.get_run(metadata=gateway.login() * 2))
         assert explanation(error).reason == "TOKEN_INVALID"
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
-def test_permission_is_needed_somewhere(http_issuer: LoopbackIssuer) -> None:
+def test_permission_is_needed_somewhere(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         error = await refused(gateway.get_run(metadata=gateway.login(sub="max", groups=[])))
         info = explanation(error)
@@ -116,18 +118,18 @@ def test_permission_is_needed_somewhere(http_issuer: LoopbackIssuer) -> None:
         assert "viewer" in info.metadata["roles"]
         assert gateway.seen.metadata == []
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
-def test_service_decides_on_the_resource(http_issuer: LoopbackIssuer) -> None:
+def test_service_decides_on_the_resource(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         error = await refused(gateway.get_run("workspaces/other/experiments/e/runs/r"))
         assert explanation(error).metadata["resource"].startswith("workspaces/other/")
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
-def test_internal_methods_are_not_passed_on(http_issuer: LoopbackIssuer) -> None:
+def test_internal_methods_are_not_passed_on(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         internal = gateway.runs.HoldRun(
             run_service_pb2.HoldRunRequest(run=RUN), metadata=gateway.login()
@@ -136,11 +138,11 @@ def test_internal_methods_are_not_passed_on(http_issuer: LoopbackIssuer) -> None
         assert error.code() is grpc.StatusCode.PERMISSION_DENIED
         assert explanation(error).metadata["permission"] == "runs.hold"
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
 @pytest.mark.parametrize("path", ["/studbook.tracking.v1.RunService/Nope", "/x/y", "/x"])
-def test_unknown_methods(http_issuer: LoopbackIssuer, path: str) -> None:
+def test_unknown_methods(http_issuer: LoopbackIssuer, path: str, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         for call in (gateway.channel.unary_unary(path), gateway.channel.stream_unary(path)):  # type: ignore[call-arg]
             argument: Any = b"" if "UnaryUnary" in type(call).__name__ else all_of([b""])
@@ -149,10 +151,10 @@ def test_unknown_methods(http_issuer: LoopbackIssuer, path: str) -> None:
             info = explanation(error)
             assert (info.reason, info.metadata["method"]) == ("UNKNOWN_METHOD", path)
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
-def test_messages_beyond_the_limit_are_refused(http_issuer: LoopbackIssuer) -> None:
+def test_messages_beyond_the_limit_are_refused(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         large = chunk(bytes(MESSAGE_BYTES))
         calls = (
@@ -170,7 +172,7 @@ def test_messages_beyond_the_limit_are_refused(http_issuer: LoopbackIssuer) -> N
             assert info.reason == "MESSAGE_TOO_LARGE"
             assert info.metadata["limit_bytes"] == str(MESSAGE_BYTES)
 
-    through_gateway(http_issuer, test)
+    through_gateway(http_issuer, test, mounted=mounted)
 
 
 def test_assertion_is_reused_until_rules_change(http_issuer: LoopbackIssuer) -> None:
@@ -188,3 +190,19 @@ def test_assertion_is_reused_until_rules_change(http_issuer: LoopbackIssuer) -> 
         assert explanation(error).reason == "PERMISSION_MISSING"
 
     through_gateway(http_issuer, test)
+
+
+def test_note_of_a_client_is_worth_nothing_to_a_mounted_service(
+    http_issuer: LoopbackIssuer,
+) -> None:
+    async def test(gateway: Gateway) -> None:
+        caller = Caller(Principal("user:dev:admin", "user"), {"runs.read": ("**",)})
+        signer = AssertionSigner("gateway", KEY.as_pem(private=True))
+        path = "/studbook.tracking.v1.RunService/GetRun"
+        note = ((METADATA_KEY, signer.sign(caller, path, "tracking")),)
+        error = await refused(gateway.get_run(metadata=note))
+        assert explanation(error).reason == "TOKEN_MISSING"
+        await gateway.get_run(metadata=(*gateway.login(), *note))
+        assert [seen.principal.id for seen in gateway.seen.callers] == ["user:dev:ada"]
+
+    through_gateway(http_issuer, test, mounted=True)
