@@ -44,7 +44,8 @@ class DistinctSketch:
         """Take values, each as text."""
         update = self._sketch.update
         for value in values:
-            update(value)
+            # The library takes no empty text, which is a value all the same.
+            update(value or "\0")
 
     def add_numbers(self, keys: Keys) -> None:
         """Take values, as whole numbers or as finite or infinite doubles without -0.0."""
