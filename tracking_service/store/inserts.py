@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert in the database's own dialect, which knows conflicts."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+def insert_into(dialect: str, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert in the dialect of this name, which knows conflicts."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def insert_absent(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -20,7 +20,7 @@ def insert_absent(connection: sa.Connection, table: sa.Table) -> postgresql.Inse
     On PostgreSQL it waits when another transaction is inserting the same key, so what it skipped
     can be read afterwards.
     """
-    return insert_into(connection, table).on_conflict_do_nothing()
+    return insert_into(connection.dialect.name, table).on_conflict_do_nothing()
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,14 @@ class MetricStore:
         Of two transactions with the same writer one waits here until the other has ended, so a
         batch that arrives twice at once is seen by the second as stored.
         """
-        insert = insert_into(self._connection, metric_writers).values(
-            run=run.key, writer=writer, last_sequence=sequence, heard_time=now
-        )
-        statement = insert.on_conflict_do_update(
-            index_elements=[metric_writers.c.run, metric_writers.c.writer],
-            set_={"last_sequence": sequence, "heard_time": now},
-            where=metric_writers.c.last_sequence < sequence,
-        ).returning(metric_writers.c.last_sequence)
-        return self._connection.execute(statement).scalar_one_or_none() is not None
+        row = {
+            "run": run.key,
+            "writer": writer,
+            "last_sequence": sequence,
+            "heard_time": now,
+        }
+        advanced = self._connection.execute(_advance(self._connection.dialect.name), row)
+        return advanced.scalar_one_or_none() is not None
 
     def last_sequence(self, run: RunPlace, writer: str) -> int:
         """The highest sequence stored for a writer that is known."""
@@ -49,14 +49,9 @@ class MetricStore:
 
     def series_for_change(self, run: RunPlace, keys: Collection[str]) -> dict[str, SeriesRecord]:
         """Those of the keys that the run has series of, locked."""
-        statement = (
-            sa.select(metric_series)
-            .where(metric_series.c.run == run.key, metric_series.c.key.in_(keys))
-            # Always in the same order, so that two writers cannot wait for each other.
-            .order_by(metric_series.c.key)
-            .with_for_update()
-        )
-        return {row.key: _series(row) for row in self._connection.execute(statement)}
+        wanted = {"run_key": run.key, "keys": list(keys)}
+        rows = self._connection.execute(_SERIES_FOR_CHANGE, wanted)
+        return {row.key: _series(row) for row in rows}
 
     def add_series(self, run: RunPlace, summaries: Sequence[MetricSummary]) -> dict[str, int]:
         """Store new series of one chunk each; returns the database keys of those stored.
@@ -85,24 +80,15 @@ class MetricStore:
         """Store the summaries and chunk counts of series that are locked."""
         if not changed:
             return
-        names = [column.name for column in metric_series.c if column.name in _SAVED]
-        statement = (
-            metric_series.update()
-            .where(metric_series.c.id == sa.bindparam("row_id"))
-            .values(
-                {name: sa.bindparam(f"new_{name}") for name in names}
-                | {"unmerged": metric_series.c.unmerged + 1}
-            )
-        )
         rows = []
         for series in changed:
             columns = {**_summary_columns(series.summary), "chunks": series.chunks}
-            rows.append({"row_id": series.key, **{f"new_{name}": columns[name] for name in names}})
-        self._connection.execute(statement, rows)
+            rows.append({"row_id": series.key, **{f"new_{name}": columns[name] for name in _SAVED}})
+        self._connection.execute(_SAVE, rows)
 
     def add_chunks(self, chunks: Sequence[StoredChunk]) -> None:
         """Store chunks; their numbers must follow those that their series have."""
-        self._connection.execute(metric_chunks.insert(), [chunk_row(chunk) for chunk in chunks])
+        self._connection.execute(_ADD_CHUNK, [chunk_row(chunk) for chunk in chunks])
 
     def series(self, run: RunPlace, keys: Collection[str]) -> list[SeriesRecord]:
         """The series of a run by key; with keys given, only those."""
@@ -180,21 +166,52 @@ def _summary_columns(summary: MetricSummary) -> dict[str, Any]:
     }
 
 
-_SAVED = frozenset(
-    {
-        "last",
-        "min",
-        "max",
-        "mean",
-        "points",
-        "finite_points",
-        "last_step",
-        "min_step",
-        "max_step",
-        "last_time",
-        "chunks",
-    }
+_SAVED = (
+    "last",
+    "min",
+    "max",
+    "mean",
+    "points",
+    "finite_points",
+    "last_step",
+    "min_step",
+    "max_step",
+    "last_time",
+    "chunks",
 )
+# These are made once: making and naming a statement takes longer than running it.
+_SERIES_FOR_CHANGE = (
+    sa.select(metric_series)
+    .where(
+        metric_series.c.run == sa.bindparam("run_key"),
+        metric_series.c.key.in_(sa.bindparam("keys", expanding=True)),
+    )
+    # Always in the same order, so that two writers cannot wait for each other.
+    .order_by(metric_series.c.key)
+    .with_for_update()
+)
+_SAVE = (
+    metric_series.update()
+    .where(metric_series.c.id == sa.bindparam("row_id"))
+    .values(
+        {name: sa.bindparam(f"new_{name}") for name in _SAVED}
+        | {"unmerged": metric_series.c.unmerged + 1}
+    )
+)
+_ADD_CHUNK = metric_chunks.insert()
+
+
+@functools.cache
+def _advance(dialect: str) -> sa.Executable:
+    insert = insert_into(dialect, metric_writers)
+    return insert.on_conflict_do_update(
+        index_elements=[metric_writers.c.run, metric_writers.c.writer],
+        set_={
+            "last_sequence": insert.excluded.last_sequence,
+            "heard_time": insert.excluded.heard_time,
+        },
+        where=metric_writers.c.last_sequence < insert.excluded.last_sequence,
+    ).returning(metric_writers.c.last_sequence)
 
 
 PLACE = (

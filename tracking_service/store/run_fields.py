@@ -1,4 +1,4 @@
-"""What the list of runs can be filtered and sorted by; see docs/reference/run-filter.md."""
+"""What the list of runs can be filtered and sorted by; see docs/finding-runs.md."""
 
 from __future__ import annotations
 

@@ -27,6 +27,25 @@ _RUN_ROWS = sa.select(runs, experiments.c.experiment.label("experiment_id")).joi
 )
 
 
+# Made once: making and naming a statement takes longer than running it.
+_OF_NAME = _RUN_ROWS.where(
+    experiments.c.workspace == sa.bindparam("workspace_id"),
+    experiments.c.experiment == sa.bindparam("experiment_id"),
+    runs.c.run == sa.bindparam("run_id"),
+)
+_OF_NAME_FOR_CHANGE = _OF_NAME.with_for_update(of=runs, key_share=True)
+_PLACE = (
+    runs.c.id,
+    runs.c.experiment,
+    runs.c.uid,
+    runs.c.state,
+    runs.c.delete_time,
+    runs.c.workspace,
+)
+_PLACE_OF_NAME = _OF_NAME.with_only_columns(*_PLACE)
+_PLACE_OF_NAME_FOR_CHANGE = _OF_NAME_FOR_CHANGE.with_only_columns(*_PLACE)
+
+
 class RunStore:
     """Runs within one transaction.
 
@@ -39,7 +58,7 @@ class RunStore:
 
     def find(self, name: str) -> Run | None:
         """The run of this name with all that was logged, deleted or not."""
-        return self._find(_named(_RUN_ROWS, name))
+        return self._find(_OF_NAME, name)
 
     def find_all(self, names: Collection[str]) -> list[Run]:
         """Those of the named runs that there are, with all that was logged, deleted or not.
@@ -62,15 +81,15 @@ class RunStore:
 
     def find_for_change(self, name: str) -> Run | None:
         """The run of this name with all that was logged, locked."""
-        return self._find(_named(_RUN_ROWS, name).with_for_update(of=runs, key_share=True))
+        return self._find(_OF_NAME_FOR_CHANGE, name)
 
     def place(self, name: str) -> RunPlace | None:
         """Where the records of the run of this name go."""
-        return self._place(_named(_RUN_ROWS, name), name)
+        return self._place(_PLACE_OF_NAME, name)
 
     def place_for_change(self, name: str) -> RunPlace | None:
         """Where the records of the run of this name go; the run is locked."""
-        return self._place(_named(_RUN_ROWS, name).with_for_update(of=runs, key_share=True), name)
+        return self._place(_PLACE_OF_NAME_FOR_CHANGE, name)
 
     def add(self, experiment: Experiment, run: Run) -> Run | None:
         """Store a new run with its tags; None when its name is taken. Its keys are filled in."""
@@ -157,8 +176,8 @@ class RunStore:
         )
         return [_without_untracked(run) for run in self._records(rows)], token
 
-    def _find(self, statement: sa.Select[Any]) -> Run | None:
-        row = self._connection.execute(statement).one_or_none()
+    def _find(self, statement: sa.Select[Any], name: str) -> Run | None:
+        row = self._connection.execute(statement, _ids(name)).one_or_none()
         return None if row is None else self._with_packages(self._records([row]))[0]
 
     def _with_packages(self, found: Sequence[Run]) -> list[Run]:
@@ -173,10 +192,7 @@ class RunStore:
         ]
 
     def _place(self, statement: sa.Select[Any], name: str) -> RunPlace | None:
-        columns = (runs.c.id, runs.c.experiment, runs.c.uid, runs.c.state, runs.c.delete_time)
-        row = self._connection.execute(
-            statement.with_only_columns(*columns, runs.c.workspace)
-        ).one_or_none()
+        row = self._connection.execute(statement, _ids(name)).one_or_none()
         if row is None:
             return None
         return RunPlace(
@@ -205,13 +221,8 @@ def _without_untracked(run: Run) -> Run:
     return replace(run, code=replace(run.code, untracked_files=()))
 
 
-def _named(statement: sa.Select[Any], name: str) -> sa.Select[Any]:
-    ids = RUN.parse(name)
-    return statement.where(
-        experiments.c.workspace == ids["workspace"],
-        experiments.c.experiment == ids["experiment"],
-        runs.c.run == ids["run"],
-    )
+def _ids(name: str) -> dict[str, str]:
+    return {f"{part}_id": value for part, value in RUN.parse(name).items()}
 
 
 def _name(row: sa.Row[Any]) -> str:
