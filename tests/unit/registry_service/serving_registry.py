@@ -232,6 +232,8 @@ def settings_for(folder: Path, tracking_port: int, **more: Any) -> RegistrySetti
         artifact_store=str(folder / "artifacts"),
         assertion_trusted_keys={"gateway": gateway_key},
         assertion_private_key=registry_key,
+        # Tests run side by side.
+        listen="127.0.0.1:0",
         tracking_address=f"127.0.0.1:{tracking_port}",
         tracking_timeout_seconds=5,
         drain_seconds=0,
