@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from numbers import Integral, Real
@@ -76,8 +77,8 @@ def _count_sequence(sequence: Any, bins: int) -> dict[str, Any]:
     counts = [0] * (len(edges) - 1)
     for value in finite:
         counts[min(bisect.bisect_right(edges, value), len(counts)) - 1] += 1
-    mean = math.fsum(value / len(finite) for value in finite)
-    return _content(edges, counts, len(values), nan_count, (low, high, mean))
+    half_mean = math.fsum(value / 2 / len(finite) for value in finite)
+    return _content(edges, counts, len(values), nan_count, (low, high, half_mean))
 
 
 def _count_array(array: Any, bins: int) -> dict[str, Any]:
@@ -88,9 +89,9 @@ def _count_array(array: Any, bins: int) -> dict[str, Any]:
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     edges = _edges(low, high, bins)
     counts = np.histogram(finite, bins=np.asarray(edges))[0].tolist()
-    mean = float((finite / max(finite.size, 1)).sum())
+    half_mean = float((finite / 2 / max(finite.size, 1)).sum())
     nan_count = int(np.isnan(values).sum())
-    return _content(edges, counts, int(values.size), nan_count, (low, high, mean))
+    return _content(edges, counts, int(values.size), nan_count, (low, high, half_mean))
 
 
 def _content(
@@ -101,6 +102,9 @@ def _content(
     summary: tuple[float, float, float],
 ) -> dict[str, Any]:
     count = sum(counts)
+    low, high, half_mean = summary
+    # Halves can be summed up to the largest number; rounding may lead beyond it all the same.
+    mean = min(max(2 * half_mean, low), high)
     content = {
         "edges": edges,
         "counts": counts,
@@ -108,7 +112,7 @@ def _content(
         "nan_count": nan_count,
         "infinite_count": total - count - nan_count,
     }
-    return content | dict(zip(("min", "max", "mean"), summary, strict=True)) if count else content
+    return content | {"min": low, "max": high, "mean": mean} if count else content
 
 
 def _columns_and_rows(
@@ -196,7 +200,8 @@ def _edges(low: float, high: float, bins: int) -> list[float]:
     """Edges of bins of equal width, from the lowest to the highest value."""
     if low == high:
         half = max(0.5, abs(low) * 1e-3)
-        low, high = low - half, high + half
+        low = max(low - half, -sys.float_info.max)
+        high = min(high + half, sys.float_info.max)
     # Divided first: the width of a range can be more than the largest number.
     width = high / bins - low / bins
     inner = (low + width * place for place in range(1, bins))

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import studbook
@@ -333,6 +333,9 @@ floats = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(st.lists(floats, max_size=50), st.integers(1, 9))
+@example([sys.float_info.max] * 3, 1)
+@example([-sys.float_info.max], 1)
+@example([5e-324] * 2, 1)
 def test_every_value_is_counted_once(values: list[float], bins: int) -> None:
     finite = [value for value in values if math.isfinite(value)]
     for given_as in (values, numpy.array(values, dtype=float)):
@@ -345,6 +348,7 @@ def test_every_value_is_counted_once(values: list[float], bins: int) -> None:
         if finite:
             assert found["edges"][0] <= min(finite) == found["min"]
             assert found["edges"][-1] >= max(finite) == found["max"]
+            assert found["min"] <= found["mean"] <= found["max"]
 
 
 def test_counts_can_be_given() -> None:
