@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studbook.dataset_progress import Progress
 from studbook.exceptions import Conflict, InvalidArgument, NotFound
-from studbook.file_digests import FileState, digest_of_listing, hash_file, prefixed
+from studbook.file_digests import digest_of_listing, hash_file, prefixed
 from studbook.file_listing import files_below
+from studbook.path_patterns import matches, split_pattern
+from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 FILE = "file/v1"
 FOLDER = "folder/v1"
 
 _MOST_THREADS = 8
-_MAGIC = frozenset("*?[")
 
 
 def digest_bytes(data: bytes | bytearray | memoryview) -> tuple[str, int]:
@@ -38,6 +38,7 @@ def digest_path(path: Path) -> tuple[str, str, int]:
         NotFound: When there is nothing at `path`.
         InvalidArgument: For an empty folder, and as for artifacts.
         Conflict: When a file changes while it is read.
+        OSError: When a file or folder cannot be read.
     """
     if not path.exists():
         message = f"{path} does not exist."
@@ -56,11 +57,6 @@ def digest_path(path: Path) -> tuple[str, str, int]:
     return FOLDER, *_digest_of_files(files, str(path))
 
 
-def is_pattern(text: str) -> bool:
-    """Whether text is a pattern for paths, rather than the path of something that is there."""
-    return not _MAGIC.isdisjoint(text) and not os.path.lexists(text)
-
-
 def digest_pattern(pattern: str) -> tuple[str, str, int]:
     """Canonical form, digest and size of the files that a pattern matches.
 
@@ -68,40 +64,36 @@ def digest_pattern(pattern: str) -> tuple[str, str, int]:
 
     Raises:
         NotFound: When no file matches.
-        InvalidArgument: When a link among the files leads out of that folder.
+        InvalidArgument: When a match is neither file nor folder, when a link among them leads out
+            of that folder or to nothing, or when a name has backslashes or control characters.
         Conflict: When a file changes while it is read.
+        OSError: When a file or folder cannot be read.
     """
-    base, rest = _split(pattern)
-    # pathlib's own patterns treat ** and hidden files differently from version to version.
-    found = set(glob.iglob(rest, root_dir=base, recursive=True))  # noqa: PTH207 - see above
-    files = [(base / name, name.replace(os.sep, "/")) for name in sorted(found)]
-    kept = [(file, name) for file, name in files if _belongs(file, base)]
-    if not kept:
-        message = f'No file matches "{pattern}".'
-        raise NotFound(message, metadata={"resource": pattern}, next_step="Check the pattern.")
-    return FOLDER, *_digest_of_files(kept, pattern)
+    base, parts = split_pattern(pattern)
+    if not base.is_dir():
+        raise _no_match(pattern)
+    files = [(file, file.relative_to(base).as_posix()) for file in matches(base, parts)]
+    if not files:
+        raise _no_match(pattern)
+    for file, name in files:
+        _check_match(file, base)
+        check_artifact_path(name)
+    return FOLDER, *_digest_of_files(files, pattern)
 
 
-def _split(pattern: str) -> tuple[Path, str]:
-    """The folder that a pattern begins with, and the rest."""
-    parts = Path(pattern).parts
-    plain = next(index for index, part in enumerate(parts) if not _MAGIC.isdisjoint(part))
-    return Path(*parts[:plain]), os.path.join(*parts[plain:])  # noqa: PTH118 - for glob
+def _no_match(pattern: str) -> NotFound:
+    message = f'No file matches "{pattern}".'
+    return NotFound(message, metadata={"resource": pattern}, next_step="Check the pattern.")
 
 
-def _belongs(file: Path, base: Path) -> bool:
-    """Whether a match is one of the files: no folder, and not reached by a link to a folder."""
-    if file.is_dir() or any(
-        parent.is_symlink()
-        for parent in file.parents
-        if parent.is_relative_to(base) and parent != base
-    ):
-        return False
+def _check_match(file: Path, base: Path) -> None:
     if file.is_symlink() and not file.resolve().is_relative_to(base.resolve()):
         message = f"{file} is a symbolic link out of {base}; name what it points to by itself."
         raise InvalidArgument(message, reason="FIELD_INVALID")
+    if not file.exists():
+        message = f"{file} is a symbolic link to nothing."
+        raise InvalidArgument(message, reason="FIELD_INVALID")
     _check_regular(file)
-    return True
 
 
 def _check_regular(path: Path) -> None:
@@ -123,9 +115,9 @@ def _digest_of_files(files: Sequence[tuple[Path, str]], what: str) -> tuple[str,
 
 def _hash(path: Path, progress: Progress) -> tuple[str, int]:
     """Digest and size of a file that stays as it is meanwhile."""
+    before = _state(path)
     hashed = hash_file(path, progress.add)
-    after = path.stat()
-    if FileState(after.st_size, after.st_mtime_ns, after.st_ino) != hashed.state:
+    if _state(path) != before:
         message = f"{path} changed while it was read, so it has no digest."
         raise Conflict(
             message,
@@ -133,3 +125,9 @@ def _hash(path: Path, progress: Progress) -> tuple[str, int]:
             next_step="Wait until whatever writes the file is done, then try again.",
         )
     return hashed.digest, hashed.state.size
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    # The time of the last change of the record, unlike that of the content, cannot be set back.
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ def recognise_path(path: Path) -> Recognised | None:
         if (path / "_delta_log").is_dir():
             return _delta(path)
         return _iceberg_folder(path) if (path / "metadata").is_dir() else None
+    if not path.is_file():  # reading a pipe would block
+        return None
     if path.suffix == ".dvc" and path.stat().st_size <= _LARGEST_DVC:
         return _dvc(path)
     if _ICEBERG_FILE.fullmatch(path.name):
@@ -90,7 +93,7 @@ def recognise_uri(uri: str) -> Recognised:
 
 
 def _dvc(path: Path) -> Recognised:
-    outs = _dvc_outs(path.read_text(encoding="utf-8"))
+    outs = _dvc_outs(path.read_text(encoding="utf-8", errors="replace"))
     if len(outs) != 1 or "md5" not in outs[0]:
         message = (
             f"{path} names {len(outs)} outputs with a version; a dataset is one output with its "
@@ -98,10 +101,9 @@ def _dvc(path: Path) -> Recognised:
         )
         raise InvalidArgument(message, reason="FIELD_INVALID")
     out = outs[0]
-    size = out.get("size", "")
     target = path.parent / out.get("path", path.stem)
     return Recognised(
-        reference("dvc", str(target), out["md5"]), size_bytes=int(size) if size.isdigit() else 0
+        reference("dvc", str(target), out["md5"]), size_bytes=_count(out.get("size"), 0)
     )
 
 
@@ -127,7 +129,8 @@ def _git_lfs(path: Path) -> Recognised | None:
     if found is None:
         return None
     return Recognised(
-        reference("git-lfs", str(path), found["oid"].decode()), size_bytes=int(found["size"])
+        reference("git-lfs", str(path), found["oid"].decode()),
+        size_bytes=_count(found["size"].decode(), 0),
     )
 
 
@@ -144,7 +147,7 @@ def _iceberg_folder(path: Path) -> Recognised | None:
     files = {
         int(found["number"]): entry
         for entry in sorted((path / "metadata").iterdir())
-        if (found := _ICEBERG_FILE.fullmatch(entry.name))
+        if (found := _ICEBERG_FILE.fullmatch(entry.name)) and entry.is_file()
     }
     if not files:
         return None
@@ -158,13 +161,10 @@ def _iceberg_file(path: Path) -> Recognised | None:
     if metadata is None or "location" not in metadata or "format-version" not in metadata:
         return None
     current = metadata.get("current-snapshot-id")
-    if current in {None, -1}:
+    if not isinstance(current, int) or current == -1:
         message = f"{path} is of an Iceberg table without a snapshot, which has no data yet."
         raise InvalidArgument(message, reason="FIELD_INVALID")
-    snapshots = metadata.get("snapshots") or []
-    summary: dict[str, str] = next(
-        (s.get("summary") or {} for s in snapshots if s.get("snapshot-id") == current), {}
-    )
+    summary = _summary(metadata.get("snapshots"), current)
     return Recognised(
         reference("iceberg", str(metadata["location"]), str(current)),
         row_count=_count(summary.get("total-records"), -1),
@@ -172,14 +172,32 @@ def _iceberg_file(path: Path) -> Recognised | None:
     )
 
 
+def _summary(snapshots: Any, current: int) -> dict[str, Any]:
+    """What the table says of one of its snapshots."""
+    for snapshot in snapshots if isinstance(snapshots, list) else ():
+        if isinstance(snapshot, dict) and snapshot.get("snapshot-id") == current:
+            summary = snapshot.get("summary")
+            return summary if isinstance(summary, dict) else {}
+    return {}
+
+
 def _json(path: Path) -> dict[str, Any] | None:
-    data = path.read_bytes()
     try:
-        found = json.loads(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data)
-    except (ValueError, OSError, EOFError):
+        found = json.loads(_content(path))
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error):
         return None
     return found if isinstance(found, dict) else None
 
 
-def _count(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isdigit() else otherwise
+def _content(path: Path) -> bytes:
+    """The bytes of a file, unpacked; cut off where they are more than such a file has."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if packed else path.open("rb") as file:
+        return file.read(_LARGEST_METADATA)
+
+
+def _count(text: Any, otherwise: int) -> int:
+    """A number as it stands in a file of another system; what is no sensible one is not taken."""
+    digits = str(text)
+    return int(digits) if re.fullmatch("[0-9]{1,18}", digits) else otherwise

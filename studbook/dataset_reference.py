@@ -31,7 +31,7 @@ def reference(system: str, uri: str, version: str) -> DatasetReference:
     """
     return DatasetReference(
         _checked(system, "system", LONGEST_SYSTEM),
-        without_secrets(without_credentials(_checked(uri, "uri", LONGEST_URI))),
+        _without_credentials(_checked(uri, "uri", LONGEST_URI)),
         _checked(version, "version", LONGEST_VERSION),
     )
 
@@ -50,3 +50,8 @@ def _checked(value: str, field: str, longest: int) -> str:
         )
         raise InvalidArgument(message, reason="FIELD_INVALID", metadata={"field": field})
     return value
+
+
+def _without_credentials(uri: str) -> str:
+    # A path in a folder here has no place for them.
+    return without_secrets(without_credentials(uri) if "://" in uri else uri)
