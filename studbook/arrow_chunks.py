@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from studbook.dataset_tables import Chunk, ColumnType, Fixed, Nested, Variable
 from studbook.decimal_text import canonical_decimal
-from studbook.numpy_tables import moments, unsupported
+from studbook.value_columns import moments, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,8 @@ def _plain_type(name: str, kind: pa.DataType) -> tuple[str, str]:
         raise unsupported(name, str(kind))
     shown = str(kind) if canonical in _SHOWN_WHOLE else canonical
     if canonical == "timestamp" and kind.tz:
-        canonical = f"timestamp[tz={kind.tz}]"
+        zone = "UTC" if kind.tz == "+00:00" else kind.tz
+        shown, canonical = f"timestamp[{kind.unit}, tz={zone}]", f"timestamp[tz={zone}]"
     return shown, canonical
 
 
@@ -139,9 +140,10 @@ def _content(array: pa.Array) -> pa.Array:
     while True:
         kind = array.type
         if is_type.is_dictionary(kind):
-            array = array.dictionary_decode()
+            array = _wide(array.dictionary).take(array.indices)
         elif is_type.is_run_end_encoded(kind):
-            array = pc.run_end_decode(array)
+            runs = pa.RunEndEncodedArray.from_arrays(array.run_ends, _wide(_content(array.values)))
+            array = pc.run_end_decode(runs.slice(array.offset, len(array)))
         elif isinstance(kind, pa.BaseExtensionType) and not isinstance(
             kind, pa.FixedShapeTensorType
         ):
@@ -168,7 +170,7 @@ def _fixed_values(array: pa.Array) -> NDArray[Any]:
     if is_type.is_boolean(kind):
         return _raw(array.cast(pa.uint8()), np.dtype("|u1")).view(np.bool_)
     if is_type.is_date64(kind):
-        return _raw(array.cast(pa.date32()), np.dtype("<i4"))
+        return _days(array)
     if is_type.is_date32(kind):
         return _raw(array, np.dtype("<i4"))
     if is_type.is_time32(kind):
@@ -176,6 +178,14 @@ def _fixed_values(array: pa.Array) -> NDArray[Any]:
     if is_type.is_temporal(kind):
         return moments(_raw(array, np.dtype("<i8")), kind.unit)
     return _raw(array, np.dtype(kind.to_pandas_dtype()).newbyteorder("<"))
+
+
+def _days(array: pa.Array) -> NDArray[Any]:
+    try:
+        return _raw(array.cast(pa.date32()), np.dtype("<i4"))
+    except pa.ArrowInvalid:
+        message = "It has a date64 that is no whole day, or beyond 32 bits."
+        raise TypeError(message) from None
 
 
 def _raw(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -190,7 +200,7 @@ def _raw(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
 def _variable(array: pa.Array) -> Variable:
     if is_type.is_fixed_size_binary(array.type):
         array = array.cast(pa.binary())
-    wide = array.cast(pa.large_string() if _is_text(array.type) else pa.large_binary())
+    wide = _wide(array)
     valid = _valid(wide)
     # A row without a value may have bytes all the same, which nobody sees.
     present = wide.drop_null() if valid is not None else wide
@@ -202,6 +212,14 @@ def _variable(array: pa.Array) -> Variable:
         if present.buffers()[2] is not None:
             data = memoryview(present.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
     return Variable(lengths, data, valid, _counter(present))
+
+
+def _wide(array: pa.Array) -> pa.Array:
+    """Texts and bytes in the one form that Arrow can do everything with; others as they are."""
+    if _is_text(array.type):
+        return array.cast(pa.large_string())
+    is_plain = not _is_binary(array.type) or is_type.is_fixed_size_binary(array.type)
+    return array if is_plain else array.cast(pa.large_binary())
 
 
 def _offsets(array: pa.Array) -> NDArray[np.int64]:
@@ -240,7 +258,9 @@ def _tensors(array: pa.Array) -> Fixed:
     valid = _valid(array)
     size = int(np.prod(kind.shape))
     values = np.zeros((len(array), size), dtype=kind.value_type.to_pandas_dtype())
-    values[slice(None) if valid is None else valid] = _raw(
-        array.storage.drop_null().flatten(), values.dtype
-    ).reshape(-1, size)
+    elements = array.storage.drop_null().flatten()
+    if elements.null_count:
+        message = "It has tensors some of whose elements are missing."
+        raise TypeError(message)
+    values[slice(None) if valid is None else valid] = _raw(elements, values.dtype).reshape(-1, size)
     return Fixed(values, valid)

@@ -12,17 +12,21 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from studbook.arrow_chunks import chunk_of, column_type
-from studbook.dataset_columns import TableColumn
-from studbook.dataset_tables import CHUNK_ROWS, Table
+from studbook.arrow_files import batches_of_dataset
+from studbook.dataset_columns import TableColumn, cells_of
+from studbook.dataset_tables import CHUNK_ROWS, Batch, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from studbook.dataset_tables import Chunk
 
-# Batches are joined until they are worth the calls that each of them costs.
-_LEAST_ROWS = 65_536
-_MOST_BYTES = 32 * 1024 * 1024
+# Small batches are joined until they are worth the calls that each of them costs; large ones are
+# cut. So the memory taken is bounded, whatever the batches.
+_ENOUGH_ROWS = 65_536
+_ENOUGH_BYTES = 8 * 1024 * 1024
+_ENOUGH_BYTES_A_COLUMN = 64 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def table_of_arrow(data: Any) -> Table:
@@ -40,9 +44,8 @@ def table_of_arrow(data: Any) -> Table:
     if isinstance(data, pa.RecordBatchReader):
         return table_of_batches(data.schema, data)
     if isinstance(data, pyarrow.dataset.Dataset):
-        # Few batches are read ahead, so that memory is bounded by them and not by the dataset.
-        scanner = data.scanner(batch_readahead=2, fragment_readahead=1)
-        return table_of_batches(scanner.projected_schema, scanner.to_reader())
+        batches = batches_of_dataset(data, _ENOUGH_ROWS, _enough_bytes(len(data.schema)))
+        return table_of_batches(data.schema, batches)
     message = f"{type(data).__qualname__} of pyarrow has no canonical form; give a table or reader."
     raise TypeError(message)
 
@@ -62,28 +65,50 @@ def column_of_arrow(name: str, data: Any) -> TableColumn:
     """One column out of an array or chunked array."""
 
     def cut(first: int, last: int) -> Chunk:
-        return chunk_of(_one_array(data.slice(first, last - first)))
+        return _chunk(name, data.slice(first, last - first))
 
-    return TableColumn(column_type(name, data.type), len(data), cut)
+    cells = cells_of(_size(data), len(data))
+    return TableColumn(column_type(name, data.type), len(data), cut, cells)
 
 
 def _one_array(data: Any) -> pa.Array:
     if not isinstance(data, pa.ChunkedArray):
         return data
+    if data.num_chunks == 1:
+        return data.chunk(0)
     joined = data.combine_chunks()
     # Where one array cannot hold all of it, several are handed back.
     return pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def _batches(batches: Iterable[pa.RecordBatch]) -> Iterator[list[Callable[[], Chunk]]]:
+def _batches(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
     for table in _joined(batches):
-        for first in range(0, table.num_rows, CHUNK_ROWS):
-            part = table.slice(first, CHUNK_ROWS)
-            yield [partial(_chunk, column) for column in part.columns]
+        rows = table.num_rows
+        step = max(1, min(CHUNK_ROWS, rows * _MOST_BYTES // max(1, _size(table))))
+        for first in range(0, rows, step):
+            part = table.slice(first, step)
+            columns = [partial(_chunk, name, part[i]) for i, name in enumerate(part.column_names)]
+            yield Batch(min(step, rows - first), columns)
 
 
-def _chunk(column: pa.ChunkedArray) -> Chunk:
-    return chunk_of(_one_array(column))
+def _chunk(name: str, column: Any) -> Chunk:
+    try:
+        return chunk_of(_one_array(column))
+    except (TypeError, pa.ArrowNotImplementedError) as error:
+        message = f'The column "{name}" has no canonical form. {error}'
+        raise TypeError(message) from error
+
+
+def _size(data: Any) -> int:
+    """Bytes that the rows take."""
+    try:
+        return int(data.nbytes)
+    except pa.ArrowTypeError:  # of views, Arrow before 22 does not know
+        return _ENOUGH_BYTES
+
+
+def _enough_bytes(columns: int) -> int:
+    return min(max(_ENOUGH_BYTES, columns * _ENOUGH_BYTES_A_COLUMN), _MOST_BYTES)
 
 
 def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -92,8 +117,8 @@ def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     for batch in batches:
         waiting.append(batch)
         rows += batch.num_rows
-        size += batch.get_total_buffer_size() if batch.num_rows < _LEAST_ROWS else _MOST_BYTES
-        if rows >= _LEAST_ROWS or size >= _MOST_BYTES:
+        size += _size(batch)
+        if rows >= _ENOUGH_ROWS or size >= _enough_bytes(batch.num_columns):
             yield pa.Table.from_batches(waiting)
             waiting, rows, size = [], 0, 0
     if waiting:

@@ -8,14 +8,15 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from studbook.dataset_tables import ColumnHash, digest_of_columns
+from studbook.recorded_text import recorded_text
 from studbook.run_records import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from studbook.column_profilers import Profiler
     from studbook.dataset_progress import Progress
@@ -65,21 +66,23 @@ def read_table(table: Table, progress: Progress, *, profile: bool) -> TableConte
         _ColumnReader(column, profiled=profiled and index < _MOST_PROFILED)
         for index, column in enumerate(table.columns)
     ]
-    if 0 <= table.rows * len(readers) < _FEW_CELLS:
-        _read_alone(table, readers, progress)
-    else:
-        _read_together(table, readers, progress)
+    few = 0 <= table.rows * len(readers) < _FEW_CELLS
+    rows = 0
+    for count in _read_alone(table, readers) if few else _read_together(table, readers):
+        rows += count
+        progress.add(count)
     hashes = [reader.hash for reader in readers]
-    digest = digest_of_columns(hashes)
-    rows = hashes[0].rows if hashes else 0
+    digest = digest_of_columns(hashes, rows)
     columns = [reader.column() for reader in readers[:MOST_COLUMNS]]
     if len(readers) > MOST_COLUMNS:
-        _log.warning(
-            "Studbook: of %d columns the first %d are listed; all are in the digest.",
-            len(readers),
-            MOST_COLUMNS,
-        )
+        _say_first("listed; all are in the digest", MOST_COLUMNS, len(readers))
+    if profiled and len(readers) > _MOST_PROFILED:
+        _say_first("recorded with a profile", _MOST_PROFILED, len(readers))
     return TableContent(digest, _of_fitting_size(columns), rows, sum(h.size for h in hashes))
+
+
+def _say_first(what: str, most: int, columns: int) -> None:
+    _log.warning("Studbook: of %d columns the first %d are %s.", columns, most, what)
 
 
 class _ColumnReader:
@@ -101,8 +104,8 @@ class _ColumnReader:
         """What is recorded of the column."""
         profile = b"" if self._profiler is None else self._profiler.profile().SerializeToString()
         return Column(
-            shown_text(self._type.name) or "(no name)",
-            shown_text(self._type.shown),
+            recorded_text(self._type.name, LONGEST_NAME) or "(no name)",
+            recorded_text(self._type.shown, LONGEST_NAME),
             self.hash.missing,
             base64.b64encode(profile).decode(),
         )
@@ -114,29 +117,30 @@ def _profiler(column: ColumnType) -> Profiler | None:
     return profiler_for(column)
 
 
-def _read_alone(table: Table, readers: Sequence[_ColumnReader], progress: Progress) -> None:
+def _read_alone(table: Table, readers: Sequence[_ColumnReader]) -> Iterator[int]:
+    """Read all batches; tells the number of rows of each."""
     for batch in table.batches:
-        before = readers[0].hash.rows if readers else 0
-        for reader, rows in zip(readers, batch, strict=True):
+        for reader, rows in zip(readers, batch.columns, strict=True):
             reader.take(rows)
-        progress.add(readers[0].hash.rows - before if readers else 0)
+        yield batch.rows
 
 
-def _read_together(table: Table, readers: Sequence[_ColumnReader], progress: Progress) -> None:
+def _read_together(table: Table, readers: Sequence[_ColumnReader]) -> Iterator[int]:
+    """The same with several threads."""
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    # Some columns may take longer than others, so there are more parts than threads.
+    parts = [slice(first, None, 4 * threads) for first in range(min(4 * threads, len(readers)))]
+
+    def read(columns: Sequence[Callable[[], Chunk]], part: slice) -> None:
+        for reader, rows in zip(readers[part], columns[part], strict=True):
+            reader.take(rows)
+
     with ThreadPoolExecutor(threads, thread_name_prefix="studbook-dataset") as pool:
         for batch in table.batches:
-            before = readers[0].hash.rows
             # Each column is in one thread at a time, and the next batch waits for all of them.
-            for _ in pool.map(_ColumnReader.take, readers, batch):
+            for _ in pool.map(partial(read, batch.columns), parts):
                 pass
-            progress.add(readers[0].hash.rows - before)
-
-
-def shown_text(text: str) -> str:
-    """Text as the contract takes it: no lone surrogates, no NUL, not too long."""
-    whole = text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return whole if len(whole) <= LONGEST_NAME else whole[: LONGEST_NAME - 3] + "..."
+            yield batch.rows
 
 
 def _of_fitting_size(columns: list[Column]) -> list[Column]:

@@ -105,18 +105,31 @@ Chunk = Fixed | Variable | Nested
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Some rows of a table.
+
+    Attributes:
+        rows: Number of rows.
+        columns: For each column something that brings the rows into canonical form when it is
+            called, which may happen in another thread.
+    """
+
+    rows: int
+    columns: Sequence[Callable[[], Chunk]]
+
+
+@dataclass(frozen=True)
 class Table:
     """A table, ready to be read once from front to back.
 
     Attributes:
         columns: What its columns are.
-        batches: Its rows in order; for each column something that brings the rows into canonical
-            form when it is called, which may happen in another thread.
+        batches: Its rows in order.
         rows: Number of rows, where it is known beforehand; -1 where not.
     """
 
     columns: Sequence[ColumnType]
-    batches: Iterable[Sequence[Callable[[], Chunk]]]
+    batches: Iterable[Batch]
     rows: int = -1
 
 
@@ -127,13 +140,11 @@ class ColumnHash:
         column: What the column is.
 
     Attributes:
-        rows: Rows so far.
         missing: Rows so far without a value, and those with a NaN.
         size: Bytes hashed so far.
     """
 
     def __init__(self, column: ColumnType) -> None:
-        self.rows = 0
         self.missing = 0
         self._size = 0
         self._column = column
@@ -191,7 +202,6 @@ class ColumnHash:
             part.update(rows)
 
     def _take_validity(self, rows: int, valid: NDArray[np.bool_] | None) -> None:
-        self.rows += rows
         if valid is None:
             valid = np.ones(rows, dtype=np.bool_)
         self.missing += int(rows - np.count_nonzero(valid))
@@ -214,9 +224,8 @@ class ColumnHash:
         return head + b"".join(stream.digest() for stream in streams)
 
 
-def digest_of_columns(columns: Sequence[ColumnHash]) -> str:
-    """The digest of a table whose columns were hashed."""
-    rows = columns[0].rows if columns else 0
+def digest_of_columns(columns: Sequence[ColumnHash], rows: int) -> str:
+    """The digest of a table of so many rows, whose columns were hashed."""
     head = b"studbook table/v1\n" + _number(len(columns)) + _number(rows)
     blocks = b"".join(column.block() for column in columns)
     return prefixed(hashlib.sha256(head + blocks).hexdigest())

@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studbook.dataset_files import FILE, digest_bytes, digest_path, digest_pattern, is_pattern
+from studbook.data_libraries import library_of
+from studbook.dataset_files import FILE, digest_bytes, digest_path, digest_pattern
 from studbook.dataset_progress import Progress
 from studbook.dataset_recognition import Recognised, recognise_path, recognise_uri
 from studbook.dataset_reference import REFERENCE, digest_of_reference, reference
 from studbook.exceptions import InvalidArgument
+from studbook.path_patterns import is_pattern
+from studbook.recorded_text import recorded_text
 from studbook.redaction import without_secrets
 from studbook.run_records import DatasetReference, DatasetUse
 
@@ -46,14 +49,16 @@ def describe_dataset(
             dataset.
         NotFound: When a path leads nowhere.
         Conflict: When a file changes while it is read.
+        OSError: When a file or folder cannot be read.
         TypeError: When the data has no canonical form.
         ValueError: When the columns of a table are not of the same length.
     """
     _check_id(name, "name")
     if version:
         _check_id(version, "version")
-    if not 0 < len(role) <= _LONGEST_ROLE:
-        message = f'"{role[:80]}" is not a role: 1 to {_LONGEST_ROLE} characters.'
+    if not 0 < len(role) <= _LONGEST_ROLE or not role.isprintable():
+        shown = recorded_text(role, 80)
+        message = f'"{shown}" is not a role: 1 to {_LONGEST_ROLE} printable characters.'
         raise InvalidArgument(message, reason="FIELD_INVALID")
     described = _described(data, name, profile=_wants_profile() if profile is None else profile)
     shown = source if source is not None else described.source
@@ -62,7 +67,7 @@ def describe_dataset(
         name=name,
         role=role,
         version=version,
-        source=without_secrets(shown)[:_LONGEST_SOURCE],
+        source=recorded_text(without_secrets(shown), _LONGEST_SOURCE),
     )
 
 
@@ -75,27 +80,25 @@ def _described(data: Any, name: str, *, profile: bool) -> DatasetUse:
     if isinstance(data, DatasetReference):
         # Made anew, so that one which was put together by hand is checked as well.
         return _referred(Recognised(reference(data.system, data.uri, data.version)))
-    if isinstance(data, (str, Path)):
-        return _described_path(data)
+    if isinstance(data, (str, os.PathLike)):
+        return _described_path(os.fspath(data))
     if isinstance(data, (bytes, bytearray, memoryview)):
         digest, size = digest_bytes(data)
         return DatasetUse("", "", digest, FILE, size_bytes=size)
     return _described_table(data, name, profile=profile)
 
 
-def _described_path(data: str | Path) -> DatasetUse:
-    if isinstance(data, str):
-        if _URI.match(data):
-            return _referred(recognise_uri(data))
-        if is_pattern(data):
-            form, digest, size = digest_pattern(data)
-            return DatasetUse("", "", digest, form, source=data, size_bytes=size)
-    path = Path(data)
-    recognised = recognise_path(path) if path.exists() else None
-    if recognised is not None:
-        return _referred(recognised)
-    form, digest, size = digest_path(path)
-    return DatasetUse("", "", digest, form, source=str(data), size_bytes=size)
+def _described_path(data: str) -> DatasetUse:
+    if _URI.match(data):
+        return _referred(recognise_uri(data))
+    if is_pattern(data):
+        form, digest, size = digest_pattern(data)
+    else:
+        recognised = recognise_path(Path(data))
+        if recognised is not None:
+            return _referred(recognised)
+        form, digest, size = digest_path(Path(data))
+    return DatasetUse("", "", digest, form, source=data, size_bytes=size)
 
 
 def _referred(found: Recognised) -> DatasetUse:
@@ -112,7 +115,7 @@ def _referred(found: Recognised) -> DatasetUse:
 
 
 def _described_table(data: Any, name: str, *, profile: bool) -> DatasetUse:
-    if not isinstance(data, Mapping) and _home(data) not in _LIBRARIES:
+    if not isinstance(data, Mapping) and not library_of(data):
         _refuse_unless_stream(data)
     # Nothing of NumPy and the like is imported before data of theirs shows up.
     from studbook.dataset_reading import read_table  # noqa: PLC0415
@@ -130,13 +133,6 @@ def _described_table(data: Any, name: str, *, profile: bool) -> DatasetUse:
         row_count=content.row_count,
         size_bytes=content.size_bytes,
     )
-
-
-_LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow", "datasets"})
-
-
-def _home(data: Any) -> str:
-    return type(data).__module__.partition(".")[0]
 
 
 def _refuse_unless_stream(data: Any) -> None:

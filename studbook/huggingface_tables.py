@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import datasets
+from datasets.features.features import require_storage_embed
+from datasets.table import embed_table_storage
 
 from studbook.arrow_tables import table_of_batches
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
     from studbook.dataset_tables import Table
 
-_ROWS_AT_ONCE = 65_536
+_MOST_ROWS = 65_536
+_BYTES_AT_ONCE = 32 * 1024 * 1024
+_FILES_AT_ONCE = 64
 
 
 def table_of_hugging_face(data: Any) -> Table:
@@ -37,10 +41,17 @@ def table_of_hugging_face(data: Any) -> Table:
             "Give a datasets.Dataset, or a studbook.reference with the revision."
         )
         raise TypeError(message)
-    in_arrow = data.with_format("arrow")
+    return table_of_batches(data.features.arrow_schema, _batches(data), data.num_rows)
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for table in in_arrow.iter(batch_size=_ROWS_AT_ONCE):
-            yield from table.to_batches()
 
-    return table_of_batches(data.features.arrow_schema, batches(), data.num_rows)
+def _batches(data: datasets.Dataset) -> Iterator[pa.RecordBatch]:
+    # Images and the like may be no more than paths to files, which mean nothing elsewhere.
+    elsewhere = any(map(require_storage_embed, data.features.values()))
+    stored = data.data
+    rows = (
+        _FILES_AT_ONCE if elsewhere else _BYTES_AT_ONCE * stored.num_rows // max(1, stored.nbytes)
+    )
+    at_once = max(1, min(rows, _MOST_ROWS))
+    for table in data.with_format("arrow").iter(batch_size=at_once):
+        whole = embed_table_storage(table) if elsewhere else table
+        yield from whole.to_batches()

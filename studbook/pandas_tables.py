@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from studbook.numpy_tables import (
-    column_of_array,
-    moments_in_zone,
-    unsupported,
-    variable_column,
-)
+from studbook.dataset_columns import TableColumn, table_of_columns
+from studbook.dataset_tables import Chunk, Fixed, Variable
+from studbook.numpy_tables import column_of_array, moments_in_zone
+from studbook.value_columns import unsupported, variable_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import datetime as dt
+    from collections.abc import Callable, Iterator
 
-    from studbook.dataset_columns import TableColumn
+    from numpy.typing import NDArray
+
+    from studbook.dataset_tables import Table
 
 
-def columns_of_pandas(data: Any) -> Iterator[TableColumn]:
-    """The columns of a frame, series or index; an index that says something comes first.
+def table_of_pandas(data: Any) -> Table:
+    """A frame, series or index; an index that says something comes first.
 
     Raises:
         TypeError: When it is none of these, or when a type has no canonical form.
@@ -33,19 +34,27 @@ def columns_of_pandas(data: Any) -> Iterator[TableColumn]:
     if not isinstance(data, pd.DataFrame):
         message = f"{type(data).__qualname__} of pandas has no canonical form; give a frame."
         raise TypeError(message)
-    yield from _index_columns(data.index)
+    columns = list(_index_columns(data.index))
     for position, label in enumerate(data.columns):
-        yield column_of_pandas(str(label), data.iloc[:, position])
+        columns.append(column_of_pandas(str(label), data.iloc[:, position]))
+    return table_of_columns(columns, len(data))
 
 
 def _index_columns(index: Any) -> Iterator[TableColumn]:
-    numbered = isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
-    if numbered:
+    if _only_counts(index):
         return
     for level in range(index.nlevels):
         name = index.names[level]
         label = f"__index_level_{level}__" if name is None else str(name)
         yield column_of_pandas(label, index.get_level_values(level))
+
+
+def _only_counts(index: Any) -> bool:
+    """Whether an index does no more than to number the rows from 0, however it is stored."""
+    if isinstance(index, pd.RangeIndex):
+        return bool(index.start == 0 and index.step == 1)
+    whole = index.nlevels == 1 and isinstance(index.dtype, np.dtype) and index.dtype.kind in "iu"
+    return whole and np.array_equal(index.to_numpy(), np.arange(len(index)))
 
 
 def column_of_pandas(name: str, values: Any) -> TableColumn:
@@ -66,13 +75,28 @@ def column_of_pandas(name: str, values: Any) -> TableColumn:
         return variable_column(name, "string", series.to_numpy(dtype=object, na_value=None))
     if isinstance(dtype, pd.DatetimeTZDtype):
         in_utc = series.dt.tz_convert("UTC").dt.tz_localize(None)
-        return moments_in_zone(name, in_utc.to_numpy(), str(dtype.tz))
+        return moments_in_zone(name, in_utc.to_numpy(), _zone_name(name, dtype.tz))
     stored = getattr(dtype, "numpy_dtype", None)
     if stored is not None and stored.kind in "biuf":  # the types with a mask beside the values
         missing = series.isna().to_numpy(dtype=bool)
         fill = False if stored.kind == "b" else 0
         return column_of_array(name, series.to_numpy(dtype=stored, na_value=fill), ~missing)
     raise unsupported(name, str(dtype))
+
+
+def _zone_name(name: str, zone: dt.tzinfo) -> str:
+    """The name of a time zone, be it one of zoneinfo, pytz, dateutil or Python itself."""
+    # As zoneinfo and dateutil, pytz, and dateutil before its version 4 have it.
+    file = str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]
+    named = getattr(zone, "key", None) or getattr(zone, "zone", None) or file
+    if named:
+        return str(named)
+    offset = zone.utcoffset(None)
+    if offset is None:
+        raise unsupported(name, f"times in {zone}, a time zone without a name")
+    seconds = round(offset.total_seconds())
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}" if seconds else "UTC"
 
 
 def _arrow_column(name: str, series: Any) -> TableColumn:
@@ -87,9 +111,23 @@ def _arrow_column(name: str, series: Any) -> TableColumn:
 def _categories(name: str, series: Any) -> TableColumn:
     """The values themselves: that they are stored as numbers of categories is no content."""
     codes = series.cat.codes.to_numpy()
-    categories = pd.Series(series.cat.categories)
-    if not len(categories):
+    if not len(series.cat.categories):  # whose type would be a matter of the version of pandas
         return column_of_array(name, np.full(len(codes), None, dtype=object))
-    values = categories.take(np.maximum(codes, 0))
-    is_text = isinstance(values.dtype, pd.StringDtype)
-    return column_of_array(name, values.to_numpy(dtype=object if is_text else None), codes >= 0)
+    categories = column_of_pandas(name, series.cat.categories)
+    pick = _picker(name, categories.cut(0, categories.rows))
+    return TableColumn(categories.type, len(codes), lambda a, b: pick(codes[a:b]), categories.cells)
+
+
+def _picker(name: str, values: Chunk) -> Callable[[NDArray[Any]], Chunk]:
+    """Picks values by number; -1 stands for no value, and is the last place of a list."""
+    if isinstance(values, Fixed):
+        there = np.ones(len(values.values), np.bool_) if values.valid is None else values.valid
+        there = np.append(there, np.False_)
+        fixed = np.append(values.values, np.zeros(1, values.values.dtype))
+        return lambda codes: Fixed(fixed[codes], there[codes])
+    if isinstance(values, Variable):
+        ends = np.cumsum(values.lengths).tolist()
+        data = bytes(values.data)
+        texts = [data[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+        return lambda codes: Variable.of([*map([*texts, None].__getitem__, codes.tolist())])
+    raise unsupported(name, "categories that are lists or structs")

@@ -1,19 +1,22 @@
-"""Polars frames and series as `table/v1`, by way of Arrow."""
+"""Polars frames and series as `table/v1`, by way of Arrow, some rows at a time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
-from studbook.arrow_tables import table_of_arrow, table_of_batches
+from studbook.arrow_tables import table_of_batches
+from studbook.dataset_tables import CHUNK_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator
 
     from studbook.dataset_tables import Table
+
+# As Polars has the values in memory: an older form would be a copy.
+_AS_THEY_ARE = pl.CompatLevel.newest()
 
 
 def table_of_polars(data: Any) -> Table:
@@ -25,30 +28,36 @@ def table_of_polars(data: Any) -> Table:
     if isinstance(data, pl.Series):
         data = data.to_frame(data.name or "0")
     if isinstance(data, pl.DataFrame):
-        _refuse_objects(data.schema)
-        return table_of_arrow(data.to_arrow())
+        slices = data.iter_slices(CHUNK_ROWS) if data.width else [data]
+        return _table(data.schema, slices, data.height)
     if isinstance(data, pl.LazyFrame):
-        return _lazy(data)
+        return _table(data.collect_schema(), _computed(data))
     message = f"{type(data).__qualname__} of Polars has no canonical form; give a frame."
     raise TypeError(message)
 
 
-def _lazy(data: pl.LazyFrame) -> Table:
-    schema = data.collect_schema()
-    _refuse_objects(schema)
-    if not hasattr(data, "collect_batches"):  # Polars before 1.34
-        return table_of_arrow(data.collect(engine="streaming").to_arrow())
-    empty = pl.DataFrame(schema=schema).to_arrow().schema
+def _computed(data: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    if hasattr(data, "collect_batches"):
+        yield from data.collect_batches(maintain_order=True)
+    else:  # Polars before 1.34
+        yield from data.collect(engine="streaming").iter_slices(CHUNK_ROWS)
+
+
+def _table(schema: pl.Schema, frames: Iterable[pl.DataFrame], rows: int = -1) -> Table:
+    arrow_schema = pa.schema([(name, _arrow_type(name, kind)) for name, kind in schema.items()])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for frame in data.collect_batches(maintain_order=True):
-            yield from frame.to_arrow().cast(empty).to_batches()
+        for frame in frames:
+            yield from frame.to_arrow(compat_level=_AS_THEY_ARE).cast(arrow_schema).to_batches()
 
-    return table_of_batches(empty, batches())
+    return table_of_batches(arrow_schema, batches(), rows)
 
 
-def _refuse_objects(schema: pl.Schema) -> None:
-    for name, kind in schema.items():
-        if kind == pl.Object:
-            message = f'The column "{name}" holds Python objects, which have no canonical form.'
-            raise TypeError(message)
+def _arrow_type(name: str, kind: pl.DataType) -> pa.DataType:
+    try:
+        if kind != pl.Object:
+            return pl.Series([], dtype=kind).to_arrow(compat_level=_AS_THEY_ARE).type
+    except pa.ArrowInvalid:  # Arrow has no such type
+        pass
+    message = f'The column "{name}" is of type {kind} of Polars, which has no canonical form.'
+    raise TypeError(message)

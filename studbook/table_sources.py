@@ -9,8 +9,9 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from studbook.data_libraries import library_of
 from studbook.dataset_columns import table_of_columns
-from studbook.numpy_tables import column_of_values, columns_of_array
+from studbook.numpy_tables import column_of_values, table_of_array
 
 if TYPE_CHECKING:
     from studbook.dataset_columns import TableColumn
@@ -25,20 +26,20 @@ def table_of(data: Any) -> Table:
         ValueError: When columns are not of the same length.
         ModuleNotFoundError: When pyarrow is needed and not there.
     """
-    if _is_hugging_face(data):
+    if library_of(data) == "datasets":
         _need_arrow(data)
         from studbook.huggingface_tables import table_of_hugging_face  # noqa: PLC0415
 
         return table_of_hugging_face(data)
     if isinstance(data, Mapping):
         return table_of_columns([_column(str(name), data[name]) for name in data])
-    match _home(data):
+    match library_of(data):
         case "numpy":
-            return table_of_columns(columns_of_array(data))
+            return table_of_array(data)
         case "pandas":
-            from studbook.pandas_tables import columns_of_pandas  # noqa: PLC0415
+            from studbook.pandas_tables import table_of_pandas  # noqa: PLC0415
 
-            return table_of_columns(columns_of_pandas(data))
+            return table_of_pandas(data)
         case "polars":
             _need_arrow(data)
             from studbook.polars_tables import table_of_polars  # noqa: PLC0415
@@ -51,31 +52,23 @@ def _arrow_table(data: Any) -> Table:
     _need_arrow(data)
     from studbook.arrow_tables import table_of_arrow, table_of_stream  # noqa: PLC0415
 
-    return table_of_arrow(data) if _home(data) == "pyarrow" else table_of_stream(data)
+    return table_of_arrow(data) if library_of(data) == "pyarrow" else table_of_stream(data)
 
 
 def _column(name: str, values: Any) -> TableColumn:
     """A column of a mapping, which may be of any of the libraries."""
-    home = _home(values)
-    if home == "pandas":
+    library = library_of(values)
+    if library == "pandas":
         from studbook.pandas_tables import column_of_pandas  # noqa: PLC0415
 
         return column_of_pandas(name, values)
-    if home == "polars":
+    if library == "polars":
         values = values.to_arrow()
-    if home in {"polars", "pyarrow"}:
+    if library in {"polars", "pyarrow"}:
         from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415
 
         return column_of_arrow(name, values)
     return column_of_values(name, values)
-
-
-def _home(data: Any) -> str:
-    return type(data).__module__.partition(".")[0]
-
-
-def _is_hugging_face(data: Any) -> bool:
-    return _home(data) == "datasets"
 
 
 def _need_arrow(data: Any) -> None:

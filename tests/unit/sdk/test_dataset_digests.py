@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studbook.dataset_progress import Progress
 from studbook.dataset_reading import read_table
-from studbook.dataset_tables import Chunk, ColumnType, Fixed, Table, Variable
+from studbook.dataset_tables import Batch, Chunk, ColumnType, Fixed, Table, Variable
 from studbook.datasets import describe_dataset
 from studbook.exceptions import InvalidArgument, NotFound
 from studbook.run_records import Column
@@ -196,17 +196,25 @@ def test_every_nan_is_the_same() -> None:
 
 def digest_of_chunks(types: dict[str, str], batches: list[list[Chunk]]) -> str:
     columns = [ColumnType(name, kind, kind) for name, kind in types.items()]
-    rows = [[partial(_itself, chunk) for chunk in batch] for batch in batches]
-    return read_table(Table(columns, rows), Progress("data"), profile=False).digest
+    cut = [
+        Batch(_rows(batch[0]), [partial(_itself, chunk) for chunk in batch]) for batch in batches
+    ]
+    return read_table(Table(columns, cut), Progress("data"), profile=False).digest
 
 
 def _itself(chunk: Chunk) -> Chunk:
     return chunk
 
 
+def _rows(chunk: Chunk) -> int:
+    assert isinstance(chunk, Variable)
+    return len(chunk.lengths)
+
+
 cells = st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=30)
 
 
+@settings(deadline=None)
 @given(cells, st.lists(st.integers(0, 30), max_size=5))
 def test_cutting_a_table_up_does_not_count(texts: list[str | None], cuts: list[int]) -> None:
     encoded = [None if text is None else text.encode() for text in texts]
@@ -224,6 +232,7 @@ def test_cutting_a_table_up_does_not_count(texts: list[str | None], cuts: list[i
     assert table(*edges) == table(0, len(texts))
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_only_equal_columns_have_equal_digests(
     one: list[str | None], other: list[str | None]
@@ -233,6 +242,52 @@ def test_only_equal_columns_have_equal_digests(
         return digest_of_chunks({"t": "string"}, [[Variable.of(values)]])
 
     assert (table(one) == table(other)) == (one == other)
+
+
+def test_times_and_dates_too_far_away_are_refused() -> None:
+    # NumPy would wrap them around, so that two moments had one digest.
+    for far in ("10000000-01-01", "-6000000-01-01"):
+        with pytest.raises(TypeError, match=r'"d" is of type datetime64.* beyond 32 bits'):
+            digest({"d": np.array([far], dtype="M8[D]")})
+    with pytest.raises(TypeError, match=r'"t" is of type datetime64.* beyond 64 bits'):
+        digest({"t": np.array([2**62], dtype="M8[h]")})
+
+
+def test_coarse_units_are_those_of_finer_ones() -> None:
+    for coarse, fine in (("M8[h]", "M8[s]"), ("M8[25s]", "M8[s]"), ("m8[D]", "m8[s]")):
+        times = np.array([0, 7, "NaT"], dtype=coarse)
+        assert digest({"t": times}) == digest({"t": times.astype(fine)})
+    weeks = np.array(["2026-03-05", "NaT"], dtype="M8[W]")
+    assert digest({"d": weeks}) == digest({"d": weeks.astype("M8[D]")})
+
+
+def test_truth_values_are_0_and_1_whatever_they_were_made_of() -> None:
+    odd = np.array([2, 0, 255], dtype="u1").view(bool)
+
+    assert digest({"a": odd}) == digest({"a": np.array([True, False, True])})
+
+
+def test_arrays_in_a_mapping_may_have_more_dimensions() -> None:
+    images = np.arange(24, dtype="f4").reshape(2, 3, 4)
+    seen = describe_dataset({"image": images, "label": [0, 1]}, name="data", profile=False)
+
+    assert [(c.name, c.type) for c in seen.columns] == [
+        ("image", "fixed_shape_tensor[value_type=float, shape=[3, 4]]"),
+        ("label", "int64"),
+    ]
+    assert digest({"0": images}) == digest(images)
+    fields = np.zeros(2, dtype=[("image", "f4", (3, 4)), ("label", "i8")])
+    fields["image"], fields["label"] = images, [0, 1]
+    assert digest(fields) == seen.digest
+    assert digest({"image": images.reshape(2, 4, 3), "label": [0, 1]}) != seen.digest
+
+
+def test_rows_count_where_there_are_no_columns() -> None:
+    seen = [describe_dataset(data, name="data") for data in (np.zeros((5, 0)), np.zeros((4, 0)))]
+
+    assert [use.row_count for use in seen] == [5, 4]
+    assert seen[0].digest != seen[1].digest
+    assert digest(pd.DataFrame(index=range(5))) == seen[0].digest
 
 
 def test_columns_of_unequal_length_are_refused() -> None:
@@ -246,12 +301,20 @@ def test_columns_of_unequal_length_are_refused() -> None:
         np.array([1j]),
         np.array([1, "a"], dtype=object),
         np.array([2**70], dtype=object),
+        np.array([2**63, -1], dtype=object),
         np.array([[1], [2, 3]], dtype=object),
         np.ma.masked_array([1, 2], mask=[True, False]),
         np.array([dt.datetime(2026, 3, 3, tzinfo=dt.UTC)], dtype=object),
         pd.DataFrame({"p": pd.period_range("2020", periods=2)}),
         pd.DataFrame({"i": pd.interval_range(0, 2)}),
-        {"a": np.zeros((2, 2))},
+        {"a": np.ma.masked_array([1, 2], mask=[True, False])},
+        {"a": np.zeros((2, 2), dtype="M8[s]")},
+        {"a": {1, 2}},
+        {"a": "text"},
+        {"a": 3},
+        np.zeros((2, 2), dtype=[("a", "i4")]),
+        np.zeros(2, dtype=[("a", [("b", "i4")])]),
+        np.zeros(2, dtype=np.longdouble),
         object(),
         [1, 2],
     ],

@@ -1,0 +1,205 @@
+"""Random tables in random layouts: how Arrow keeps the rows is no part of the digest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from studbook.datasets import describe_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Layout = Callable[[pa.Array, st.DrawFn], pa.Array]
+
+is_type = pa.types
+# Such as nanoseconds in 64 bits have room for.
+_EARLIEST, _LATEST = dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)  # noqa: DTZ001
+_MOMENTS = st.datetimes(_EARLIEST, _LATEST)
+VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
+    pa.int16(): st.integers(-(2**15), 2**15 - 1),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.float32(): st.floats(width=32),
+    pa.float64(): st.floats(),
+    pa.bool_(): st.booleans(),
+    pa.string(): st.text(max_size=4),
+    pa.binary(): st.binary(max_size=4),
+    pa.date32(): st.dates(),
+    pa.time64("us"): st.times(),
+    pa.timestamp("us"): _MOMENTS,
+    pa.timestamp("us", "Asia/Tokyo"): _MOMENTS,
+    pa.duration("us"): st.timedeltas(dt.timedelta(-9999), dt.timedelta(9999)),
+    pa.decimal128(9, 2): st.integers(-(10**8), 10**8).map(lambda n: decimal.Decimal(n).scaleb(-2)),
+}
+
+
+@st.composite
+def kinds(draw: st.DrawFn, depth: int = 2) -> tuple[pa.DataType, st.SearchStrategy[Any]]:
+    """A type, and values of it."""
+    shape = draw(st.sampled_from(["plain", "plain", "list", "struct"])) if depth else "plain"
+    if shape == "plain":
+        kind = draw(st.sampled_from(list(VALUES)))
+        return kind, VALUES[kind]
+    kind, values = draw(kinds(depth - 1))
+    if shape == "list":
+        return pa.list_(kind), st.lists(st.none() | values, max_size=3)
+    other, others = draw(kinds(depth - 1))
+    fields = {"x": st.none() | values, "y": st.none() | others}
+    return pa.struct([("x", kind), ("y", other)]), st.fixed_dictionaries(fields)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> pa.Array:
+    kind, values = draw(kinds())
+    rows = draw(st.lists(st.none() | values, max_size=8))
+    return pa.array(rows, kind)
+
+
+def shifted(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    """The same rows, behind others and before others."""
+    first, last = draw(st.integers(0, len(array))), draw(st.integers(0, len(array)))
+    whole = pa.concat_arrays([array.slice(first), array, array.slice(0, last)])
+    return whole.slice(len(array) - first, len(array))
+
+
+def with_garbage(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    """Where there is no value, other bytes than before lie below it."""
+    buffers = array.buffers()
+    if not array.null_count or array.offset or not is_fixed(array.type):
+        return array
+    values = bytearray(buffers[1].to_pybytes())
+    width = array.type.bit_width // 8
+    for row, is_valid in enumerate(array.is_valid().to_pylist()):
+        if not is_valid:
+            values[row * width : row * width + width] = draw(
+                st.binary(min_size=width, max_size=width)
+            )
+    return pa.Array.from_buffers(array.type, len(array), [buffers[0], pa.py_buffer(values)])
+
+
+def is_fixed(kind: pa.DataType) -> bool:
+    return is_type.is_primitive(kind) and not is_type.is_boolean(kind)
+
+
+def with_a_mask(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    """All rows said to be valid, one by one."""
+    if array.null_count or array.offset or not is_fixed(array.type) or not len(array):
+        return array
+    mask = pa.py_buffer(np.packbits(np.ones(len(array), bool), bitorder="little").tobytes())
+    return pa.Array.from_buffers(array.type, len(array), [mask, array.buffers()[1]])
+
+
+def as_numbers_of_values(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    """A dictionary, which also has values that do not occur."""
+    if is_type.is_nested(array.type) or is_type.is_dictionary(array.type) or not len(array):
+        return array
+    indices = draw(st.permutations(range(len(array))))
+    places = [indices.index(row) for row in range(len(array))]
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places, pa.int8()), array.take(pa.array(indices))
+    )
+
+
+def as_runs(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    if is_type.is_nested(array.type) or is_type.is_dictionary(array.type) or not len(array):
+        return array
+    ends = pa.array(range(1, len(array) + 1), draw(st.sampled_from([pa.int16(), pa.int64()])))
+    return pa.RunEndEncodedArray.from_arrays(ends, array)
+
+
+def in_another_type(array: pa.Array, draw: st.DrawFn) -> pa.Array:
+    """A type that differs in how values are kept."""
+    kind = array.type
+    others: list[pa.DataType] = [kind]
+    if is_type.is_string(kind):
+        others += [pa.large_string(), pa.string_view()]
+    if is_type.is_binary(kind):
+        others += [pa.large_binary(), pa.binary_view()]
+    if is_type.is_list(kind):
+        others += [pa.large_list(kind.value_type), pa.list_view(kind.value_type)]
+    if is_type.is_timestamp(kind):
+        others += [pa.timestamp("ns", kind.tz)]
+    if is_type.is_time(kind):
+        others += [pa.time64("ns")]
+    if is_type.is_duration(kind):
+        others += [pa.duration("ns")]
+    if is_type.is_date(kind):
+        others += [pa.date64()]
+    if is_type.is_decimal(kind):
+        others += [pa.decimal128(30, 7), pa.decimal256(40, 3)]
+    return array.cast(draw(st.sampled_from(others)))
+
+
+LAYOUTS: list[Layout] = [
+    shifted,
+    with_garbage,
+    with_a_mask,
+    in_another_type,
+    as_numbers_of_values,
+    as_runs,
+]
+
+
+@st.composite
+def layouts(draw: st.DrawFn, array: pa.Array) -> pa.Array:
+    for change in draw(st.lists(st.sampled_from(LAYOUTS), max_size=2, unique=True)):
+        if is_type.is_run_end_encoded(array.type) and change is not shifted:
+            continue
+        array = change(array, draw)
+    return array
+
+
+@st.composite
+def cut(draw: st.DrawFn, array: pa.Array) -> list[pa.Array]:
+    edges = sorted({0, len(array), *draw(st.lists(st.integers(0, len(array)), max_size=3))})
+    return [array.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+
+
+def digest(data: Any) -> str:
+    return describe_dataset(data, name="data", profile=False).digest
+
+
+@settings(deadline=None)
+@given(arrays(), st.data())
+def test_the_layout_of_a_column_does_not_count(array: pa.Array, data: st.DataObject) -> None:
+    whole = digest({"c": array})
+    other = data.draw(layouts(array))
+
+    assert digest({"c": other}) == whole
+    pieces = data.draw(cut(other))
+    chunks = pa.chunked_array(pieces, other.type)
+    assert digest({"c": chunks}) == whole
+    table = pa.table({"c": chunks})
+    assert digest(table) == digest(table.to_reader(max_chunksize=2)) == whole
+
+
+@settings(deadline=None)
+@given(arrays(), st.data())
+def test_any_other_cell_makes_another_digest(array: pa.Array, data: st.DataObject) -> None:
+    rows = array.to_pylist()
+    if not rows:
+        return
+    place = data.draw(st.integers(0, len(rows) - 1))
+    changed = array.take(
+        pa.array([None if row == place else row for row in range(len(rows))], pa.int64())
+    )
+    assert (digest({"c": changed}) == digest({"c": array})) == (rows[place] is None)
+
+
+@settings(deadline=None)
+@given(arrays(), st.integers(1, 4))
+def test_a_file_of_parquet_keeps_the_digest(array: pa.Array, group: int) -> None:
+    file = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pa.table({"c": array}), file, row_group_size=group)
+    read = pyarrow.parquet.read_table(pa.BufferReader(file.getvalue()))
+
+    # Parquet writes down no duration, and widens some types of time.
+    assert digest(read.cast(pa.schema([("c", array.type)]))) == digest({"c": array})
