@@ -6,6 +6,11 @@ import asyncio
 
 import grpc
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more of the machine, and of what else it does, than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -201,7 +201,6 @@ def refusal(act: Any) -> str | None:
 Promotions.TestCase.settings = settings(
     max_examples=25,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestPromotions = Promotions.TestCase

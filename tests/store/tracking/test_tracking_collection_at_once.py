@@ -72,7 +72,7 @@ def test_nothing_that_is_needed_is_ever_collected(
 
 
 @given(plans=st.lists(st.lists(step, min_size=4, max_size=12), min_size=2, max_size=5))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 def run_at_once(
     database: Database,
     tmp_path_factory: pytest.TempPathFactory,

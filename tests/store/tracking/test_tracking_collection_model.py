@@ -182,7 +182,6 @@ def test_collection_agrees_with_a_model(
         settings=settings(
             max_examples=15,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

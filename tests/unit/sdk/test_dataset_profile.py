@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook import dataset_reading
@@ -138,7 +138,6 @@ def test_columns_without_values_and_of_other_kinds() -> None:
 numbers = st.lists(st.floats(allow_nan=True) | st.sampled_from([0.0, 1.0]), max_size=60)
 
 
-@settings(deadline=None)
 @given(numbers, numbers)
 def test_merged_parts_are_like_the_whole(one: list[float], other: list[float]) -> None:
     merged = merge(profile(np.array(one, float)), profile(np.array(other, float)))

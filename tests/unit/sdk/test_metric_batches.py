@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook.metric_batches import MetricBatch, encoded_request
@@ -84,7 +84,6 @@ def typed(calls: list[Call], sequence: int) -> metric_service_pb2.AppendMetricsR
     )
 
 
-@settings(deadline=None)
 @given(logged(), st.integers(1, 2**62))
 def test_bytes_are_those_of_the_contract(calls: list[Call], sequence: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +95,6 @@ def test_bytes_are_those_of_the_contract(calls: list[Call], sequence: int) -> No
     assert batch.points == sum(len(shape) for shape, *_ in calls)
 
 
-@settings(deadline=None)
 @given(logged(), st.integers(1, 300))
 def test_small_batches_hold_the_same_points_in_order(calls: list[Call], most: int) -> None:
     found: dict[str, list[bytes]] = {}
@@ -113,7 +111,6 @@ def test_small_batches_hold_the_same_points_in_order(calls: list[Call], most: in
         assert b"".join(found[stated.key]) == expected
 
 
-@settings(deadline=None)
 @given(logged(), st.data())
 def test_blocks_end_where_records_end(calls: list[Call], data: st.DataObject) -> None:
     """Cut off or changed anywhere, the file's blocks hold what its records are."""

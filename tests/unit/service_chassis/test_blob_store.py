@@ -67,7 +67,7 @@ def test_a_file_appears_when_it_is_whole(
     assert partial_files(store, tmp_path) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(cuts=st.lists(st.integers(0, len(DATA)), max_size=5), chunk=st.integers(1, 5000))
 def test_an_upload_can_break_at_any_byte(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], chunk: int
@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_made_durable_does_not_count(store: FolderBlobStor
 @given(
     offset=st.integers(0, len(DATA)), count=st.integers(0, len(DATA)), chunk=st.integers(1, 3000)
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_range_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, offset: int, count: int, chunk: int
 ) -> None:

@@ -162,9 +162,7 @@ LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 PLANTED = st.text(LETTERS, min_size=24, max_size=40).map(lambda text: f"Zq{text}")
 
 
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(secret=PLANTED)
 def test_no_planted_secret_is_recorded(
     offline: Path, stored: Stored, tmp_path_factory: pytest.TempPathFactory, secret: str
