@@ -135,7 +135,16 @@ def in_another_type(array: pa.Array, draw: st.DrawFn) -> pa.Array:
         others += [pa.date64()]
     if is_type.is_decimal(kind):
         others += [pa.decimal128(30, 7), pa.decimal256(40, 3)]
-    return array.cast(draw(st.sampled_from(others)))
+    chosen = draw(st.sampled_from(others))
+    return as_list_view(array) if is_type.is_list_view(chosen) else array.cast(chosen)
+
+
+def as_list_view(array: pa.ListArray) -> pa.ListViewArray:
+    """The same lists, which Arrow does not cast to views."""
+    offsets = np.asarray(array.offsets)
+    return pa.ListViewArray.from_arrays(
+        pa.array(offsets[:-1]), pa.array(np.diff(offsets)), array.values, mask=array.is_null()
+    )
 
 
 LAYOUTS: list[Layout] = [
