@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Small batches are joined until they are worth the calls that each of them costs; large ones are
 # cut. So the memory taken is bounded, whatever the batches.
 _ENOUGH_ROWS = 65_536
-_ENOUGH_BYTES = 8 * 1024 * 1024
+_ENOUGH_BYTES = 4 * 1024 * 1024
 _ENOUGH_BYTES_A_COLUMN = 64 * 1024
 _MOST_BYTES = 64 * 1024 * 1024
 

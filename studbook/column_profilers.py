@@ -9,11 +9,11 @@ import numpy as np
 
 from studbook.column_sketches import QUANTILE_SIZES, DistinctSketch, Moments, QuantileSketch
 from studbook.dataset_tables import Fixed, Variable
-from studbook.frequent_values import FrequentNumbers, FrequentTexts
+from studbook.frequent_values import MOST_COUNTED, FrequentNumbers, FrequentTexts
 from studbook.tracking.v1 import dataset_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ MOST_BYTES = 4096
 QUANTILE_RANKS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _LONGEST_TOP_VALUE = 64
 _MICROSECONDS_A_DAY = 86_400 * 10**6
+_MOST_COUNTED_IN_ALL = 2_000_000
 
 
 class Profiler(Protocol):
@@ -36,14 +37,20 @@ class Profiler(Protocol):
         """What the rows so far look like, in at most `MOST_BYTES`."""
 
 
-def profiler_for(column: ColumnType) -> Profiler | None:
-    """What looks at a column; None for lists, structs, tensors and columns without any value."""
+def profiler_for(column: ColumnType, columns: int) -> Profiler | None:
+    """What looks at a column; None for lists, structs, tensors and columns without any value.
+
+    Args:
+        column: What the column is.
+        columns: How many columns are looked at: of very many, fewer values of each are counted.
+    """
     kind = column.canonical.partition("[")[0]
+    most = min(MOST_COUNTED, _MOST_COUNTED_IN_ALL // max(1, columns))
     if kind in _NUMBERS:
-        return NumberProfiler(_reading(column.canonical))
+        return NumberProfiler(_reading(column.canonical), most)
     if kind in {"string", "binary"}:
-        return TextProfiler(binary=kind == "binary")
-    return DecimalProfiler() if kind == "decimal" else None
+        return TextProfiler(most, binary=kind == "binary")
+    return DecimalProfiler(most) if kind == "decimal" else None
 
 
 @dataclass(frozen=True)
@@ -110,15 +117,16 @@ class NumberProfiler:
 
     Args:
         reading: How the values of the column are read.
+        most: How many different ones are counted at once.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, most: int) -> None:
         self._reading = reading
         self._nans = 0
         self._moments = Moments()
         self._quantiles = QuantileSketch()
         self._distinct = DistinctSketch()
-        self._frequent = FrequentNumbers()
+        self._frequent = FrequentNumbers(most)
 
     def update(self, chunk: Chunk) -> None:
         """Take the next rows."""
@@ -157,30 +165,38 @@ class TextProfiler:
     """Looks at texts, or at bytes.
 
     Args:
+        most: How many different ones are counted at once.
         binary: The values are bytes. Their lengths are in bytes, and what is shown of them is
             hexadecimal.
     """
 
-    def __init__(self, *, binary: bool) -> None:
+    def __init__(self, most: int, *, binary: bool) -> None:
         self._binary = binary
         self._shortest: int | None = None
         self._longest = 0
         self._distinct = DistinctSketch()
-        self._frequent = FrequentTexts()
+        self._frequent = FrequentTexts(most)
 
     def update(self, chunk: Chunk) -> None:
         """Take the next rows."""
         assert isinstance(chunk, Variable)  # noqa: S101 - for the type checker
-        counts = chunk.count()
-        if not counts:
-            return
+        self.add(chunk.count())
+
+    def add(self, counts: Mapping[bytes, int]) -> None:
+        """Take values, each with how often it occurs."""
         self._frequent.add(counts)
+        self._distinct.add_texts(self._measured(counts))
+
+    def _measured(self, values: Iterable[bytes]) -> Iterator[str]:
+        """The values as text, one at a time: they may be large."""
         encoding = "latin-1" if self._binary else "utf-8"
-        texts = [value.decode(encoding, "replace") for value in counts]
-        self._distinct.add_texts(texts)
-        shortest = min(map(len, texts))
-        self._shortest = shortest if self._shortest is None else min(self._shortest, shortest)
-        self._longest = max(self._longest, *map(len, texts))
+        for value in values:
+            text = value.decode(encoding, "replace")
+            length = len(text)
+            if self._shortest is None or length < self._shortest:
+                self._shortest = length
+            self._longest = max(self._longest, length)
+            yield text
 
     def profile(self) -> dataset_pb2.ColumnProfile:
         """What the rows so far look like."""
@@ -203,16 +219,16 @@ class TextProfiler:
 class DecimalProfiler:
     """Looks at decimal numbers."""
 
-    def __init__(self) -> None:
-        self._texts = TextProfiler(binary=False)
+    def __init__(self, most: int) -> None:
+        self._texts = TextProfiler(most, binary=False)
         self._moments = Moments()
         self._quantiles = QuantileSketch()
 
     def update(self, chunk: Chunk) -> None:
         """Take the next rows."""
         assert isinstance(chunk, Variable)  # noqa: S101 - for the type checker
-        self._texts.update(chunk)
         counts = chunk.count()
+        self._texts.add(counts)
         numbers = np.fromiter(map(float, counts), np.float64, len(counts))
         doubles = np.repeat(numbers, np.fromiter(counts.values(), np.int64, len(counts)))
         self._moments.add(doubles)

@@ -25,10 +25,19 @@ _REGISTERS = 1 << _LOG_REGISTERS
 # With fewer different values the sketch is a list of them, to which each may belong.
 _SPARSE_VALUES = 256
 _HANDED_AT_ONCE = 1024
+# Numbers that are looked at together: what is worked out on the way stays near the processor.
+_NUMBERS_AT_ONCE = 16_384
 
 # Ranks of quantiles are right to 3 % with the first of these; the others are for columns whose
 # profile would become too large.
 QUANTILE_SIZES = (88, 64, 48, 32)
+# The library takes numbers one by one. So of many numbers one out of eight is drawn, and their
+# sketch, finer than the one it goes into, counts eight times: that errs by far less than 3 %.
+_MANY = 65_536
+_WORTH_DRAWING = 4096
+_DRAWN_FROM = 8
+_DRAWN_SIZE = 400
+_RANDOM = np.random.default_rng()
 
 
 class DistinctSketch:
@@ -52,21 +61,25 @@ class DistinctSketch:
         first = 0
         while self._few is not None and first < len(keys):
             part = keys[first : first + _HANDED_AT_ONCE]
-            places, ranks = _places_and_ranks(part)
+            places, ranks = _places_and_ranks(*_murmur_hash(part.view(np.uint64)))
             self._few.update((places << 8 | ranks).tolist())
             self._raise(places, ranks)
             self._hand_over(part)
             first += len(part)
             if len(self._few) >= _SPARSE_VALUES:
                 self._few = None
-        if first < len(keys):
-            self._add_to_many(keys[first:])
+        for start in range(first, len(keys), _NUMBERS_AT_ONCE):
+            self._add_to_many(keys[start : start + _NUMBERS_AT_ONCE])
 
     def _add_to_many(self, keys: Keys) -> None:
-        places, ranks = _places_and_ranks(keys)
+        low, high = _murmur_hash(keys.view(np.uint64))
+        # Most numbers would not even raise the lowest of all registers.
+        least = int(self._registers.min())
+        able = np.flatnonzero(high < 2 ** (64 - least)) if least else np.arange(len(keys))
+        places, ranks = _places_and_ranks(low[able], high[able])
         places &= _REGISTERS - 1
         higher = np.flatnonzero(ranks > self._registers[places])
-        keys, places, ranks = keys[higher], places[higher], ranks[higher]
+        keys, places, ranks = keys[able[higher]], places[higher], ranks[higher]
         self._raise(places, ranks)
         self._hand_over(keys[ranks == self._registers[places]])
 
@@ -83,38 +96,38 @@ class DistinctSketch:
         return _estimate_and_bytes(self._sketch, self._sketch)
 
 
-def _places_and_ranks(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in the sketch each value belongs, and what it raises the register there to.
-
-    This is how DataSketches hashes numbers: MurmurHash3 of their eight bytes, with seed 9001.
-    """
-    low, high = _murmur_hash(keys.view(np.uint64))
+def _places_and_ranks(
+    low: NDArray[np.uint64], high: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in the sketch values with these hashes belong, and what they raise the register to."""
     places = (low & np.uint64((1 << 26) - 1)).astype(np.int64)
     bits = np.frexp((high >> np.uint64(11)).astype(np.float64))[1]
     return places, np.minimum(53 - bits, 62).astype(np.int64) + 1
 
 
 def _murmur_hash(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The hashes of numbers as DataSketches makes them: MurmurHash3 of eight bytes, seed 9001."""
     seed, length = 9001, 8
-    mixed = keys * np.uint64(0x87C37B91114253D5)
-    mixed = (mixed << np.uint64(31)) | (mixed >> np.uint64(33))
-    mixed *= np.uint64(0x4CF5AD432745937F)
-    low = mixed ^ np.uint64(seed ^ length)
-    high = np.full_like(low, seed ^ length)
-    low += high
-    high += low
-    _finish(low)
-    _finish(high)
+    low = keys * np.uint64(0x87C37B91114253D5)
+    rest = low >> np.uint64(33)
+    low <<= np.uint64(31)
+    low |= rest
+    low *= np.uint64(0x4CF5AD432745937F)
+    low ^= np.uint64(seed ^ length)
+    low += np.uint64(seed ^ length)
+    high = low + np.uint64(seed ^ length)
+    _finish(low, rest)
+    _finish(high, rest)
     low += high
     high += low
     return low, high
 
 
-def _finish(values: NDArray[np.uint64]) -> None:
+def _finish(values: NDArray[np.uint64], rest: NDArray[np.uint64]) -> None:
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        values ^= values >> np.uint64(33)
+        values ^= np.right_shift(values, np.uint64(33), out=rest)
         values *= np.uint64(factor)
-    values ^= values >> np.uint64(33)
+    values ^= np.right_shift(values, np.uint64(33), out=rest)
 
 
 def merged_distinct(one: bytes, other: bytes) -> tuple[float, bytes]:
@@ -146,7 +159,17 @@ class QuantileSketch:
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take numbers, among them no NaN."""
-        self._sketch.update(values)
+        whole = len(values) // _DRAWN_FROM * _DRAWN_FROM
+        if whole < _WORTH_DRAWING or self._sketch.n + whole < _MANY:
+            self._sketch.update(values)
+            return
+        places = np.arange(0, whole, _DRAWN_FROM)
+        places += _RANDOM.integers(0, _DRAWN_FROM, len(places))
+        drawn = datasketches.kll_doubles_sketch(_DRAWN_SIZE)
+        drawn.update(values[places])
+        for _ in range(_DRAWN_FROM):
+            self._sketch.merge(drawn)
+        self._sketch.update(values[whole:])
 
     def merge(self, other: QuantileSketch) -> None:
         """Take all the numbers of another."""
@@ -188,23 +211,28 @@ class Moments:
         self.largest = max(self.largest, float(values.max()))
         if not (math.isfinite(self.least) and math.isfinite(self.largest)):
             values = values[np.isfinite(values)]
-        if len(values):
+        for first in range(0, len(values), _NUMBERS_AT_ONCE):
+            part = values[first : first + _NUMBERS_AT_ONCE]
             with np.errstate(over="ignore", invalid="ignore"):
-                mean = float(values.mean())
-                squares = float(np.square(values - mean).sum())
-            self.add_summary(len(values), mean, squares)
+                mean = float(part.mean())
+                if not math.isfinite(mean):  # the sum is too large, the mean is not
+                    mean = float((part / len(part)).sum())
+                squares = float(np.square(part - mean).sum())
+            self.add_summary(len(part), mean, squares)
 
     def add_summary(self, count: int, mean: float, squares: float) -> None:
         """Take finite numbers of which only count, mean and sum of squared deviations are known."""
         if not count:
             return
         total = self.count + count
-        apart = mean - self.mean
-        self.mean += apart * count / total
-        self.squares += squares + apart * apart * self.count * count / total
+        self.squares += squares
+        if self.count:
+            apart = mean - self.mean
+            self.squares += apart * apart * (self.count * count / total)
+        self.mean = self.mean * (self.count / total) + mean * (count / total)
         self.count = total
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the population."""
+        """Standard deviation of the population; infinite where its square is beyond a double."""
         return math.sqrt(self.squares / self.count) if self.count else 0.0

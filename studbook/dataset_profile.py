@@ -111,5 +111,5 @@ def _merge_numbers(merged: ColumnProfile, one: ColumnProfile, other: ColumnProfi
 def _add(moments: Moments, numbers: NumberProfile) -> None:
     moments.least = min(moments.least, numbers.min)
     moments.largest = max(moments.largest, numbers.max)
-    squares = numbers.standard_deviation**2 * numbers.finite_count
+    squares = numbers.standard_deviation * numbers.standard_deviation * numbers.finite_count
     moments.add_summary(numbers.finite_count, numbers.mean, squares)

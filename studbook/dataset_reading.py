@@ -9,7 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from studbook.dataset_tables import ColumnHash, digest_of_columns
 from studbook.recorded_text import recorded_text
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 # Limits of the contract.
 LONGEST_NAME = 256
 MOST_COLUMNS = 10_000
-# Columns that are profiled, and what their profiles may take in a message: the server takes 4 MiB.
-_MOST_PROFILED = 1000
+# What their profiles may take in a message: the server takes 4 MiB.
 _MOST_PROFILE_BYTES = 3 * 1024 * 1024
 # A smaller table is read sooner than threads are started.
 _FEW_CELLS = 1_000_000
@@ -61,9 +60,9 @@ def read_table(table: Table, progress: Progress, *, profile: bool) -> TableConte
         progress: Told the number of rows after each batch.
         profile: Also look at the values of the columns, if that can be done here.
     """
-    profiled = profile and can_profile()
+    profiled = min(MOST_COLUMNS, len(table.columns)) if profile and can_profile() else 0
     readers = [
-        _ColumnReader(column, profiled=profiled and index < _MOST_PROFILED)
+        _ColumnReader(column, _profiler(column, profiled) if index < profiled else None)
         for index, column in enumerate(table.columns)
     ]
     few = 0 <= table.rows * len(readers) < _FEW_CELLS
@@ -75,22 +74,20 @@ def read_table(table: Table, progress: Progress, *, profile: bool) -> TableConte
     digest = digest_of_columns(hashes, rows)
     columns = [reader.column() for reader in readers[:MOST_COLUMNS]]
     if len(readers) > MOST_COLUMNS:
-        _say_first("listed; all are in the digest", MOST_COLUMNS, len(readers))
-    if profiled and len(readers) > _MOST_PROFILED:
-        _say_first("recorded with a profile", _MOST_PROFILED, len(readers))
+        _log.warning(
+            "Studbook: of %d columns the first %d are listed; all are in the digest.",
+            len(readers),
+            MOST_COLUMNS,
+        )
     return TableContent(digest, _of_fitting_size(columns), rows, sum(h.size for h in hashes))
-
-
-def _say_first(what: str, most: int, columns: int) -> None:
-    _log.warning("Studbook: of %d columns the first %d are %s.", columns, most, what)
 
 
 class _ColumnReader:
     """Hashes one column and looks at its values."""
 
-    def __init__(self, column: ColumnType, *, profiled: bool) -> None:
+    def __init__(self, column: ColumnType, profiler: Profiler | None) -> None:
         self._type = column
-        self._profiler = _profiler(column) if profiled else None
+        self._profiler = profiler
         self.hash = ColumnHash(column)
 
     def take(self, rows: Callable[[], Chunk]) -> None:
@@ -111,10 +108,10 @@ class _ColumnReader:
         )
 
 
-def _profiler(column: ColumnType) -> Profiler | None:
+def _profiler(column: ColumnType, columns: int) -> Profiler | None:
     from studbook.column_profilers import profiler_for  # noqa: PLC0415 - imports datasketches
 
-    return profiler_for(column)
+    return profiler_for(column, columns)
 
 
 def _read_alone(table: Table, readers: Sequence[_ColumnReader]) -> Iterator[int]:
@@ -144,31 +141,40 @@ def _read_together(table: Table, readers: Sequence[_ColumnReader]) -> Iterator[i
 
 
 def _of_fitting_size(columns: list[Column]) -> list[Column]:
-    """The columns with profiles that fit into one message: whole, without sketches, or none."""
-    if _profile_bytes(columns) <= _MOST_PROFILE_BYTES:
-        return columns
-    bare = [_without_sketches(column) for column in columns]
-    if _profile_bytes(bare) <= _MOST_PROFILE_BYTES:
+    """The columns with profiles that fit into one message: whole, or without their bulky parts."""
+    fitting, missing = columns, ""
+    for fields, said in _BULKY_PARTS:
+        if _profile_bytes(fitting) > _MOST_PROFILE_BYTES:
+            fitting, missing = [_without(column, fields) for column in columns], said
+    if missing:
         _log.warning(
-            "Studbook: the profiles of %d columns are recorded without their sketches, which do "
-            "not fit into one message; they cannot be merged.",
+            "Studbook: the profiles of %d columns are recorded without %s, which do not fit into "
+            "one message; they cannot be merged.",
             len(columns),
+            missing,
         )
-        return bare
-    _log.warning("Studbook: the profiles of %d columns are too large to record.", len(columns))
-    return [replace(column, profile="") for column in columns]
+    return fitting
 
 
 def _profile_bytes(columns: Sequence[Column]) -> int:
     return sum(len(column.profile) * 3 // 4 for column in columns)
 
 
-def _without_sketches(column: Column) -> Column:
+_Part = Literal["quantile_sketch", "distinct_sketch", "top_values"]
+_SKETCHES: tuple[_Part, ...] = ("quantile_sketch", "distinct_sketch")
+# What is left without all of these takes 200 bytes at most: as much as all 10 000 columns have.
+_BULKY_PARTS: tuple[tuple[tuple[_Part, ...], str], ...] = (
+    (_SKETCHES, "their sketches"),
+    ((*_SKETCHES, "top_values"), "their sketches and top values"),
+)
+
+
+def _without(column: Column, fields: Sequence[_Part]) -> Column:
     from studbook.tracking.v1.dataset_pb2 import ColumnProfile  # noqa: PLC0415 - rarely needed
 
     profile: ColumnProfile = ColumnProfile.FromString(base64.b64decode(column.profile))
-    profile.ClearField("quantile_sketch")
-    profile.ClearField("distinct_sketch")
+    for field in fields:
+        profile.ClearField(field)
     return replace(column, profile=base64.b64encode(profile.SerializeToString()).decode())
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,14 +21,24 @@ Value = TypeVar("Value")
 MOST_TOP_VALUES = 10
 # Values that are counted at once; the rarest are forgotten. So a count is a lower bound, and exact
 # for columns with fewer values.
-_MOST_COUNTED = 2048
-_SAMPLE = 8192
+MOST_COUNTED = 2048
+# Numbers that are looked at to see whether many of them are different; of a long column more.
+_SAMPLE = 1024
+_LONG = 65_536
+_LONG_SAMPLE = 8192
+# Of longer values only so many bytes are kept, which has room for what is shown of them.
+_KEPT_BYTES = 256
 
 
 class FrequentNumbers:
-    """Counts of numbers."""
+    """Counts of numbers.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many different ones are counted at once.
+    """
+
+    def __init__(self, most: int = MOST_COUNTED) -> None:
+        self._most = most
         self._keys: Keys = np.empty(0, dtype=np.int64)
         self._counts = np.empty(0, dtype=np.int64)
 
@@ -36,8 +48,9 @@ class FrequentNumbers:
         Returns:
             The numbers that they are made of: each once where they are few, else as given.
         """
-        sample, counts = np.unique(keys[:: max(1, len(keys) // _SAMPLE)], return_counts=True)
-        if len(sample) <= _SAMPLE // 2 or len(keys) <= _SAMPLE:
+        wanted = _SAMPLE if len(keys) < _LONG else _LONG_SAMPLE
+        sample, counts = np.unique(keys[:: max(1, len(keys) // wanted)], return_counts=True)
+        if len(keys) <= wanted or len(sample) <= _of_few(int(counts.sum())):
             different, counts = np.unique(keys, return_counts=True)
             self._merge(different, counts)
             return different
@@ -56,8 +69,8 @@ class FrequentNumbers:
             weights = np.concatenate([self._counts, counts])
             counts = np.zeros(len(keys), dtype=np.int64)
             np.add.at(counts, places, weights)
-        if len(keys) > _MOST_COUNTED:
-            kept = np.argpartition(counts, -_MOST_COUNTED)[-_MOST_COUNTED:]
+        if len(keys) > self._most:
+            kept = np.argpartition(counts, -self._most)[-self._most :]
             keys, counts = keys[kept], counts[kept]
         self._keys, self._counts = keys, counts
 
@@ -67,25 +80,40 @@ class FrequentNumbers:
         return most_frequent(dict(pairs))
 
 
-class FrequentTexts:
-    """Counts of texts or bytes."""
+def _of_few(drawn: int) -> float:
+    """How many different numbers there are at most among so many that were drawn from few."""
+    return 1.1 * MOST_COUNTED * (1 - math.exp(-drawn / MOST_COUNTED))
 
-    def __init__(self) -> None:
+
+class FrequentTexts:
+    """Counts of texts or bytes, of long ones by their beginning and their hash.
+
+    Args:
+        most: How many different ones are counted at once.
+    """
+
+    def __init__(self, most: int = MOST_COUNTED) -> None:
+        self._most = most
         self._counts: dict[bytes, int] = {}
 
     def add(self, counts: Mapping[bytes, int]) -> None:
         """Add counts."""
-        if len(counts) > _MOST_COUNTED:
+        if len(counts) > self._most:
             counts = {value: count for value, count in counts.items() if count > 1}
         for value, count in counts.items():
-            self._counts[value] = self._counts.get(value, 0) + count
-        if len(self._counts) > 2 * _MOST_COUNTED:
-            kept = heapq.nlargest(_MOST_COUNTED, self._counts.items(), key=lambda pair: pair[1])
+            key = value if len(value) <= _KEPT_BYTES else _short(value)
+            self._counts[key] = self._counts.get(key, 0) + count
+        if len(self._counts) > 2 * self._most:
+            kept = heapq.nlargest(self._most, self._counts.items(), key=lambda pair: pair[1])
             self._counts = dict(kept)
 
     def top(self) -> list[tuple[bytes, int]]:
         """The most frequent values and their counts, most frequent first."""
         return most_frequent(self._counts)
+
+
+def _short(value: bytes) -> bytes:
+    return value[:_KEPT_BYTES] + hashlib.blake2b(value, digest_size=16).digest()
 
 
 def most_frequent(counts: Mapping[Value, int]) -> list[tuple[Value, int]]:

@@ -39,7 +39,9 @@ def array_of_sequence(values: Sequence[Any]) -> NDArray[Any]:
     if len(types) == 1 and issubclass(min(types, key=str), (np.number, np.bool_, np.datetime64)):
         return np.array(values)
     # A list such as [1, 2.5] is one of numbers, as long as no whole number is rounded.
-    if types == {int, float} and all(type(v) is float or abs(v) <= _LARGEST_EXACT for v in values):
+    if types in ({float}, {int, float}) and all(
+        type(value) is float or abs(value) <= _LARGEST_EXACT for value in values
+    ):
         return np.array(values, dtype="<f8")
     return np.fromiter(values, dtype=object, count=len(values))
 

@@ -79,6 +79,11 @@ def test_whole_numbers_are_those_of_arrow(values: list[int]) -> None:
     assert digest(values) == digest(pa.array(values, pa.int64()))
 
 
+@given(st.lists(st.floats(), max_size=9))
+def test_a_list_of_doubles_is_an_array_of_them(values: list[float]) -> None:
+    assert digest(values) == digest(np.array(values, dtype=float)) or not values
+
+
 def test_numbers_are_never_rounded() -> None:
     assert digest([2**53, 0.5]) == digest([float(2**53), 0.5])
     for values in ([2**53 + 1, 0.5], [2**63, -1], [2**64]):
