@@ -26,7 +26,8 @@ _MOST_COLUMNS = 10_000
 _MOST_PROFILE_BYTES = 4096
 _MOST_TOP_VALUES = 10
 _LONGEST_TOP_VALUE = 64
-_MOST_QUANTILES = 7
+_QUANTILES = 7
+_MOST_ROWS = 2**63 - 1
 _LONGEST_SYSTEM = 64
 _LONGEST_URI = 2048
 _LONGEST_VERSION = 256
@@ -44,12 +45,13 @@ def dataset_content(request: dataset_service_pb2.RegisterDatasetRequest) -> Data
         )
     check_count(dataset.columns, "dataset.columns", _MOST_COLUMNS)
     named = [(f"dataset.columns[{i}]", column) for i, column in enumerate(dataset.columns)]
-    profiles = [_profile(column, field) for field, column in named]
+    rows = dataset.row_count if dataset.row_count >= 0 else _MOST_ROWS
+    profiles = [_profile(column, field, rows) for field, column in named]
     return DatasetContent(
         digest=check_digest(dataset.digest, "dataset.digest"),
         format=check_text(dataset.format, "dataset.format", _LONGEST_FORMAT, required=True),
         source=check_text(dataset.source, "dataset.source", _LONGEST_SOURCE),
-        columns=tuple(_column(column, field) for field, column in named),
+        columns=tuple(_column(column, field, rows) for field, column in named),
         row_count=dataset.row_count,
         size_bytes=check_not_negative(dataset.size_bytes, "dataset.size_bytes"),
         reference=_reference(dataset),
@@ -57,12 +59,19 @@ def dataset_content(request: dataset_service_pb2.RegisterDatasetRequest) -> Data
     )
 
 
-def _column(column: dataset_pb2.Column, field: str) -> Column:
+def _column(column: dataset_pb2.Column, field: str, rows: int) -> Column:
     return Column(
         name=check_text(column.name, f"{field}.name", _LONGEST_COLUMN_NAME, required=True),
         type=check_text(column.type, f"{field}.type", _LONGEST_COLUMN_NAME, required=True),
-        null_count=check_not_negative(column.null_count, f"{field}.null_count"),
+        null_count=_rows_of(column.null_count, f"{field}.null_count", rows),
     )
+
+
+def _rows_of(count: int, field: str, rows: int) -> int:
+    """A number of rows of a table that has so many."""
+    if not 0 <= count <= rows:
+        raise invalid_field(field, count, f"give 0 to {rows}, the number of rows")
+    return count
 
 
 def _reference(dataset: dataset_pb2.Dataset) -> DatasetReference | None:
@@ -85,7 +94,7 @@ def _reference(dataset: dataset_pb2.Dataset) -> DatasetReference | None:
     )
 
 
-def _profile(column: dataset_pb2.Column, field: str) -> bytes:
+def _profile(column: dataset_pb2.Column, field: str, rows: int) -> bytes:
     """The serialised profile of a column; empty when it has none."""
     profile, field = column.profile, f"{field}.profile"
     data = profile.SerializeToString(deterministic=True)
@@ -98,9 +107,8 @@ def _profile(column: dataset_pb2.Column, field: str) -> bytes:
     estimate = profile.distinct_estimate
     if not 0 <= estimate < math.inf:
         raise invalid_field(f"{field}.distinct_estimate", estimate, "give 0 or more")
-    check_not_negative(profile.nan_count, f"{field}.nan_count")
-    check_not_negative(profile.numbers.finite_count, f"{field}.numbers.finite_count")
-    check_count(profile.numbers.quantiles, f"{field}.numbers.quantiles", _MOST_QUANTILES)
+    _rows_of(profile.nan_count, f"{field}.nan_count", rows)
+    _check_numbers(profile.numbers, f"{field}.numbers", rows)
     check_not_negative(profile.texts.min_length, f"{field}.texts.min_length")
     check_not_negative(profile.texts.max_length, f"{field}.texts.max_length")
     check_count(profile.top_values, f"{field}.top_values", _MOST_TOP_VALUES)
@@ -108,3 +116,17 @@ def _profile(column: dataset_pb2.Column, field: str) -> bytes:
         check_text(top.value, f"{field}.top_values[{index}].value", _LONGEST_TOP_VALUE)
         check_not_negative(top.count, f"{field}.top_values[{index}].count")
     return data
+
+
+def _check_numbers(numbers: dataset_pb2.NumberProfile, field: str, rows: int) -> None:
+    _rows_of(numbers.finite_count, f"{field}.finite_count", rows)
+    if len(numbers.quantiles) not in {0, _QUANTILES}:
+        raise invalid_field(
+            f"{field}.quantiles", f"{len(numbers.quantiles)} entries", f"give {_QUANTILES} or none"
+        )
+    for name in ("min", "max", "mean", "standard_deviation"):
+        value = getattr(numbers, name)
+        if math.isnan(value) or (name == "standard_deviation" and value < 0):
+            raise invalid_field(f"{field}.{name}", value, "give a number; count NaN in nan_count")
+    if any(map(math.isnan, numbers.quantiles)):
+        raise invalid_field(f"{field}.quantiles", "NaN", "give numbers; count NaN in nan_count")

@@ -109,7 +109,7 @@ class Column(_message.Message):
     type: _builtins.str
     """Type in the words of Apache Arrow, e.g. `int64`, `double`, `string`."""
     null_count: _builtins.int
-    """Number of missing values, NaN among them."""
+    """Number of missing values, NaN among them; no more than there are rows."""
     @_builtins.property
     def profile(self) -> Global___ColumnProfile:
         """What the values look like, at most 4096 bytes as a message. Unset when the owner of the data
@@ -226,7 +226,7 @@ Global___ColumnProfile: _TypeAlias = ColumnProfile  # noqa: Y015
 
 @_typing.final
 class NumberProfile(_message.Message):
-    """What a column of numbers looks like; NaN is left out of all of it."""
+    """What a column of numbers looks like; NaN is left out of all of it, and refused in all of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -243,12 +243,16 @@ class NumberProfile(_message.Message):
     mean: _builtins.float
     """Arithmetic mean of the finite values."""
     standard_deviation: _builtins.float
-    """Standard deviation of the finite values (of the population)."""
+    """Standard deviation of the finite values (of the population); infinite where its square is
+    beyond a double.
+    """
     finite_count: _builtins.int
     """Number of finite values: the weight of mean and deviation where profiles are merged."""
     @_builtins.property
     def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Estimated quantiles at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99."""
+        """Estimated quantiles at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99, all of them or none; their
+        ranks are right to about 3 %.
+        """
 
     def __init__(
         self,
@@ -303,7 +307,7 @@ class TopValue(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     value: _builtins.str
-    """The value as text, cut to 64 characters."""
+    """The value as text, cut to 64 characters; bytes in hexadecimal digits."""
     count: _builtins.int
     """How often it occurs; where values are many, a lower bound."""
     def __init__(
