@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,13 +122,21 @@ def _categories(name: str, series: Any) -> TableColumn:
 def _picker(name: str, values: Chunk) -> Callable[[NDArray[Any]], Chunk]:
     """Picks values by number; -1 stands for no value, and is the last place of a list."""
     if isinstance(values, Fixed):
-        there = np.ones(len(values.values), np.bool_) if values.valid is None else values.valid
-        there = np.append(there, np.False_)
         fixed = np.append(values.values, np.zeros(1, values.values.dtype))
-        return lambda codes: Fixed(fixed[codes], there[codes])
-    if isinstance(values, Variable):
-        ends = np.cumsum(values.lengths).tolist()
-        data = bytes(values.data)
-        texts = [data[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-        return lambda codes: Variable.of([*map([*texts, None].__getitem__, codes.tolist())])
-    raise unsupported(name, "categories that are lists or structs")
+        return lambda codes: Fixed(fixed[codes], codes >= 0)
+    if not isinstance(values, Variable):
+        raise unsupported(name, "categories that are lists or structs")
+    lengths = np.append(values.lengths, np.zeros(1, values.lengths.dtype))
+    ends = np.cumsum(lengths).tolist()
+    data = bytes(values.data)
+    texts = [data[a:b] for a, b in itertools.pairwise([0, *ends])]
+
+    def pick(codes: NDArray[Any]) -> Variable:
+        def count() -> dict[bytes, int]:
+            counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
+            return {text: n for text, n in zip(texts, counts, strict=True) if n}
+
+        picked = b"".join(map(texts.__getitem__, codes.tolist()))
+        return Variable(lengths[codes], picked, codes >= 0, count)
+
+    return pick
