@@ -22,7 +22,9 @@ SortValue = str | int | float | bool | None
 _NONCE_BYTES = 12
 # Changes with the layout of the tokens, so that older ones are refused instead of misread.
 _LAYOUT = b"studbook page token 1"
-_LONGEST = 8192
+# The longest there are hold texts of 8192 characters for each of eight fields that lists are
+# sorted by.
+_LONGEST = 512 * 1024
 
 
 def _refusal(message: str, remedy: str) -> StudbookError:
@@ -59,7 +61,9 @@ class PageTokens:
             arguments: Fingerprint of the request's arguments, page size and token aside.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        content = json.dumps([arguments, list(position)], separators=(",", ":")).encode()
+        content = json.dumps(
+            [arguments, list(position)], ensure_ascii=False, separators=(",", ":")
+        ).encode()
         sealed = nonce + self._cipher.encrypt(nonce, content, _LAYOUT)
         return _text(sealed)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service_chassis.errors import StudbookError
 from service_chassis.listing import PageRequest
-from service_chassis.order_by import OrderTerm, parse_order_by
+from service_chassis.order_by import MOST_ORDER_TERMS, OrderTerm, parse_order_by
 from service_chassis.page_tokens import PageTokens
 from studbook.tracking.v1.dataset_service_pb2 import ListDatasetRunsRequest
 from studbook.tracking.v1.run_service_pb2 import ListRunsRequest
@@ -31,6 +31,12 @@ def test_tokens_lead_back_to_their_position(position: list[object], arguments: s
     assert TOKENS.open(token, arguments) == tuple(position)
     assert set(token) <= set(base64.urlsafe_b64encode(bytes(range(256))).decode())
     assert "=" not in token
+
+
+def test_tokens_hold_the_longest_values_that_lists_are_sorted_by() -> None:
+    position = ("😀" * 8192,) * MOST_ORDER_TERMS
+    token = TOKENS.seal(position, "arguments")
+    assert TOKENS.open(token, "arguments") == position
 
 
 TOKEN = TOKENS.seal(("hidden", 7), "arguments")
