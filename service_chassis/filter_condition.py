@@ -13,6 +13,7 @@ from service_chassis.errors import StudbookError, quote
 from service_chassis.field_table import Field, Kind, Lookup
 from service_chassis.filter_grammar import Comparator, Comparison, filter_invalid
 from service_chassis.filter_values import (
+    EXACT,
     exact_whole,
     number_or_none,
     read_boolean,
@@ -45,8 +46,6 @@ _SCALARS: Mapping[Kind, tuple[Callable[[Literal], object], Any]] = {
     Kind.BOOLEAN: (read_boolean, sa.Boolean()),
 }
 _EQUALITY = frozenset({Comparator.EQUAL, Comparator.NOT_EQUAL, Comparator.HAS})
-# Whole numbers up to here are the same as floating-point numbers.
-_EXACT = 2.0**53
 _INT64 = 2**63
 
 
@@ -189,7 +188,7 @@ class Condition:
         """Numbers compared; whole ones exactly, also those that no double can hold."""
         compared = _ORDERED[comparator]
         as_double: sa.ColumnElement[bool] = compared(number, sa.literal(sought, sa.Double()))
-        if integer is None or abs(sought) < _EXACT or math.isinf(sought):
+        if integer is None or abs(sought) < EXACT or math.isinf(sought):
             return as_double
         whole = exact_whole(self.comparison.value, sought)
         if -_INT64 <= whole < _INT64:

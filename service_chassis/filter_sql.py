@@ -44,13 +44,18 @@ class Conjunct:
 
     Attributes:
         condition: The condition on the listed row; true or false, never NULL.
-        listed: The column of the listed rows that `owners` are values of.
-        owners: Selects the rows that meet it from where an index finds them; None when none does.
+        listed: The column of the listed rows that `found_by` gives values of.
+        found_by: Selects the rows that meet it, one or the other, from where an index finds them;
+            empty when none does.
     """
 
     condition: sa.ColumnElement[bool]
     listed: sa.ColumnElement[Any] | None = None
-    owners: sa.Select[Any] | sa.CompoundSelect[Any] | None = None
+    found_by: tuple[sa.Select[Any], ...] = ()
+
+    def owners(self) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+        """The rows that meet it, some perhaps more than once; it must be found by an index."""
+        return self.found_by[0] if len(self.found_by) == 1 else sa.union_all(*self.found_by)
 
 
 def compile_filter(parsed: Filter, table: FieldTable) -> list[Conjunct]:
@@ -91,8 +96,8 @@ class _Compiler:
         if lookup is None:
             return Conjunct(condition.on_listed_row())
         matching = condition.on_other_table(lookup)
-        owners = lookup.owners(matching) if lookup.scoped else None
-        return Conjunct(lookup.exists(matching), lookup.listed, owners)
+        found_by = (lookup.owners(matching),) if lookup.scoped else ()
+        return Conjunct(lookup.exists(matching), lookup.listed, found_by)
 
     def _key_presence(self, comparison: Comparison) -> Conjunct:
         """`tags:team`, which asks whether the map has the key."""
@@ -138,7 +143,7 @@ class _Compiler:
 
 def _either(parts: list[Conjunct], condition: sa.ColumnElement[bool]) -> Conjunct:
     """One of several; found by index when each of them is."""
-    selects = [part.owners for part in parts if part.owners is not None]
-    if len(selects) < len(parts):
+    if not all(part.found_by for part in parts):
         return Conjunct(condition)
-    return Conjunct(condition, parts[0].listed, sa.union_all(*selects))
+    found_by = tuple(select for part in parts for select in part.found_by)
+    return Conjunct(condition, parts[0].listed, found_by)

@@ -26,6 +26,8 @@ _TIMESTAMP = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INT64 = 2**63
+# Whole numbers up to here are the same as floating-point numbers.
+EXACT = 2.0**53
 _UNSET = "UNSPECIFIED"
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from service_chassis.field_table import Kind
 from service_chassis.filter_sql import compile_filter
+from service_chassis.filter_values import EXACT
 from service_chassis.order_by import order_by_invalid
 from service_chassis.sort_keys import SortKey, after_position, sort_key
 
@@ -135,9 +136,9 @@ class PageQuery:
     def _looked_up(self, phase: int, after: Position | None, limit: int) -> list[sa.Row[Any]]:
         """All that is left, found by the rows that meet one condition."""
         few = self._few
-        if few is None or few.listed is None or few.owners is None:
+        if few is None or few.listed is None:
             return []
-        statement = self.select(phase, without=few).where(few.listed.in_(few.owners))
+        statement = self.select(phase, without=few).where(few.listed.in_(few.owners()))
         return self._sorted(statement, phase, after, limit)
 
     def _sorted(
@@ -161,15 +162,14 @@ class PageQuery:
         return self._few is not None
 
     def _count(self) -> tuple[int, Conjunct | None]:
-        countable = [each for each in self._conjuncts if each.owners is not None]
+        countable = [each for each in self._conjuncts if each.found_by]
         if not countable:
             return _MOST_COUNTED + 1, None
         counts = [
             sa.select(sa.func.count())
-            .select_from(each.owners.limit(_MOST_COUNTED + 1).subquery())
+            .select_from(each.owners().limit(_MOST_COUNTED + 1).subquery())
             .scalar_subquery()
             for each in countable
-            if each.owners is not None
         ]
         row = self._connection.execute(sa.select(*counts)).one()
         smallest = min(range(len(countable)), key=lambda index: row[index])
@@ -247,7 +247,10 @@ def _keys_of(field: Field, column: sa.ColumnElement[Any], *, descending: bool) -
         # Numbers first, in their order, then texts in theirs.
         walked = None if lookup is None else lookup.number
         yield SortKey(field.number, descending, nullable=True, lookup=lookup, walked_by=walked)
-        yield sort_key(column, descending=descending)
+        if field.integer is not None:
+            rounded = sa.func.abs(field.number) >= sa.literal(EXACT, sa.Double())
+            yield sort_key(sa.case((rounded, field.integer)), descending=descending)
+        yield sort_key(sa.case((field.number.is_(None), column)), descending=descending)
         return
     key = sort_key(column, descending=descending)
     if lookup is None:

@@ -38,6 +38,7 @@ _SUMMARY_COLUMNS = {
     "min_step": ("min_step", Kind.INTEGER, False),
     "max_step": ("max_step", Kind.INTEGER, False),
 }
+_STEP_OF = {"min_step": "min", "max_step": "max"}
 _DATASET_PROPERTIES = ("name", "version", "digest")
 # The latest of the calls on the run itself and of its writers.
 _heard_writer = (
@@ -170,8 +171,12 @@ class _Entries:
         # of the metric "min", and metrics."a.min" that of "a.min".
         rows = metric_series.alias()
         if len(path) > 1 and path[-1] in _SUMMARY_COLUMNS:
-            column, kind, ordered = _SUMMARY_COLUMNS[path[-1]]
-            return self._by_key(rows, ".".join(path[:-1]), kind, rows.c[column], ordered=ordered)
+            name, kind, ordered = _SUMMARY_COLUMNS[path[-1]]
+            column: sa.ColumnElement[Any] = rows.c[name]
+            if name in _STEP_OF:
+                # Where all values are NaN none has a step.
+                column = sa.case((rows.c[_STEP_OF[name]].is_not(None), column))
+            return self._by_key(rows, ".".join(path[:-1]), kind, column, ordered=ordered)
         return self._by_key(
             rows, ".".join(path), Kind.NUMBER, rows.c.last, ordered=True, present=sa.true()
         )
@@ -236,6 +241,7 @@ class _Entries:
             _of_run(rows, key, column),
             kind,
             number=None if number is None else _of_run(rows, key, number),
+            integer=None if integer is None else _of_run(rows, key, integer),
             lookup=lookup,
             present=sa.true() if kind is Kind.VALUE else present,
         )

@@ -54,6 +54,8 @@ def runs(tracking: Tracking) -> Tracking:
         ("metrics.loss.first = 0.5", "a"),
         ("metrics.loss.count > 0", "abc"),
         ("metrics.loss.count = 2", "ab"),
+        # NaN is never the smallest, so it has no step.
+        ("metrics.loss.min_step >= 0", "ab"),
         ("NOT metrics.loss.min < 0.1", "cd"),
         ("metrics.loss.min != 0.04", "a"),
         ('metrics."val/loss".min < 0.5', "a"),
@@ -62,6 +64,7 @@ def runs(tracking: Tracking) -> Tracking:
         ("params.lr < 0.5", "a"),
         ("params.lr = 1", "b"),
         ("params.lr >= 0.1", "ab"),
+        ("params.lr = 1 OR params.lr = (0.1 OR 7)", "ab"),
         ("params.n > 0", ""),
         ('params.model = "forest"', "a"),
         ("params.model = F*", ""),
@@ -119,6 +122,16 @@ def test_orders(runs: Tracking, order_by: str, found: str, page_size: int) -> No
     listed = runs.list_runs(order_by=order_by, page_size=page_size)
 
     assert "".join(listed) == found
+
+
+def test_equal_numbers_tie_and_large_ones_are_told_apart(tracking: Tracking) -> None:
+    values = {"a": 1, "b": 1.0, "c": 1, "d": 2**53 + 1, "e": 2**53}
+    for name, value in values.items():
+        tracking.run(name)
+        tracking.log(f"{WINE}/runs/{name}", params={"seed": value})
+
+    assert tracking.list_runs(order_by="params.seed, name") == ["a", "b", "c", "e", "d"]
+    assert tracking.list_runs(order_by="params.seed desc, name") == ["d", "e", "a", "b", "c"]
 
 
 def refusal(tracking: Tracking, **arguments: Any) -> StudbookError:
