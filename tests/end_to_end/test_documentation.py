@@ -61,7 +61,7 @@ def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page:
     run_commands(stack_of_a_page, tmp_path, commands(ROOT / page))
 
 
-@pytest.mark.parametrize("name", ["logging-runs.md", "files.md"])
+@pytest.mark.parametrize("name", ["logging-runs.md", "files.md", "datasets.md"])
 def test_programs_and_commands_of_the_page(
     stack_of_a_page: LocalStack, tmp_path: Path, name: str
 ) -> None:
