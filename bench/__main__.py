@@ -11,6 +11,7 @@ import json
 import os
 import statistics
 import tempfile
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -32,12 +33,12 @@ MIB = 1024 * 1024
 UPLOAD_MIB = 128
 
 
-def latency(call: Callable[[], object]) -> dict[str, float]:
+def latency(call: Callable[[], object], calls: int = CALLS) -> dict[str, float]:
     """Median and 99th percentile of one call after another, in milliseconds."""
-    for _ in range(20):
+    for _ in range(min(20, calls)):
         call()
     taken = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         start = time.perf_counter()
         call()
         taken.append((time.perf_counter() - start) * 1000)
@@ -48,12 +49,21 @@ def latency(call: Callable[[], object]) -> dict[str, float]:
     }
 
 
-def rate(call: Callable[[], int]) -> float:
-    """Units a second, where a call returns how many units it did."""
-    done, start = 0, time.perf_counter()
-    while time.perf_counter() - start < SECONDS:
-        done += call()
-    return round(done / (time.perf_counter() - start))
+def rate(*calls: Callable[[], int]) -> int:
+    """Units a second that calls do, each in a thread of its own; a call returns how many it did."""
+    done = [0] * len(calls)
+    start = time.perf_counter()
+
+    def repeat(place: int) -> None:
+        while time.perf_counter() - start < SECONDS:
+            done[place] += calls[place]()
+
+    threads = [threading.Thread(target=repeat, args=(place,)) for place in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return round(sum(done) / (time.perf_counter() - start))
 
 
 def write_and_sync(folder: Path, size: int) -> float:

@@ -24,6 +24,7 @@ from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from studbook import artifact_transfer, login
 from studbook.client import Client
+from studbook.credentials import FixedToken
 from studbook.file_digests import hash_file
 from studbook.tracking.v1 import experiment_service_pb2, run_service_pb2
 
@@ -61,14 +62,6 @@ timed("small down", lambda: client.download_artifacts(run, "small", str(folder /
 assert sum(file.is_file() for file in (folder / "back" / "small").rglob("*")) == small_files
 print(json.dumps(found))
 """
-
-
-class _Token:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def token(self) -> str:
-        return self._text
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -199,7 +192,7 @@ def measure_peer(folder: Path, mib: int) -> dict[str, object]:
 def measure(stack: LocalStack, folder: Path, mib: int) -> dict[str, object]:
     """All figures."""
     gateway = stack.addresses.gateway
-    token = _Token(login.as_demo_person(gateway, "ada").access_token)
+    token = FixedToken(login.as_demo_person(gateway, "ada").access_token)
     with Client(gateway, workspace="main", token_source=token) as client:
         client.experiments.CreateExperiment(
             experiment_service_pb2.CreateExperimentRequest(

@@ -26,6 +26,7 @@ from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from studbook import login
 from studbook.client import Client
+from studbook.credentials import FixedToken
 from studbook.sync import sync_pending
 from studbook.tracking.v1 import metric_service_pb2
 
@@ -128,14 +129,6 @@ for step in itertools.count():
 """
 
 
-class _Token:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def token(self) -> str:
-        return self._text
-
-
 def run_program(program: str, *arguments: object, environment: Mapping[str, str]) -> dict[str, Any]:
     """Run a program; returns the JSON object that it prints."""
     done = subprocess.run(  # noqa: S603 - our own programs
@@ -186,7 +179,7 @@ def points_lost(environment: Mapping[str, str], client: Client, folder: Path) ->
         process.send_signal(signal.SIGKILL)
         out, _ = process.communicate()
         logged = max(int(line) for line in out.split())
-        sync_pending(root=folder, token_source=_Token(environment["STUDBOOK_TOKEN"]))
+        sync_pending(root=folder, token_source=FixedToken(environment["STUDBOOK_TOKEN"]))
         lost += 10 * logged - min(points_of(client, run_id), 10 * logged)
     return lost
 
@@ -216,7 +209,7 @@ def measure(stack: LocalStack, folder: Path) -> dict[str, object]:
         f"log 10 scalars, {shape}": run_program(_LOGGING, shape, STEPS, environment=environment)
         for shape in ("flat", "nested", "NumPy")
     }
-    with Client(gateway, workspace="main", token_source=_Token(token)) as client:
+    with Client(gateway, workspace="main", token_source=FixedToken(token)) as client:
         lost = points_lost(environment, client, records)
     return {
         **found,

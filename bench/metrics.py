@@ -13,19 +13,18 @@ import math
 import os
 import random
 import sqlite3
-import statistics
 import tempfile
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.__main__ import transport_limit
+from bench.__main__ import SECONDS, latency, rate, transport_limit
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from studbook import login
 from studbook.client import Client
+from studbook.credentials import FixedToken
 from studbook.metric_batches import Series, encoded_request
 from studbook.tracking.v1 import (
     experiment_service_pb2,
@@ -36,18 +35,8 @@ from studbook.tracking.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SECONDS = 5.0
-CALLS = 400
 LONG = 1_000_000
 SHORT = 100_000
-
-
-class _Token:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def token(self) -> str:
-        return self._text
 
 
 def columns(first: int, values: Sequence[float]) -> tuple[bytes, bytes, bytes]:
@@ -129,39 +118,6 @@ class Notebook:
         return sum(len(part.series.values) for part in self._client.metrics.ReadMetrics(request))
 
 
-def rate(*calls: Callable[[], int], seconds: float = SECONDS) -> int:
-    """Units a second that calls do, each in a thread of its own."""
-    done = [0] * len(calls)
-    end = time.perf_counter() + seconds
-
-    def repeat(place: int) -> None:
-        while time.perf_counter() < end:
-            done[place] += calls[place]()
-
-    threads = [threading.Thread(target=repeat, args=(place,)) for place in range(len(calls))]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return round(sum(done) / (time.perf_counter() - start))
-
-
-def latency(call: Callable[[], object], calls: int = CALLS) -> dict[str, float]:
-    """Median and 99th percentile of one call after another, in milliseconds."""
-    call()
-    taken = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        taken.append((time.perf_counter() - start) * 1000)
-    taken.sort()
-    return {
-        "p50_ms": round(statistics.median(taken), 2),
-        "p99_ms": round(taken[int(len(taken) * 0.99)], 2),
-    }
-
-
 def fsync_limit(folder: Path) -> dict[str, float]:
     """Appending four KiB to a file and waiting for the disk."""
     with (folder / "limit").open("wb", buffering=0) as file:
@@ -194,7 +150,7 @@ def stored(notebook: Notebook, folder: Path, value: Callable[[int], float]) -> f
 def measure(stack: LocalStack, folder: Path) -> dict[str, object]:
     """All figures."""
     gateway = stack.addresses.gateway
-    token = _Token(login.as_demo_person(gateway, "ada").access_token)
+    token = FixedToken(login.as_demo_person(gateway, "ada").access_token)
     noise = random.Random(1)  # noqa: S311 - noise to compress
     with Client(gateway, workspace="main", token_source=token) as client:
         notebook = Notebook(client)

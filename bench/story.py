@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from local_stack.ci_token import ask_for_token, release_job
 from studbook import login
 from studbook.client import Client
+from studbook.credentials import FixedToken
 from studbook.registry.v1 import (
     model_service_pb2,
     promotion_service_pb2,
@@ -35,14 +36,6 @@ WORKSPACE = "workspaces/main"
 CHUNK = 1024 * 1024
 
 
-class _Token:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def token(self) -> str:
-        return self._text
-
-
 class Story:
     """One run with a file, registered twice; 1.0.0 is in Production.
 
@@ -54,8 +47,8 @@ class Story:
         gateway = stack.addresses.gateway
         person = login.as_demo_person(gateway, "ada").access_token
         job = ask_for_token(stack.addresses.ci_issuer, stack.ci_secret(), release_job())
-        self._trainer = Client(gateway, workspace="main", token_source=_Token(person))
-        self._release = Client(gateway, workspace="main", token_source=_Token(job))
+        self._trainer = Client(gateway, workspace="main", token_source=FixedToken(person))
+        self._release = Client(gateway, workspace="main", token_source=FixedToken(job))
         self._sequence = itertools.count(1)
         self._turn = itertools.cycle(("1.1.0", "1.0.0"))
         self._digest = ""
