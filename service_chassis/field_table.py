@@ -64,15 +64,12 @@ class Lookup:
 
     def exists(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether a listed row has a row that meets a condition; never NULL."""
-        matching = self._matching(condition).where(self.owner == self.listed)
+        matching = self.owners(condition).where(self.owner == self.listed)
         # The offset keeps PostgreSQL from joining the whole table before the limit is applied.
         return sa.exists(matching.correlate(self.listed.table).offset(0))
 
     def owners(self, condition: ColumnElement[bool]) -> Select[Any]:
         """The owners of the rows that meet a condition."""
-        return self._matching(condition)
-
-    def _matching(self, condition: ColumnElement[bool]) -> Select[Any]:
         return sa.select(self.owner).select_from(self.source).where(self.rows, condition)
 
 
