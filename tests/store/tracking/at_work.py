@@ -6,9 +6,12 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from service_chassis.blob_store import FolderBlobStore
 from service_chassis.call_pipeline import authorise
 from service_chassis.caller import Caller, Principal, set_current_caller
+from service_chassis.errors import StudbookError
 from service_chassis.method_access import method_table
 from service_chassis.page_tokens import PageTokens
 from studbook.tracking.v1 import (
@@ -31,7 +34,7 @@ from tracking_service.metric_rpc import MetricServicer
 from tracking_service.run_rpc import RunServicer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from service_chassis.database import Database
@@ -207,6 +210,13 @@ class Tracking:
             run=run, holder=f"{WORKSPACE}/models/wine-cultivar/versions/{version}", level=level
         )
         return self.call("HoldRun", request, caller(via="registry"))
+
+
+def reason(work: Callable[[], Any]) -> str:
+    """Why work was refused."""
+    with pytest.raises(StudbookError) as refusal:
+        work()
+    return refusal.value.reason
 
 
 async def _each(messages: Iterable[Any]) -> Any:

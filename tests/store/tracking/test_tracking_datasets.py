@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service_chassis.errors import StudbookError
 from studbook.tracking.v1 import dataset_service_pb2, run_service_pb2
-from tests.store.tracking.at_work import WORKSPACE, caller, sha256
+from tests.store.tracking.at_work import WORKSPACE, caller, reason, sha256
 from tracking_service.store.tracking_store import TrackingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.store.tracking.at_work import Tracking
 
 # Nested messages are written as dicts, which the stubs' annotations do not know of.
@@ -31,12 +28,6 @@ REFERRED: dict[str, Any] = {
 
 def column(name: str = "alcohol", **profile: Any) -> dict[str, Any]:
     return {"name": name, "type": "double", "profile": profile}
-
-
-def reason(work: Callable[[], Any]) -> str:
-    with pytest.raises(StudbookError) as refusal:
-        work()
-    return refusal.value.reason
 
 
 def listed(tracking: Tracking, parent: str = WINE_DATA, by: Any = None, **values: Any) -> list[str]:

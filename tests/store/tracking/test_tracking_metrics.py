@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service_chassis.errors import StudbookError
 from studbook.tracking.v1 import metric_pb2, run_pb2
 from studbook.tracking.v1 import metric_service_pb2 as pb
-from tests.store.tracking.at_work import ADA, WINE, batch
+from tests.store.tracking.at_work import ADA, WINE, batch, reason
 from tracking_service.records import RunState
 from tracking_service.tables import runs
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.store.tracking.at_work import Tracking
-
-
-def reason(work: Callable[[], Any]) -> str:
-    with pytest.raises(StudbookError) as refusal:
-        work()
-    return refusal.value.reason
 
 
 def summaries(tracking: Tracking, run: str) -> dict[str, Any]:

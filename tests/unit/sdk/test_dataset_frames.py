@@ -12,11 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from studbook.datasets import describe_dataset
-
-
-def digest(data: Any) -> str:
-    return describe_dataset(data, name="data", profile=False).digest
+from tests.unit.sdk.table_digest import digest
 
 
 def test_time_zones_have_one_name_in_every_library() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ import pyarrow.parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studbook.datasets import describe_dataset
 from tests.unit.sdk.random_columns import arrays
+from tests.unit.sdk.table_digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,10 +129,6 @@ def layouts(draw: st.DrawFn, array: pa.Array) -> pa.Array:
 def cut(draw: st.DrawFn, array: pa.Array) -> list[pa.Array]:
     edges = sorted({0, len(array), *draw(st.lists(st.integers(0, len(array)), max_size=3))})
     return [array.slice(a, b - a) for a, b in itertools.pairwise(edges)]
-
-
-def digest(data: Any) -> str:
-    return describe_dataset(data, name="data", profile=False).digest
 
 
 @settings(deadline=None)
