@@ -15,6 +15,7 @@ import random
 import sqlite3
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,6 +119,12 @@ class Notebook:
         return sum(len(part.series.values) for part in self._client.metrics.ReadMetrics(request))
 
 
+def rate_together(*rates: Callable[[], int]) -> int:
+    """The sum of what goes on at the same time, each in a thread of its own."""
+    with ThreadPoolExecutor(len(rates)) as threads:
+        return sum(threads.map(lambda measured: measured(), rates))
+
+
 def fsync_limit(folder: Path) -> dict[str, float]:
     """Appending four KiB to a file and waiting for the disk."""
     with (folder / "limit").open("wb", buffering=0) as file:
@@ -165,6 +172,9 @@ def measure(stack: LocalStack, folder: Path) -> dict[str, object]:
             "batches of 1 000, points/s": rate(notebook.append(notebook.run(), "w", large[:1000])),
             "batches of 1 000 on a stream, points/s": notebook.stream(notebook.run(), large[:1000]),
             "4 writers of batches of 10 000, points/s": rate(*writers),
+            "4 streams of batches of 10 000, points/s": rate_together(
+                *(lambda: notebook.stream(notebook.run(), large) for _ in range(4))
+            ),
         }
         short = notebook.fill("loss", SHORT, lambda step: math.sin(step / 1000))
         long = notebook.fill("loss", LONG, lambda _: noise.random())

@@ -141,7 +141,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
-            call.log("OK")
+            call.log_answered()
             return response
 
         async def many(request: Any, context: ServicerContext[Any, Any]) -> None:
@@ -261,6 +261,10 @@ class _Call:
             _log.error("defect", request_id=self.request_id, exc_info=error)
         self.log(shown.code.name, reason=shown.reason, **shown.for_log)
         await abort_with(self.context, shown, self.request_id)
+
+    def log_answered(self) -> None:
+        """Write the call's one line when its answer is on its way: nobody waits for the log."""
+        asyncio.get_running_loop().call_soon(self.log, "OK")
 
     def log(self, code: str, **more: str) -> None:
         """Write the call's one line."""

@@ -36,7 +36,7 @@ _SAMPLE = 512
 _LEVEL = 1
 # How often values may be differenced. With each time a smooth curve gets smaller, and noise and
 # what rounding left get larger.
-_ORDERS = range(6)
+_MOST_DIFFERENCES = 5
 
 
 class _Form(IntEnum):
@@ -72,32 +72,41 @@ def encode(points: Points) -> bytes:
 
 def as_chunk(points: Points) -> ChunkRecord:
     """Points, of which there is one at least, as they are stored."""
+    min_step, max_step = _range(points.steps)
+    min_time_us, max_time_us = _range(points.times_us)
     return ChunkRecord(
         points=len(points),
-        min_step=int(points.steps.min()),
-        max_step=int(points.steps.max()),
-        min_time_us=int(points.times_us.min()),
-        max_time_us=int(points.times_us.max()),
+        min_step=min_step,
+        max_step=max_step,
+        min_time_us=min_time_us,
+        max_time_us=max_time_us,
         data=encode(points),
     )
 
 
-def decode(chunk: bytes) -> Points:
-    """The points that `encode` was given.
+def decode(chunks: Sequence[bytes]) -> Points:
+    """The points that `encode` was given, of all chunks one after the other.
 
     Raises:
-        ValueError: The chunk is not one that `encode` made.
+        ValueError: A chunk is not one that `encode` made.
     """
-    form, count, *orders = _HEADER.unpack_from(chunk)
-    body = memoryview(chunk)[_HEADER.size :]
-    if form == _Form.PLAIN:
-        return _plain_columns(body, count)
-    if form == _Form.DIFFERENCED:
-        size = 8 * count * len(orders)
-        planes = _compressors.decompressor.decompress(body, max_output_size=size)
-        return _differenced_columns(planes, count, orders)
-    message = f"metric chunk has the unknown form {form}"
-    raise ValueError(message)
+    headers = [_HEADER.unpack_from(chunk) for chunk in chunks]
+    total = sum(count for _, count, *_ in headers)
+    points = Points(np.empty(total, "<i8"), np.empty(total, "<i8"), np.empty(total, "<f8"))
+    columns = [column.view("<u8") for column in (points.steps, points.times_us, points.values)]
+    start = 0
+    for chunk, (form, count, *orders) in zip(chunks, headers, strict=True):
+        body = memoryview(chunk)[_HEADER.size :]
+        parts = [column[start : start + count] for column in columns]
+        if form == _Form.PLAIN:
+            _read_plain(body, parts)
+        elif form == _Form.DIFFERENCED:
+            _read_differenced(body, orders, parts)
+        else:
+            message = f"metric chunk has the unknown form {form}"
+            raise ValueError(message)
+        start += count
+    return points
 
 
 def _little_endian(column: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -114,7 +123,14 @@ def _best_order(values: NDArray[np.uint64]) -> int:
     middle = len(values) // 2
     stretch = values[middle : middle + _SAMPLE]
     compress = _compressors.compressor.compress
-    return min(_ORDERS, key=lambda order: len(compress(_planes(stretch, order))))
+    best, fewest = 0, len(compress(_planes(stretch, 0)))
+    # What was noise after one difference is more noise after the next.
+    for order in range(1, _MOST_DIFFERENCES + 1):
+        size = len(compress(_planes(stretch, order)))
+        if size >= fewest:
+            break
+        best, fewest = order, size
+    return best
 
 
 def _planes(numbers: NDArray[np.uint64], order: int) -> bytes:
@@ -135,35 +151,55 @@ def _folded(differences: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return ((signed << 1) ^ (signed >> 63)).view(np.uint64)
 
 
-def _unfolded(folded: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _read_plain(body: memoryview, columns: Sequence[NDArray[np.uint64]]) -> None:
+    count = len(columns[0])
+    for place, column in enumerate(columns):
+        column[:] = np.frombuffer(body, "<u8", count, place * 8 * count)
+
+
+def _read_differenced(
+    body: memoryview, orders: Sequence[int], columns: Sequence[NDArray[np.uint64]]
+) -> None:
+    count = len(columns[0])
+    size = 8 * count * len(columns)
+    planes = _compressors.decompressor.decompress(body, max_output_size=size)
+    by_column = np.frombuffer(planes, np.uint8).reshape(len(columns), 8, count)
+    for column_planes, order, column in zip(by_column, orders, columns, strict=True):
+        _read_planes(column_planes, column)
+        if order:
+            _sum(column, order)
+
+
+def _read_planes(planes: NDArray[np.uint8], column: NDArray[np.uint64]) -> None:
+    """Put the bytes of numbers, grouped by significance, together again."""
+    column[:] = 0
+    by_number = column.view(np.uint8).reshape(-1, 8)
+    by_number[0] = planes[:, 0]
+    # Most planes of differences are zero but for what the first number has there.
+    for place in np.flatnonzero(planes[:, 1:].any(axis=1)):
+        by_number[:, place] = planes[place]
+
+
+def _sum(column: NDArray[np.uint64], order: int) -> None:
+    """Undo in place that numbers were differenced so often, and the differences folded."""
     one = np.uint64(1)
-    return (folded >> one) ^ -(folded & one)
-
-
-def _plain_columns(body: memoryview, count: int) -> Points:
-    return Points(
-        steps=np.frombuffer(body, "<i8", count, 0),
-        times_us=np.frombuffer(body, "<i8", count, count * 8),
-        values=np.frombuffer(body, "<f8", count, count * 16),
-    )
-
-
-def _differenced_columns(planes: bytes, count: int, orders: Sequence[int]) -> Points:
-    by_plane = np.frombuffer(planes, np.uint8).reshape(len(orders), 8, count)
-    columns = np.ascontiguousarray(by_plane.transpose(0, 2, 1)).view("<u8")
-    steps, times_us, values = (
-        _summed(column.reshape(count), order) for column, order in zip(columns, orders, strict=True)
-    )
-    return Points(
-        steps=steps.view(np.int64), times_us=times_us.view(np.int64), values=values.view(np.float64)
-    )
-
-
-def _summed(numbers: NDArray[np.uint64], order: int) -> NDArray[np.uint64]:
-    """What was differenced so often, put together again."""
-    if not order:
-        return numbers
-    sums = _unfolded(numbers)
+    if order == 1 and len(column) > 1 and (column[1:] == column[1]).all():
+        # Steps, most of all, come at equal distances.
+        first, distance = (
+            ((folded >> 1) ^ -(folded & 1)) % 2**64 for folded in column[:2].tolist()
+        )
+        np.multiply(np.arange(len(column), dtype=np.uint64), np.uint64(distance), out=column)
+        column += np.uint64(first)
+        return
+    signs = column & one
+    np.negative(signs, out=signs)
+    column >>= one
+    column ^= signs
     for start in range(order, 0, -1):
-        np.cumsum(sums[start - 1 :], out=sums[start - 1 :])
-    return sums
+        np.cumsum(column[start - 1 :], out=column[start - 1 :])
+
+
+def _range(column: NDArray[np.int64]) -> tuple[int, int]:
+    if len(column) == 1:
+        return column.item(), column.item()
+    return int(column.min()), int(column.max())

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracking_service.chunk_codec import as_chunk, decode
-from tracking_service.series_reading import joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +47,7 @@ def stretches(sizes: Sequence[int]) -> list[range]:
 
 def merge(chunks: Sequence[bytes]) -> ChunkRecord:
     """One chunk with the points of several that follow one another."""
-    return as_chunk(joined([decode(chunk) for chunk in chunks]))
+    return as_chunk(decode(chunks))
 
 
 def _first_of_tail(sizes: Sequence[int]) -> int:

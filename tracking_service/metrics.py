@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from service_chassis.errors import StudbookError
 from tracking_service.chunk_codec import as_chunk
+from tracking_service.chunk_merging import FULL_POINTS
 from tracking_service.metric_summaries import merge, summarise
 from tracking_service.presence import found, require_not_deleted
 from tracking_service.records import (
@@ -18,10 +19,12 @@ from tracking_service.records import (
     SeriesRecord,
     StoredChunk,
 )
+from tracking_service.series_reading import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from tracking_service.records import RunPlace
     from tracking_service.store.tracking_store import TrackingStore
 
 
@@ -34,66 +37,99 @@ class PreparedSeries:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedBatch:
-    """A batch, ready to be stored; the work that needs no transaction is done."""
+class PreparedBatches:
+    """Batches of one writer in ascending sequence, ready to be stored as if they were one.
 
-    run: str
-    writer: str
-    sequence: int
+    The work that needs no transaction is done.
+    """
+
+    batches: Sequence[MetricBatch]
     series: Mapping[str, PreparedSeries]
 
+    @property
+    def run(self) -> str:
+        """Resource name of the run."""
+        return self.batches[0].run
 
-def prepare(batch: MetricBatch) -> PreparedBatch:
-    """Summarise and encode the points of a batch."""
-    return PreparedBatch(
-        run=batch.run,
-        writer=batch.writer,
-        sequence=batch.sequence,
-        # In the order of keys, in which all writers lock series.
-        series={key: _prepared(key, batch.series[key]) for key in sorted(batch.series)},
-    )
+
+def prepare(batches: Sequence[MetricBatch]) -> PreparedBatches:
+    """Summarise and encode the points of batches of one writer in ascending sequence."""
+    parts: dict[str, list[Points]] = {}
+    for batch in batches:
+        for key, points in batch.series.items():
+            parts.setdefault(key, []).append(points)
+    # In the order of keys, in which all writers lock series.
+    series = {key: _prepared(key, joined(parts[key])) for key in sorted(parts)}
+    return PreparedBatches(batches, series)
+
+
+def together(batches: Sequence[MetricBatch]) -> Iterator[Sequence[MetricBatch]]:
+    """Batches in groups that can be prepared as one, and are no larger than a full chunk."""
+    group: list[MetricBatch] = []
+    points = 0
+    for batch in batches:
+        points += batch.points
+        if group and (points > FULL_POINTS or not batch.follows(group[-1])):
+            yield group
+            group, points = [], batch.points
+        group.append(batch)
+    if group:
+        yield group
 
 
 def append_each(
-    store: TrackingStore, batches: Sequence[PreparedBatch], now: int
+    store: TrackingStore, prepared: Sequence[PreparedBatches], now: int
 ) -> list[int | StudbookError]:
     """What came of storing each batch, as by `append`; the first that is refused is the last."""
     outcomes: list[int | StudbookError] = []
-    for batch in batches:
+    for batches in prepared:
         try:
-            outcomes.append(append(store, batch, now))
+            outcomes += append(store, batches, now)
         except StudbookError as error:
             return [*outcomes, error]
     return outcomes
 
 
-def append(store: TrackingStore, batch: PreparedBatch, now: int) -> int:
-    """Store a batch unless it was stored before; returns the writer's highest sequence stored.
+def append(store: TrackingStore, prepared: PreparedBatches, now: int) -> list[int]:
+    """Store those of the batches that were not stored before.
+
+    Returns:
+        For each batch the highest sequence of its writer that was stored with it.
 
     Raises:
         StudbookError: NOT_FOUND, RUN_NOT_ACTIVE when the run is deleted; nothing is changed then.
     """
-    run = found(store.runs.place(batch.run), batch.run)
+    run = found(store.runs.place(prepared.run), prepared.run)
     require_not_deleted(run)
-    if not store.metrics.advance(run, batch.writer, batch.sequence, now):
-        return store.metrics.last_sequence(run, batch.writer)
+    left, stored = prepared, 0
+    while not store.metrics.advance(run, left.batches, now):
+        stored = store.metrics.last_sequence(run, left.batches[0].writer)
+        # Of batches that are sent again, some may be new.
+        new = [batch for batch in left.batches if batch.sequence > stored]
+        if not new:
+            return [stored] * len(prepared.batches)
+        left = prepare(new)
     if run.state is RunState.STALE:
         store.liveness.revive(run.key, now)
-    known = store.metrics.series_for_change(run, batch.series)
+    _add_points(store, run, left.series)
+    return [max(batch.sequence, stored) for batch in prepared.batches]
+
+
+def _add_points(store: TrackingStore, run: RunPlace, series: Mapping[str, PreparedSeries]) -> None:
+    known = store.metrics.series_for_change(run, series)
     added = store.metrics.add_series(
-        run, [series.summary for key, series in batch.series.items() if key not in known]
+        run, [prepared.summary for key, prepared in series.items() if key not in known]
     )
     # Another writer began these series between the two statements.
-    late = batch.series.keys() - known.keys() - added.keys()
+    late = series.keys() - known.keys() - added.keys()
     if late:
         known |= store.metrics.series_for_change(run, late)
-    grown = {key: _grown(row, batch.series[key]) for key, row in known.items()}
+    grown = {key: _grown(row, series[key]) for key, row in known.items()}
     store.metrics.save_series(list(grown.values()))
     store.metrics.add_chunks(
-        [StoredChunk(row.key, row.chunks, batch.series[key].chunk) for key, row in grown.items()]
-        + [StoredChunk(row_key, 1, batch.series[key].chunk) for key, row_key in added.items()]
+        [StoredChunk(row.key, row.chunks, series[key].chunk) for key, row in grown.items()]
+        + [StoredChunk(row_key, 1, series[key].chunk) for key, row_key in added.items()]
     )
-    return batch.sequence
 
 
 def series_of(store: TrackingStore, name: str, keys: Collection[str]) -> Sequence[SeriesRecord]:

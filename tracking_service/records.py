@@ -124,6 +124,16 @@ class MetricBatch:
     sequence: int
     series: Mapping[str, Points]
 
+    @property
+    def points(self) -> int:
+        """Number of points of all metrics together."""
+        return sum(map(len, self.series.values()))
+
+    def follows(self, other: MetricBatch) -> bool:
+        """Whether the same writer sent this one after the other."""
+        same = (self.run, self.writer) == (other.run, other.writer)
+        return same and self.sequence > other.sequence
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesRecord:

@@ -15,7 +15,7 @@ from tracking_service.tables import metric_chunks, metric_series, metric_writers
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from tracking_service.records import RunPlace, StoredChunk, Window
+    from tracking_service.records import MetricBatch, RunPlace, StoredChunk, Window
 
 
 class MetricStore:
@@ -24,17 +24,23 @@ class MetricStore:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def advance(self, run: RunPlace, writer: str, sequence: int, now: int) -> bool:
-        """Note that a writer was heard of with a sequence; False when it is not a new one.
+    def advance(self, run: RunPlace, batches: Sequence[MetricBatch], now: int) -> bool:
+        """Note that a writer was heard of with batches; False when not all of them are new.
 
         Of two transactions with the same writer one waits here until the other has ended, so a
         batch that arrives twice at once is seen by the second as stored.
+
+        Args:
+            run: The run that the batches are of.
+            batches: Of one writer, in ascending sequence.
+            now: Microseconds since 1970.
         """
         row = {
             "run": run.key,
-            "writer": writer,
-            "last_sequence": sequence,
+            "writer": batches[0].writer,
+            "last_sequence": batches[-1].sequence,
             "heard_time": now,
+            "first_sequence": batches[0].sequence,
         }
         advanced = self._connection.execute(_advance(self._connection.dialect.name), row)
         return advanced.scalar_one_or_none() is not None
@@ -210,7 +216,7 @@ def _advance(dialect: str) -> sa.Executable:
             "last_sequence": insert.excluded.last_sequence,
             "heard_time": insert.excluded.heard_time,
         },
-        where=metric_writers.c.last_sequence < insert.excluded.last_sequence,
+        where=metric_writers.c.last_sequence < sa.bindparam("first_sequence", type_=sa.BigInteger),
     ).returning(metric_writers.c.last_sequence)
 
 

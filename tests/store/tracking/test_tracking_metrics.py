@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from service_chassis.errors import StudbookError
 from studbook.tracking.v1 import metric_pb2, run_pb2
@@ -291,6 +293,38 @@ def test_batches_that_come_while_others_are_stored_share_a_commit(tracking: Trac
     assert [response.committed_sequence for response in acknowledged] == list(range(1, 101))
     assert len(commits) < 50
     assert len(tracking.points(run)) == 100
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(st.integers(1, 12), max_size=4),
+    sent=st.lists(
+        st.tuples(st.sampled_from(["v", "w"]), st.integers(1, 12)), min_size=1, max_size=24
+    ),
+)
+def test_a_stream_stores_what_single_calls_would(
+    tracking: Tracking, before: list[int], sent: list[tuple[str, int]]
+) -> None:
+    streamed, single = tracking.run().name, tracking.run().name
+
+    def one(run: str, writer: str, sequence: int) -> pb.AppendMetricsRequest:
+        keys = ("loss", "accuracy", "lr")[: 1 + sequence % 3]
+        return batch(run, writer, sequence, **{key: [(sequence, float(sequence))] for key in keys})
+
+    for sequence in before:
+        for run in (streamed, single):
+            tracking.call("AppendMetrics", one(run, "w", sequence))
+    requests = [pb.StreamMetricsRequest(batch=one(streamed, *each)) for each in sent]
+
+    acknowledged = [
+        response.committed_sequence for response in tracking.call("StreamMetrics", requests)
+    ]
+
+    assert acknowledged == [
+        tracking.call("AppendMetrics", one(single, *each)).committed_sequence for each in sent
+    ]
+    assert summaries(tracking, streamed) == summaries(tracking, single)
+    assert tracking.points(streamed) == tracking.points(single)
 
 
 def test_nothing_is_stored_of_a_stream_after_a_batch_that_is_refused(tracking: Tracking) -> None:

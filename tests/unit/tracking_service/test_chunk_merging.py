@@ -62,7 +62,7 @@ def test_two_chunks_become_one_with_the_same_points_in_the_same_order() -> None:
     ]
 
     merged = merge([encode(part) for part in parts])
-    points = decode(merged.data)
+    points = decode([merged.data])
 
     for column in ("steps", "times_us", "values"):
         joined = np.concatenate([getattr(part, column) for part in parts])
