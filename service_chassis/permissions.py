@@ -21,8 +21,8 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
         "viewer": _VIEW,
         # Logs runs and registers versions; moves them between None, Staging and Archived.
         "trainer": _VIEW | _TRAIN | {"runs.delete", "models.register", "models.transition"},
-        # Reads the ledger beside the models; approves once promotions can ask for approval.
-        "reviewer": _VIEW | {"ledger.read"},
+        # Reads the ledger beside the models; approves promotions and rejects them.
+        "reviewer": _VIEW | {"models.review", "ledger.read"},
         # The only role but admin that moves versions into and out of Production.
         "releaser": _VIEW | {"models.transition", "models.promote"},
         # What an ops service needs: the version in Production and its files, nothing else.
@@ -38,7 +38,15 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
             "models.delete",
             "models.transition",
             "models.promote",
+            "models.review",
+            # Passes a promotion policy by, where the policy allows it.
+            "models.break_glass",
+            "policies.write",
+            "webhooks.read",
+            "webhooks.write",
             "ledger.read",
+            # Erases a person's name from the ledger.
+            "ledger.erase",
         },
     }
 )
