@@ -27,7 +27,9 @@ class DemoPerson:
 PEOPLE = (
     DemoPerson("ada", "Ada", "data scientist", "data-science"),
     DemoPerson("grace", "Grace", "release manager", "release-managers"),
+    DemoPerson("rosa", "Rosa", "quality reviewer", "quality"),
     DemoPerson("max", "Max", "auditor", "auditors"),
+    DemoPerson("olga", "Olga", "administrator", "administrators"),
 )
 
 _ACCESS = Template("""\
@@ -75,11 +77,17 @@ bindings:
   - role: viewer
     members: ["group:dev:release-managers"]
     resources: [workspaces/main/**]
+  - role: reviewer
+    members: ["group:dev:quality"]
+    resources: [workspaces/main/**]
   - role: deployer
     members: ["service:dev:$service_client"]
     resources: [workspaces/main/models/**]
   - role: auditor
     members: ["group:dev:auditors"]
+    resources: [workspaces/main/**]
+  - role: admin
+    members: ["group:dev:administrators"]
     resources: [workspaces/main/**]
 """)
 

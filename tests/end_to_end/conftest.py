@@ -53,7 +53,7 @@ def tokens_of(stack: LocalStack) -> dict[str, str]:
     }
 
 
-PEOPLE = ("ada", "grace", "max")
+PEOPLE = ("ada", "grace", "rosa", "max", "olga")
 
 
 def clients_of(stack: LocalStack, tokens: dict[str, str]) -> Everyone:
