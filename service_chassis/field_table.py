@@ -46,9 +46,10 @@ class Lookup:
         integer: For VALUE, the column with the number where it is a whole one.
         scoped: Whether `rows` leaves only rows of what is listed, and an index finds them. Then
             matching rows can be looked up first, and the listed rows by them.
+        indexed: Whether an index finds them by `column`, or by `number` for VALUE.
         ordered: Whether an index gives those rows in the order of `column`, or of `number` for
             VALUE, and then of `owner`; none has two of the same owner.
-        implied: What follows from the column being equal to a text, and an index can serve.
+        equal_text: The condition that the column is a certain text, as an index serves it.
     """
 
     column: ColumnElement[Any]
@@ -59,14 +60,23 @@ class Lookup:
     number: ColumnElement[Any] | None = None
     integer: ColumnElement[Any] | None = None
     scoped: bool = False
+    indexed: bool = False
     ordered: bool = False
-    implied: Callable[[str], ColumnElement[bool]] | None = None
+    equal_text: Callable[[str], ColumnElement[bool]] | None = None
 
-    def exists(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        """Whether a listed row has a row that meets a condition; never NULL."""
-        matching = self.owners(condition).where(self.owner == self.listed)
+    def exists(
+        self, condition: ColumnElement[bool], owner: ColumnElement[Any] | None = None
+    ) -> ColumnElement[bool]:
+        """Whether a listed row has a row that meets a condition; never NULL.
+
+        Args:
+            condition: A condition on a row of the other table.
+            owner: Where the value of `listed` is found as well.
+        """
+        listed: Any = self.listed if owner is None else owner
+        matching = self.owners(condition).where(self.owner == listed)
         # The offset keeps PostgreSQL from joining the whole table before the limit is applied.
-        return sa.exists(matching.correlate(self.listed.table).offset(0))
+        return sa.exists(matching.correlate(listed.table).offset(0))
 
     def owners(self, condition: ColumnElement[bool]) -> Select[Any]:
         """The owners of the rows that meet a condition."""

@@ -65,15 +65,30 @@ class Condition:
 
     def on_listed_row(self) -> sa.ColumnElement[bool]:
         """The condition on a row of the list; false where the value is missing."""
-        column = self._column(self.field.column)
-        return sa.and_(column.is_not(None), self._where_present(column, None))
+        return sa.or_(*self._ways(self._column(self.field.column), None))
 
-    def on_other_table(self, lookup: Lookup) -> sa.ColumnElement[bool]:
-        """The condition on a row of the table where the values are; false where there is none."""
+    def on_other_table(self, lookup: Lookup) -> tuple[sa.ColumnElement[bool], ...]:
+        """The condition on a row of the table where the values are; false where there is none.
+
+        Either of the conditions has to hold. Each alone is one that an index can serve, where
+        there is one for it.
+        """
         if self._asks_presence() and self.field.present is not None:
-            return self.field.present
-        column = self._column(lookup.column)
-        return sa.and_(column.is_not(None), self._where_present(column, lookup))
+            return (self.field.present,)
+        return self._ways(self._column(lookup.column), lookup)
+
+    def is_served(self, lookup: Lookup) -> bool:
+        """Whether an index leads to the rows that meet it, not just to all rows of the field."""
+        comparator, value = self.comparison.comparator, self.comparison.value
+        if self._asks_presence():
+            return True
+        if value.pattern or comparator is Comparator.NOT_EQUAL:
+            return False
+        is_number = self.field.kind is Kind.VALUE and number_or_none(value) is not None
+        if self.field.kind in {Kind.TEXT, Kind.VALUE} and not is_number:
+            indexed = lookup.indexed and self.field.kind is Kind.TEXT
+            return comparator in _EQUALITY and (indexed or lookup.equal_text is not None)
+        return lookup.indexed
 
     def _column(self, usual: sa.ColumnElement[Any] | None) -> sa.ColumnElement[Any]:
         choose = self.field.qualified
@@ -89,20 +104,23 @@ class Condition:
         equals = self.comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
         return equals and self.comparison.value.is_any
 
-    def _where_present(
+    def _ways(
         self, column: sa.ColumnElement[Any], lookup: Lookup | None
-    ) -> sa.ColumnElement[bool]:
-        kind = self.field.kind
-        if self.comparison.value.is_any and self.comparison.comparator in _EQUALITY:
+    ) -> tuple[sa.ColumnElement[bool], ...]:
+        """Conditions of which one has to hold; never NULL."""
+        comparator, value = self.comparison.comparator, self.comparison.value
+        if value.is_any and comparator in _EQUALITY:
             present = self._presence(column)
-            return present if self._asks_presence() else sa.not_(present)
-        if self.field.encode is not None:
-            return self._encoded(column, self.field.encode)
-        if kind is Kind.TEXT:
-            return self._text(column, lookup)
-        if kind is Kind.VALUE:
+            found = present if self._asks_presence() else sa.not_(present)
+        elif self.field.encode is not None:
+            found = self._encoded(column, self.field.encode)
+        elif self.field.kind is Kind.TEXT:
+            found = self._text(column, lookup)
+        elif self.field.kind is Kind.VALUE:
             return self._value(column, lookup)
-        return self._scalar(column)
+        else:
+            found = self._scalar(column)
+        return (sa.and_(column.is_not(None), found),)
 
     def _presence(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         if self.field.kind is Kind.TEXT and not self.field.keyed:
@@ -151,32 +169,34 @@ class Condition:
             return sa.not_(found.self_group()) if comparator is Comparator.NOT_EQUAL else found
         if comparator is Comparator.HAS and not self.field.keyed:
             return contains(column, value.text)
-        same = self._compare(column, value.text, sa.Text())
-        if comparator is Comparator.NOT_EQUAL or lookup is None or lookup.implied is None:
-            return same
-        return sa.and_(lookup.implied(value.text), same)
+        if comparator is Comparator.NOT_EQUAL or lookup is None or lookup.equal_text is None:
+            return self._compare(column, value.text, sa.Text())
+        return lookup.equal_text(value.text)
 
     def _value(
         self, column: sa.ColumnElement[Any], lookup: Lookup | None
-    ) -> sa.ColumnElement[bool]:
+    ) -> tuple[sa.ColumnElement[bool], ...]:
         comparator, value = self.comparison.comparator, self.comparison.value
         place = self.field if lookup is None else lookup
         number, sought = place.number, number_or_none(value)
         if sought is None or number is None:
-            return self._text(column, lookup)
+            return (sa.and_(column.is_not(None), self._text(column, lookup)),)
         is_equality = comparator in _EQUALITY
         wanted = Comparator.EQUAL if is_equality else comparator
         as_number = sa.and_(
             number.is_not(None), self._number(wanted, number, place.integer, sought)
         )
         if not is_equality:
-            return as_number
+            return (as_number,)
         # 2024 finds the number and, where the value was logged as a text, the text.
-        as_text = column == sa.literal(value.text, sa.Text())
-        if lookup is not None and lookup.implied is not None:
-            as_text = sa.and_(lookup.implied(value.text), as_text)
-        same = sa.or_(as_number, sa.and_(number.is_(None), as_text))
-        return sa.not_(same.self_group()) if comparator is Comparator.NOT_EQUAL else same
+        if lookup is None or lookup.equal_text is None:
+            as_text = sa.and_(column.is_not(None), column == sa.literal(value.text, sa.Text()))
+        else:
+            as_text = lookup.equal_text(value.text)
+        as_text = sa.and_(number.is_(None), as_text)
+        if comparator is Comparator.NOT_EQUAL:
+            return (sa.and_(column.is_not(None), sa.not_(sa.or_(as_number, as_text))),)
+        return (as_number, as_text)
 
     def _number(
         self,

@@ -33,6 +33,7 @@ from service_chassis.filter_grammar import (
 from service_chassis.filter_text import Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from service_chassis.field_table import Field, FieldTable
@@ -43,15 +44,19 @@ class Conjunct:
     """One of the conditions that all must hold.
 
     Attributes:
-        condition: The condition on the listed row; true or false, never NULL.
+        at: The condition on the listed row; true or false, never NULL. What it asks of other
+            tables it asks about the value of a column, by default `Lookup.listed`. Where a walk
+            has that value from elsewhere, the listed row need not be read to know the answer.
         listed: The column of the listed rows that `found_by` gives values of.
         found_by: Selects the rows that meet it, one or the other, from where an index finds them;
             empty when none does.
+        is_equality: Whether it asks for one value of many, so that few rows are likely to meet it.
     """
 
-    condition: sa.ColumnElement[bool]
+    at: Callable[[sa.ColumnElement[Any] | None], sa.ColumnElement[bool]]
     listed: sa.ColumnElement[Any] | None = None
     found_by: tuple[sa.Select[Any], ...] = ()
+    is_equality: bool = False
 
     def owners(self) -> sa.Select[Any] | sa.CompoundSelect[Any]:
         """The rows that meet it, some perhaps more than once; it must be found by an index."""
@@ -78,26 +83,33 @@ class _Compiler:
         if isinstance(node, Comparison):
             return self._comparison(node)
         if isinstance(node, Anywhere):
-            return Conjunct(self._anywhere(node.value))
+            return self._anywhere(node.value)
         if isinstance(node, Not):
-            return Conjunct(sa.not_(self.conjunct(node.operand).condition.self_group()))
+            operand = self.conjunct(node.operand)
+            return Conjunct(lambda owner: sa.not_(operand.at(owner).self_group()))
         parts = [self.conjunct(operand) for operand in node.operands]
-        conditions = [part.condition.self_group() for part in parts]
-        if isinstance(node, And):
-            return Conjunct(sa.and_(*conditions))
-        return _either(parts, sa.or_(*conditions))
+        return _all(parts) if isinstance(node, And) else _either(parts)
 
     def _comparison(self, comparison: Comparison) -> Conjunct:
         field = self.table.find(comparison.path)
-        if field is None:
-            return self._key_presence(comparison)
+        return (
+            self._key_presence(comparison) if field is None else self._compared(field, comparison)
+        )
+
+    def _compared(self, field: Field, comparison: Comparison) -> Conjunct:
         condition = Condition(self.text, comparison, field)
+        is_equality = comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
         lookup = field.lookup
         if lookup is None:
-            return Conjunct(condition.on_listed_row())
-        matching = condition.on_other_table(lookup)
-        found_by = (lookup.owners(matching),) if lookup.scoped else ()
-        return Conjunct(lookup.exists(matching), lookup.listed, found_by)
+            on_listed_row = condition.on_listed_row()
+            return Conjunct(lambda _: on_listed_row, is_equality=is_equality)
+        ways = condition.on_other_table(lookup)
+        matching = sa.or_(*ways)
+        is_found = lookup.scoped and condition.is_served(lookup)
+        found_by = tuple(lookup.owners(way) for way in ways) if is_found else ()
+        return Conjunct(
+            lambda owner: lookup.exists(matching, owner), lookup.listed, found_by, is_equality
+        )
 
     def _key_presence(self, comparison: Comparison) -> Conjunct:
         """`tags:team`, which asks whether the map has the key."""
@@ -116,7 +128,7 @@ class _Compiler:
             f"there are {', '.join(self.table.names())}",
         )
 
-    def _anywhere(self, value: Literal) -> sa.ColumnElement[bool]:
+    def _anywhere(self, value: Literal) -> Conjunct:
         if not self.table.anywhere:
             raise self._unsaid(value, "a text alone is not looked for here")
         if value.is_any:
@@ -126,24 +138,27 @@ class _Compiler:
                 value,
                 f'{value.text} is a field; put it in quotes to look for the text "{value.text}"',
             )
-        return sa.or_(*(self._found(field, value) for field in self.table.anywhere))
-
-    def _found(self, field: Field, value: Literal) -> sa.ColumnElement[bool]:
         comparator = Comparator.EQUAL if value.pattern else Comparator.HAS
         sought = Comparison(("text",), comparator, value, value.column)
-        condition = Condition(self.text, sought, field)
-        if field.lookup is None:
-            return condition.on_listed_row()
-        return field.lookup.exists(condition.on_other_table(field.lookup))
+        return _either([self._compared(field, sought) for field in self.table.anywhere])
 
     def _unsaid(self, value: Literal, problem: str) -> StudbookError:
         remedy = f"; compare a field with a value: there are {', '.join(self.table.names())}"
         return filter_invalid(self.text, value.column, problem + remedy)
 
 
-def _either(parts: list[Conjunct], condition: sa.ColumnElement[bool]) -> Conjunct:
+def _all(parts: list[Conjunct]) -> Conjunct:
+    """All of several."""
+    return Conjunct(lambda owner: sa.and_(*(part.at(owner).self_group() for part in parts)))
+
+
+def _either(parts: list[Conjunct]) -> Conjunct:
     """One of several; found by index when each of them is."""
-    if not all(part.found_by for part in parts):
-        return Conjunct(condition)
-    found_by = tuple(select for part in parts for select in part.found_by)
-    return Conjunct(condition, parts[0].listed, found_by)
+    found_by: tuple[sa.Select[Any], ...] = ()
+    if all(part.found_by for part in parts):
+        found_by = tuple(select for part in parts for select in part.found_by)
+    return Conjunct(
+        lambda owner: sa.or_(*(part.at(owner).self_group() for part in parts)),
+        parts[0].listed if found_by else None,
+        found_by,
+    )

@@ -2,9 +2,9 @@
 
 A list that is sorted by a field of another table is walked along that table's index: first the
 rows that have the field, in its order, then those that do not have it, by the next field. A filter
-is asked of each row on the way. When the first steps of the walk find too little, the rows that
-meet one condition are counted, up to a limit, and if they are few they are looked up first and
-sorted then. See docs/adr/0011-two-ways-to-a-page.md.
+is asked of each row on the way. Where few rows meet one of its conditions, they are looked up and
+sorted instead: that is found out before the walk, and again when its first steps found too little.
+See docs/adr/0011-two-ways-to-a-page.md.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     Position = tuple[SortValue, ...]
 
-# Rows of the index that are walked before anything is counted.
-_FIRST_STEPS = 2_000
-# Rows that meet a condition are counted up to here. Looking up and sorting one costs about as
-# much as a step of a walk; counting one, a fiftieth.
-_MOST_COUNTED = 20_000
-# Without a walk to judge by, so many are looked up rather than walked past.
+# So many rows that meet a condition are looked up at once. Looking up and sorting one costs about
+# as much as two steps of a walk; counting one, a tenth of a step.
 _FEW = 2_000
+# Steps of a walk after which it is judged by what it found.
+_FIRST_STEPS = 10_000
+# Then, rows that meet a condition are counted up to here.
+_MOST_COUNTED = 200_000
 
 
 class PageQuery:
@@ -67,9 +67,12 @@ class PageQuery:
         self._within = within
         descending = page.order[0].descending
         self._keys = [*_sort_keys(page, fields), sort_key(tie_break, descending=descending)]
-        self._conjuncts = [] if page.filter is None else compile_filter(page.filter, fields)
+        found = [] if page.filter is None else compile_filter(page.filter, fields)
+        # Databases ask in this order, so what few rows are likely to meet comes first.
+        self._conjuncts = sorted(found, key=lambda each: not each.is_equality)
         self._few: Conjunct | None = None
-        self._counted = False
+        # Up to where rows were counted.
+        self._counted = -1
 
     def position(self, row: sa.Row[Any]) -> Position:
         """The values that a row is sorted by."""
@@ -83,7 +86,7 @@ class PageQuery:
                 return found + self._rest(phase, after, limit - len(found))
             if after is not None and not any(value is not None for value in after[: phase + 1]):
                 continue
-            if self._few is not None:
+            if self._are_few(_FEW):
                 return found + self._looked_up(phase, after, limit - len(found))
             walk = _Walk(self, phase, _within_phase(after, phase))
             found += walk.first_steps(limit - len(found))
@@ -100,10 +103,22 @@ class PageQuery:
                 return found
         return found
 
-    def select(self, phase: int, *, without: Conjunct | None = None) -> sa.Select[Any]:
-        """The rows that meet the filter and lack the fields of the phases before this one."""
+    def select(
+        self,
+        phase: int,
+        *,
+        without: Conjunct | None = None,
+        owner: sa.ColumnElement[Any] | None = None,
+    ) -> sa.Select[Any]:
+        """The rows that meet the filter and lack the fields of the phases before this one.
+
+        Args:
+            phase: Which sort key comes first.
+            without: A condition that is met anyway.
+            owner: Column of another table that says which listed row it is.
+        """
         statement = self._base.where(
-            *(each.condition for each in self._conjuncts if each is not without)
+            *(each.at(owner) for each in self._conjuncts if each is not without)
         )
         for key in self._keys[:phase]:
             statement = statement.where(key.is_missing())
@@ -122,7 +137,7 @@ class PageQuery:
 
     def run(self, statement: sa.Select[Any], limit: int) -> list[sa.Row[Any]]:
         """The first rows of a statement."""
-        return list(self._connection.execute(statement.limit(limit)))
+        return list(self._connection.execute(statement.limit(limit)).all())
 
     def _rest(self, phase: int, after: Position | None, limit: int) -> list[sa.Row[Any]]:
         """Rows that have none of the fields that can be walked by, in the order of the others."""
@@ -154,20 +169,22 @@ class PageQuery:
 
     def _are_few(self, most: int) -> bool:
         """Whether so few rows meet one of the conditions that they can be looked up first."""
-        if not self._counted:
-            self._counted = True
-            self._smallest = self._count()
+        most = min(most, _MOST_COUNTED)
+        if self._counted < most:
+            self._counted = most
+            self._smallest = self._count(most + 1)
         count, conjunct = self._smallest
-        self._few = conjunct if count <= min(most, _MOST_COUNTED) else None
+        self._few = conjunct if count <= most else None
         return self._few is not None
 
-    def _count(self) -> tuple[int, Conjunct | None]:
+    def _count(self, most: int) -> tuple[int, Conjunct | None]:
+        """The condition that the fewest rows meet, and how many do; no more than `most`."""
         countable = [each for each in self._conjuncts if each.found_by]
         if not countable:
-            return _MOST_COUNTED + 1, None
+            return most, None
         counts = [
             sa.select(sa.func.count())
-            .select_from(each.owners().limit(_MOST_COUNTED + 1).subquery())
+            .select_from(each.owners().limit(most).subquery())
             .scalar_subquery()
             for each in countable
         ]
@@ -195,15 +212,15 @@ class _Walk:
         steps = walked.steps()
         if after is not None:
             steps = steps.where(walked.key.not_before(after[0]))
-        ends = self._query.run(steps.offset(_FIRST_STEPS - 1), 1)
-        self.ended = not ends
-        statement = self._statement()
-        if ends:
-            self._end = ends[0][0]
-            # Equal values are not told apart here, so there may be more steps than asked for.
-            statement = statement.where(sa.not_(walked.key.after(self._end).self_group()))
+        end = steps.offset(_FIRST_STEPS - 1).limit(1)
+        # Equal values are not told apart here, so there may be more steps than asked for.
+        statement = self._statement().where(walked.key.not_after(walked.value_at(end)))
         rows = self._query.run(statement, limit)
         self.found = len(rows)
+        if len(rows) < limit:
+            ends = self._query.run(end, 1)
+            self.ended = not ends
+            self._end = ends[0][0] if ends else None
         return rows
 
     def the_rest(self, limit: int) -> list[sa.Row[Any]]:
@@ -213,7 +230,8 @@ class _Walk:
     def _statement(self) -> sa.Select[Any]:
         query, walked = self._query, self._walked
         keys = [walked.key, *self._keys[1:-1], walked.tie_break(self._keys[-1])]
-        statement = query.select(self._phase).join(walked.source, walked.owner == walked.listed)
+        statement = query.select(self._phase, owner=walked.owner)
+        statement = statement.join(walked.source, walked.owner == walked.listed)
         statement = statement.where(walked.rows, walked.key.expression.is_not(None))
         values = [*(sa.null() for _ in range(self._phase)), *(key.expression for key in keys)]
         statement = query.labelled(statement, values).order_by(*(key.order() for key in keys))

@@ -72,6 +72,10 @@ class SortKey:
         sought = self._bind(value)
         return self.expression <= sought if self.descending else self.expression >= sought
 
+    def not_after(self, value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether a row has this value or stands before those that do, as an index can serve it."""
+        return self.expression >= value if self.descending else self.expression <= value
+
     def is_missing(self) -> sa.ColumnElement[bool]:
         """Whether a listed row has no value."""
         if self.lookup is None or self.walked_by is None:
@@ -128,6 +132,16 @@ class Walked:
             .select_from(self.source)
             .where(self.rows, self.key.expression.is_not(None))
             .order_by(order, owner)
+        )
+
+    def value_at(self, step: sa.Select[Any]) -> sa.ColumnElement[Any]:
+        """The value at one of the steps; the last value where there are not so many."""
+        farthest = sa.func.min if self.key.descending else sa.func.max
+        last = sa.select(farthest(self.key.expression)).select_from(self.source).where(self.rows)
+        return sa.func.coalesce(
+            step.correlate(None).scalar_subquery(),
+            last.correlate(None).scalar_subquery(),
+            type_=self.key.expression.type,
         )
 
 

@@ -19,8 +19,15 @@ def to_timestamp(us: int | None) -> Timestamp | None:
     """A stored time as a protobuf Timestamp; None stays None."""
     if us is None:
         return None
-    seconds, rest = divmod(us, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1000)
+    timestamp = Timestamp()
+    set_timestamp(timestamp, us)
+    return timestamp
+
+
+def set_timestamp(timestamp: Timestamp, us: int) -> None:
+    """Set a Timestamp, where it stands in its message, to a stored time."""
+    timestamp.seconds, rest = divmod(us, 1_000_000)
+    timestamp.nanos = rest * 1000
 
 
 def from_timestamp(timestamp: Timestamp) -> int:

@@ -14,7 +14,12 @@ from studbook.tracking.v1 import run_pb2, run_service_pb2_grpc
 from studbook.tracking.v1 import run_service_pb2 as pb
 from tracking_service import run_comparison, run_holds, run_logging, run_requests, runs
 from tracking_service.presence import found
-from tracking_service.proto_conversion import comparison_message, held_run_message, run_message
+from tracking_service.proto_conversion import (
+    comparison_message,
+    held_run_message,
+    run_message,
+    write_run,
+)
 from tracking_service.transactions import change, read, write
 
 if TYPE_CHECKING:
@@ -141,7 +146,7 @@ def _list(
     ids = EXPERIMENT.parse(request.parent, any_of={"experiment"})
     experiment = None
     if ids["experiment"] != ANY:
-        experiment = found(store.experiments.find(request.parent), request.parent)
+        experiment = found(store.experiments.key(request.parent), request.parent)
     while True:
         listed, token = store.runs.page(
             ids["workspace"],
@@ -150,9 +155,9 @@ def _list(
             lambda name: caller.may("runs.read", name),
             show_deleted=request.show_deleted,
         )
-        response = pb.ListRunsResponse(
-            runs=[run_message(run) for run in listed], next_page_token=token
-        )
+        response = pb.ListRunsResponse(next_page_token=token)
+        for run in listed:
+            write_run(run, response.runs.add())
         size = response.ByteSize()
         if size <= _LARGEST_PAGE_BYTES or len(listed) == 1:
             return response

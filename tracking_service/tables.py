@@ -46,12 +46,16 @@ def _experiment_of_run() -> sa.Column[int]:
     return sa.Column("experiment", ROW_KEY, nullable=False)
 
 
+TEXT_START = 64
+"""So many characters of a text are indexed, as PostgreSQL limits index entries."""
+
+
 def text_start(text: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    """The first 64 characters of a text: all that is indexed, as PostgreSQL limits index entries.
+    """The first characters of a text, as they are indexed.
 
     The numbers stand in the SQL itself, because only then is it the expression of the index.
     """
-    return sa.func.substr(text, sa.text("1"), sa.text("64"), type_=sa.Text())
+    return sa.func.substr(text, sa.text("1"), sa.text(str(TEXT_START)), type_=sa.Text())
 
 
 experiments = sa.Table(

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from service_chassis.listing import PageRequest
 
 
+# Made once: making and naming a statement takes longer than running it.
+_KEY_OF_NAME = sa.select(experiments.c.id).where(
+    experiments.c.workspace == sa.bindparam("workspace"),
+    experiments.c.experiment == sa.bindparam("experiment"),
+)
+
+
 class ExperimentStore:
     """Experiments within one transaction."""
 
@@ -28,6 +35,10 @@ class ExperimentStore:
     def find(self, name: str) -> Experiment | None:
         """The experiment of this name."""
         return self._find(self._named(name))
+
+    def key(self, name: str) -> int | None:
+        """The database key of the experiment of this name."""
+        return self._connection.execute(_KEY_OF_NAME, EXPERIMENT.parse(name)).scalar_one_or_none()
 
     def find_for_change(self, name: str) -> Experiment | None:
         """The experiment of this name, locked: nobody else changes it or adds a run to it."""

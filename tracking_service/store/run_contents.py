@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -28,11 +27,13 @@ if TYPE_CHECKING:
     from tracking_service.records import MetricSummary, ParamScalar, Run
 
 
-class _ParamKind(IntEnum):
-    TEXT = 1
-    WHOLE = 2
-    DOUBLE = 3
-    TRUTH = 4
+# Kinds of parameters. No enum: reading a page of runs compares thousands, and that costs a fifth.
+_TEXT, _WHOLE, _DOUBLE, _TRUTH = range(1, 5)
+
+# Summaries take some 100 bytes each in an answer, of which clients accept 4 MiB.
+_MOST_METRICS = 20_000
+# Runs whose metrics are counted in one query.
+_RUNS_COUNTED = 50
 
 
 class RunContents:
@@ -63,11 +64,23 @@ class RunContents:
             for run in runs
         ]
 
+    def readable(self, keys: Sequence[int]) -> int:
+        """How many of the runs, from the first on, have few enough metrics to be read at once."""
+        metrics = 0
+        for start in range(0, len(keys), _RUNS_COUNTED):
+            part = keys[start : start + _RUNS_COUNTED]
+            counts = {row.run: row.metrics for row in self._rows(_METRIC_COUNTS, part)}
+            for place, key in enumerate(part, start):
+                metrics += counts.get(key, 0)
+                if place and metrics > _MOST_METRICS:
+                    return place
+        return len(keys)
+
     def add_params(self, run: Run, new: Collection[Param]) -> None:
         """Store parameters that the run does not have yet; the run is locked."""
         if new:
             rows = [
-                {"run": run.key, "experiment": run.experiment_key, **_param_row(param)}
+                {"run": run.key, "experiment": run.experiment_key, **param_row(param)}
                 for param in new
             ]
             self._connection.execute(params.insert(), rows)
@@ -89,39 +102,26 @@ class RunContents:
             self._connection.execute(dataset_inputs.insert(), rows)
 
     def _params(self, keys: Collection[int]) -> Mapping[int, list[Param]]:
-        statement = sa.select(params).where(params.c.run.in_(keys)).order_by(params.c.key)
         found = defaultdict(list)
-        for row in self._connection.execute(statement):
-            found[row.run].append(Param(key=row.key, value=_param_value(row)))
+        for run, key, *stored in self._rows(_PARAMS, keys):
+            found[run].append(Param(key, _param_value(*stored)))
         return found
 
     def _tags(self, keys: Collection[int]) -> Mapping[int, dict[str, str]]:
-        statement = sa.select(tags).where(tags.c.run.in_(keys)).order_by(tags.c.key)
         found: dict[int, dict[str, str]] = defaultdict(dict)
-        for row in self._connection.execute(statement):
-            found[row.run][row.key] = row.value
+        for run, key, value in self._rows(_TAGS, keys):
+            found[run][key] = value
         return found
 
     def _metrics(self, keys: Collection[int]) -> Mapping[int, list[MetricSummary]]:
-        statement = (
-            sa.select(metric_series)
-            .where(metric_series.c.run.in_(keys))
-            .order_by(metric_series.c.key)
-        )
         found = defaultdict(list)
-        for row in self._connection.execute(statement):
+        for row in self._rows(_METRICS, keys):
             found[row.run].append(summary_record(row))
         return found
 
     def _dataset_inputs(self, keys: Collection[int]) -> Mapping[int, list[DatasetInput]]:
-        statement = (
-            sa.select(dataset_inputs.c.run, dataset_inputs.c.role, datasets)
-            .join(datasets, datasets.c.id == dataset_inputs.c.dataset)
-            .where(dataset_inputs.c.run.in_(keys))
-            .order_by(dataset_inputs.c.role, datasets.c.dataset, datasets.c.version)
-        )
         found = defaultdict(list)
-        for row in self._connection.execute(statement):
+        for row in self._rows(_DATASET_INPUTS, keys):
             name = DATASET_VERSION.format(
                 workspace=row.workspace, dataset=row.dataset, version=row.version
             )
@@ -129,43 +129,83 @@ class RunContents:
         return found
 
     def _heard(self, keys: Collection[int]) -> Mapping[int, int]:
-        statement = (
-            sa.select(metric_writers.c.run, sa.func.max(metric_writers.c.heard_time).label("heard"))
-            .where(metric_writers.c.run.in_(keys))
-            .group_by(metric_writers.c.run)
-        )
-        return {row.run: row.heard for row in self._connection.execute(statement)}
+        return {row.run: row.heard for row in self._rows(_HEARD, keys)}
+
+    def _rows(self, statement: sa.Select[Any], keys: Collection[int]) -> Sequence[Any]:
+        # All at once: a row at a time costs as much again.
+        return self._connection.execute(statement, {"run_keys": keys}).all()
 
 
-def _param_row(param: Param) -> dict[str, Any]:
+def _of_runs(*columns: sa.Table | sa.ColumnElement[Any], run: sa.Column[int]) -> sa.Select[Any]:
+    return sa.select(*columns).where(run.in_(sa.bindparam("run_keys", expanding=True)))
+
+
+# Made once: making and naming a statement takes longer than running it.
+_PARAMS = _of_runs(
+    params.c.run,
+    params.c.key,
+    params.c.kind,
+    params.c.text_value,
+    params.c.int_value,
+    params.c.number_value,
+    run=params.c.run,
+).order_by(params.c.run, params.c.key)
+_TAGS = _of_runs(tags.c.run, tags.c.key, tags.c.value, run=tags.c.run).order_by(
+    tags.c.run, tags.c.key
+)
+_METRICS = _of_runs(metric_series, run=metric_series.c.run).order_by(
+    metric_series.c.run, metric_series.c.key
+)
+_METRIC_COUNTS = _of_runs(
+    metric_series.c.run, sa.func.count().label("metrics"), run=metric_series.c.run
+).group_by(metric_series.c.run)
+_DATASET_INPUTS = (
+    _of_runs(
+        dataset_inputs.c.run,
+        dataset_inputs.c.role,
+        datasets.c.workspace,
+        datasets.c.dataset,
+        datasets.c.version,
+        datasets.c.digest,
+        run=dataset_inputs.c.run,
+    )
+    .join(datasets, datasets.c.id == dataset_inputs.c.dataset)
+    .order_by(dataset_inputs.c.role, datasets.c.dataset, datasets.c.version)
+)
+_HEARD = _of_runs(
+    metric_writers.c.run,
+    sa.func.max(metric_writers.c.heard_time).label("heard"),
+    run=metric_writers.c.run,
+).group_by(metric_writers.c.run)
+
+
+def param_row(param: Param) -> dict[str, Any]:
+    """A parameter as a row of `params`, without run and experiment."""
     value = param.value
     row: dict[str, Any] = {"key": param.key, "int_value": None, "number_value": None}
     # bool before int, of which it is a subclass.
     if isinstance(value, bool):
         text = "true" if value else "false"
-        return row | {"kind": _ParamKind.TRUTH, "text_value": text, "int_value": int(value)}
+        return row | {"kind": _TRUTH, "text_value": text, "int_value": int(value)}
     if isinstance(value, int):
         number = {"int_value": value, "number_value": float(value)}
-        return row | {"kind": _ParamKind.WHOLE, "text_value": str(value)} | number
+        return row | {"kind": _WHOLE, "text_value": str(value)} | number
     if isinstance(value, float):
         stored = None if math.isnan(value) else value
         return row | {
-            "kind": _ParamKind.DOUBLE,
+            "kind": _DOUBLE,
             "text_value": repr(value),
             "number_value": stored,
         }
-    return row | {"kind": _ParamKind.TEXT, "text_value": value}
+    return row | {"kind": _TEXT, "text_value": value}
 
 
-def _param_value(row: sa.Row[Any]) -> ParamScalar:
-    value: ParamScalar
-    match row.kind:
-        case _ParamKind.TEXT:
-            value = row.text_value
-        case _ParamKind.WHOLE:
-            value = row.int_value
-        case _ParamKind.DOUBLE:
-            value = math.nan if row.number_value is None else row.number_value
-        case _:
-            value = bool(row.int_value)
-    return value
+def _param_value(kind: int, text: str, whole: int | None, number: float | None) -> ParamScalar:
+    if kind == _TEXT:
+        return text
+    if kind == _DOUBLE:
+        return math.nan if number is None else number
+    if whole is None:
+        message = f"a parameter of kind {kind} has no whole number"
+        raise ValueError(message)
+    return whole if kind == _WHOLE else bool(whole)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import itertools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from service_chassis.field_table import Field, FieldTable, Kind, Lookup
 from tracking_service.records import RunState
 from tracking_service.store.listed_fields import joined_text
 from tracking_service.tables import (
+    TEXT_START,
     dataset_inputs,
     datasets,
     experiments,
@@ -23,7 +26,7 @@ from tracking_service.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _DOUBLE = 3
 # Columns of summaries, what they hold, and whether an index gives their order.
@@ -110,12 +113,7 @@ def run_fields(workspace: str, experiment: int | None) -> FieldTable:
         _RUN_FIELDS,
         _Entries(workspace, experiment).find,
         forms=_FORMS,
-        anywhere=(
-            *(_RUN_FIELDS[name] for name in ("name", "display_name")),
-            Field(runs.c.description, Kind.TEXT),
-            _any_of(params, "text_value"),
-            _any_of(tags, "value"),
-        ),
+        anywhere=_ANYWHERE,
     )
 
 
@@ -126,12 +124,28 @@ def _any_of(table: sa.Table, column: str) -> Field:
     return Field(None, Kind.TEXT, lookup=lookup)
 
 
+_ANYWHERE = (
+    *(_RUN_FIELDS[name] for name in ("name", "display_name")),
+    Field(runs.c.description, Kind.TEXT),
+    _any_of(params, "text_value"),
+    _any_of(tags, "value"),
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _alias(table: sa.Table, number: int) -> sa.FromClause:
+    """One name of several for a table; making one takes longer than looking for a run by it."""
+    return table.alias()
+
+
 @dataclass(frozen=True)
 class _Entries:
     """Fields whose values are rows of tables of their own, one or several for a run."""
 
     workspace: str
     experiment: int | None
+    # Each field has names of its own for the tables that it is found in.
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def find(self, path: tuple[str, ...]) -> Field | None:
         """The field at a path; None when there can be none."""
@@ -144,7 +158,7 @@ class _Entries:
         return finders[path[0]](path[1:]) if len(path) > 1 and path[0] in finders else None
 
     def _param(self, path: tuple[str, ...]) -> Field:
-        rows = params.alias()
+        rows = self._named(params)
         # NaN has no order and equals nothing.
         is_nan = sa.and_(rows.c.kind == _DOUBLE, rows.c.number_value.is_(None))
         text = sa.case((is_nan, sa.null()), else_=rows.c.text_value)
@@ -158,18 +172,18 @@ class _Entries:
             # Truth values are kept there, too, and have no number.
             integer=sa.case((rows.c.number_value.is_(None), sa.null()), else_=rows.c.int_value),
             ordered=True,
-            implied=_starts_equal(rows.c.text_value),
+            equal_text=_equal_text(rows.c.text_value),
         )
 
     def _tag(self, path: tuple[str, ...]) -> Field:
-        rows = tags.alias()
+        rows = self._named(tags)
         value = rows.c.value
-        return self._by_key(rows, ".".join(path), Kind.TEXT, value, implied=_starts_equal(value))
+        return self._by_key(rows, ".".join(path), Kind.TEXT, value, equal_text=_equal_text(value))
 
     def _metric(self, path: tuple[str, ...]) -> Field:
         # A key may hold dots, also one that is called like a figure: metrics.min is the last value
         # of the metric "min", and metrics."a.min" that of "a.min".
-        rows = metric_series.alias()
+        rows = self._named(metric_series)
         if len(path) > 1 and path[-1] in _SUMMARY_COLUMNS:
             name, kind, ordered = _SUMMARY_COLUMNS[path[-1]]
             column: sa.ColumnElement[Any] = rows.c[name]
@@ -183,7 +197,7 @@ class _Entries:
 
     def _dataset(self, path: tuple[str, ...]) -> Field | None:
         *role, name = path
-        used, data = dataset_inputs.alias(), datasets.alias()
+        used, data = self._named(dataset_inputs), self._named(datasets)
         rows: sa.ColumnElement[bool] = sa.true()
         if name not in _DATASET_PROPERTIES:
             # `datasets:training`, whether there is one of this role.
@@ -192,7 +206,7 @@ class _Entries:
             rows = used.c.role == ".".join(role)
         source: sa.FromClause = used.join(data, data.c.id == used.c.dataset)
         if self.experiment is not None:
-            owner = runs.alias()
+            owner = self._named(runs)
             source = source.join(owner, owner.c.id == used.c.run)
             rows = sa.and_(rows, owner.c.experiment == self.experiment)
         column = {
@@ -201,8 +215,11 @@ class _Entries:
             "digest": data.c.digest,
         }[name]
         rows = sa.and_(rows, data.c.workspace == self.workspace)
-        lookup = Lookup(column, source, used.c.run, runs.c.id, rows, scoped=True)
+        lookup = Lookup(column, source, used.c.run, runs.c.id, rows, scoped=True, indexed=True)
         return Field(None, Kind.TEXT, lookup=lookup, qualified=_dataset_column(name, data))
+
+    def _named(self, table: sa.Table) -> sa.FromClause:
+        return _alias(table, next(self._numbers))
 
     def _by_key(
         self,
@@ -214,7 +231,7 @@ class _Entries:
         number: sa.ColumnElement[Any] | None = None,
         integer: sa.ColumnElement[Any] | None = None,
         ordered: bool = False,
-        implied: Callable[[str], sa.ColumnElement[bool]] | None = None,
+        equal_text: Callable[[str], sa.ColumnElement[bool]] | None = None,
         present: sa.ColumnElement[bool] | None = None,
     ) -> Field:
         # Together with the key, the experiment lets one index answer.
@@ -234,8 +251,9 @@ class _Entries:
             number=number,
             integer=integer,
             scoped=True,
+            indexed=ordered,
             ordered=ordered and self.experiment is not None,
-            implied=implied,
+            equal_text=equal_text,
         )
         return Field(
             _of_run(rows, key, column),
@@ -257,8 +275,15 @@ def _of_run(rows: sa.FromClause, key: str, column: sa.ColumnElement[Any]) -> sa.
     )
 
 
-def _starts_equal(text: sa.ColumnElement[Any]) -> Callable[[str], sa.ColumnElement[bool]]:
-    return lambda sought: text_start(text) == text_start(sa.literal(sought, sa.Text()))
+def _equal_text(text: sa.ColumnElement[Any]) -> Callable[[str], sa.ColumnElement[bool]]:
+    def equal(sought: str) -> sa.ColumnElement[bool]:
+        starts = text_start(text) == text_start(sa.literal(sought, sa.Text()))
+        if len(sought) < TEXT_START:
+            # A longer text would start with more.
+            return starts
+        return sa.and_(starts, text == sa.literal(sought, sa.Text()))
+
+    return equal
 
 
 def _dataset_column(

@@ -149,31 +149,39 @@ class RunStore:
     def page(
         self,
         workspace: str,
-        experiment: Experiment | None,
+        experiment: int | None,
         page: PageRequest,
         visible: Callable[[str], bool],
         *,
         show_deleted: bool,
     ) -> tuple[list[Run], str]:
-        """One page of the runs of a workspace, or of one experiment of it.
+        """One page of the runs of a workspace, or of one experiment of it, by its key.
 
+        Runs with very many metrics make it shorter than was asked for.
         Packages and the names of untracked files are left out: they are many and rarely read.
         """
         within = runs.c.workspace == workspace
         if experiment is not None:
-            within = runs.c.experiment == experiment.key
+            within = runs.c.experiment == experiment
         statement = _RUN_ROWS
         if not show_deleted:
             statement = statement.where(runs.c.delete_time.is_(None))
-        rows, token = list_page(
-            self._connection,
-            statement,
-            page,
-            run_fields(workspace, None if experiment is None else experiment.key),
-            runs.c.id,
-            lambda row: visible(_name(row)),
-            within,
-        )
+
+        def listed(page: PageRequest) -> tuple[list[sa.Row[Any]], str]:
+            return list_page(
+                self._connection,
+                statement,
+                page,
+                run_fields(workspace, experiment),
+                runs.c.id,
+                lambda row: visible(_name(row)),
+                within,
+            )
+
+        rows, token = listed(page)
+        readable = self._contents.readable([row.id for row in rows])
+        if readable < len(rows):
+            rows, token = listed(replace(page, size=readable))
         return [_without_untracked(run) for run in self._records(rows)], token
 
     def _find(self, statement: sa.Select[Any], name: str) -> Run | None:

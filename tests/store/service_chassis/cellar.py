@@ -114,6 +114,7 @@ def _tag(path: tuple[str, ...]) -> Field | None:
         rows.c.key == path[1],
         number=rows.c.number,
         scoped=True,
+        indexed=True,
         ordered=True,
     )
     return Field(

@@ -55,7 +55,7 @@ def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
 def selected(connection: sa.Connection, text: str) -> set[str]:
     parsed = parse_filter(text)
     assert parsed is not None
-    conditions = [each.condition for each in compile_filter(parsed, FIELDS)]
+    conditions = [each.at(None) for each in compile_filter(parsed, FIELDS)]
     return set(connection.scalars(sa.select(BOTTLES.c.uid).where(*conditions)))
 
 
@@ -266,7 +266,7 @@ def test_refusals_name_the_column_and_what_was_expected(
 def test_values_reach_the_database_only_as_parameters() -> None:
     parsed = parse_filter('label = "x\'); DROP TABLE bottles; --" OR tags."a\'b" : "q\'"')
     assert parsed is not None
-    conditions = [each.condition for each in compile_filter(parsed, FIELDS)]
+    conditions = [each.at(None) for each in compile_filter(parsed, FIELDS)]
     statement = str(sa.select(BOTTLES.c.uid).where(*conditions))
     assert "'" not in statement
     assert "DROP" not in statement
