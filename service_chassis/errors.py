@@ -197,6 +197,26 @@ def message_too_large(limit: int) -> StudbookError:
     )
 
 
+def quota_exceeded(
+    limit: str, allowed: int, wanted: int, message: str, **metadata: str
+) -> StudbookError:
+    """RESOURCE_EXHAUSTED, because a limit that an administrator set would be passed.
+
+    Args:
+        limit: Name of the setting.
+        allowed: Its value.
+        wanted: What the call would have needed.
+        message: What there is, what is wanted, and what to do.
+        metadata: Whatever else the message mentions.
+    """
+    return StudbookError(
+        Code.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        message,
+        metadata={"limit": limit, "allowed": str(allowed), "wanted": str(wanted), **metadata},
+    )
+
+
 def deadline_exceeded(seconds: float) -> StudbookError:
     """DEADLINE_EXCEEDED, because a call without a deadline took longer than is allowed then."""
     return StudbookError(

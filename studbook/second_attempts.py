@@ -45,6 +45,22 @@ def is_worth_dividing(error: StudbookError) -> bool:
     return too_large or isinstance(error, InvalidArgument)
 
 
+def takes_some_metrics(error: StudbookError, keys: int) -> bool:
+    """Whether a run with too many metrics takes some of a refused batch.
+
+    It does when it has some of them already, or room for one more.
+
+    Args:
+        error: What the server said.
+        keys: How many metrics the batch has.
+    """
+    limit = error.metadata
+    if error.reason != "QUOTA_EXCEEDED" or limit.get("limit") != "run_metrics":
+        return False
+    allowed, wanted, stored = (int(limit[name]) for name in ("allowed", "wanted", "stored"))
+    return wanted - stored < keys or stored < allowed
+
+
 def longest_wait_s(error: Exception) -> float:
     """How long to wait between attempts at most; and at least, where a person must act first."""
     if isinstance(error, Unauthenticated):

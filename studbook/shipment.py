@@ -19,7 +19,7 @@ from studbook.record_folder import RunFolder
 from studbook.record_log import METRICS, SHAPE, MetricDecoder, learn_shapes
 from studbook.record_position import PositionFile, note_refusal
 from studbook.run_records import Artifacts, RunEnd, RunStart, VersionWanted, decode
-from studbook.second_attempts import is_refusal, is_worth_dividing
+from studbook.second_attempts import is_refusal, is_worth_dividing, takes_some_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ class Shipment:
         try:
             self._append(end, series)
         except StudbookError as error:
-            if is_worth_dividing(error):
+            if _are_parts_taken(error, series):
                 self._append_in_parts(end, series)
             else:
                 self._unless_refused(error)
@@ -167,7 +167,7 @@ class Shipment:
         self._delivery.append_metrics(request)
 
     def _append_in_parts(self, end: int, series: list[Series]) -> None:
-        """Send what is good of a batch of which something is not, or that is too large.
+        """Send what is good of a batch of which something is not, or that is too much.
 
         The parts take the numbers before that of the batch. There are enough, because each point
         takes several bytes in the file, and in each attempt they are the same.
@@ -181,7 +181,7 @@ class Shipment:
             try:
                 self._append(first + stop - 1, parts[begin:stop])
             except StudbookError as error:
-                if is_worth_dividing(error) and stop - begin > 1:
+                if stop - begin > 1 and _are_parts_taken(error, parts[begin:stop]):
                     middle = (begin + stop) // 2
                     waiting += [(middle, stop), (begin, middle)]
                 else:
@@ -304,6 +304,11 @@ class _OfNewerVersion(Unsupported):
 
 def _open(segment: Path) -> int:
     return os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _are_parts_taken(error: StudbookError, series: list[Series]) -> bool:
+    keys = {one.key for one in series}
+    return is_worth_dividing(error) or takes_some_metrics(error, len(keys))
 
 
 def _words(error: StudbookError) -> str:

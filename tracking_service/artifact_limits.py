@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service_chassis.errors import Code, StudbookError
+from service_chassis.errors import quota_exceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ArtifactLimits:
             StudbookError: QUOTA_EXCEEDED.
         """
         if size > self.artifact_bytes:
-            raise _exceeded(
+            raise quota_exceeded(
                 "artifact_bytes",
                 self.artifact_bytes,
                 size,
@@ -43,7 +43,7 @@ class ArtifactLimits:
             StudbookError: QUOTA_EXCEEDED.
         """
         if self.workspace_bytes and used + size > self.workspace_bytes:
-            raise _exceeded(
+            raise quota_exceeded(
                 "workspace_bytes",
                 self.workspace_bytes,
                 used + size,
@@ -59,19 +59,10 @@ class ArtifactLimits:
             StudbookError: QUOTA_EXCEEDED.
         """
         if count > self.run_files:
-            raise _exceeded(
+            raise quota_exceeded(
                 "run_files",
                 self.run_files,
                 count,
                 f"The run would have {count} files; runs may have {self.run_files}. Pack small "
                 "files into an archive, or have the limit raised.",
             )
-
-
-def _exceeded(limit: str, allowed: int, wanted: int, message: str) -> StudbookError:
-    return StudbookError(
-        Code.RESOURCE_EXHAUSTED,
-        "QUOTA_EXCEEDED",
-        message,
-        metadata={"limit": limit, "allowed": str(allowed), "wanted": str(wanted)},
-    )

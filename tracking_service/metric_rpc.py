@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service_chassis.database import Database
+    from tracking_service.metric_limits import MetricLimits
     from tracking_service.records import Points
 
 # 24 bytes each: messages of some 800 kB.
@@ -24,9 +25,9 @@ _POINTS_A_MESSAGE = 32_768
 class MetricServicer(metric_service_pb2_grpc.MetricServiceServicer):
     """Answers calls on metrics; see metric_service.proto for what each promises."""
 
-    def __init__(self, database: Database, points_per_batch: int) -> None:
+    def __init__(self, database: Database, limits: MetricLimits) -> None:
         self._database = database
-        self._writer = MetricWriter(database, points_per_batch)
+        self._writer = MetricWriter(database, limits)
 
     async def AppendMetrics(
         self, request: pb.AppendMetricsRequest, _context: Any

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from service_chassis.database import Database
     from studbook.tracking.v1 import metric_service_pb2 as pb
+    from tracking_service.metric_limits import MetricLimits
     from tracking_service.metrics import PreparedBatches
     from tracking_service.records import MetricBatch
 
@@ -30,12 +31,12 @@ class MetricWriter:
 
     Args:
         database: Where they go.
-        points_per_batch: Most points of a batch.
+        limits: What they are held to.
     """
 
-    def __init__(self, database: Database, points_per_batch: int) -> None:
+    def __init__(self, database: Database, limits: MetricLimits) -> None:
         self._database = database
-        self._points_per_batch = points_per_batch
+        self._limits = limits
 
     async def append(self, request: pb.AppendMetricsRequest) -> int:
         """Store a batch; returns the writer's highest sequence stored, once that is durable."""
@@ -94,7 +95,7 @@ class MetricWriter:
         refusal = None
         for request in requests:
             try:
-                batches.append(request_reading.metric_batch(request, self._points_per_batch))
+                batches.append(request_reading.metric_batch(request, self._limits.points_per_batch))
             except StudbookError as error:
                 refusal = error
                 break
@@ -106,7 +107,7 @@ class MetricWriter:
             return []
         return await write(
             self._database,
-            lambda store: metrics.append_each(store, prepared, now_us()),
+            lambda store: metrics.append_each(store, prepared, self._limits, now_us()),
             brief=True,
             order=prepared[0].run,
         )

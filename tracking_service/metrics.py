@@ -23,7 +23,9 @@ from tracking_service.series_reading import joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from tracking_service.metric_limits import MetricLimits
     from tracking_service.records import RunPlace
     from tracking_service.store.tracking_store import TrackingStore
 
@@ -78,29 +80,37 @@ def together(batches: Sequence[MetricBatch]) -> Iterator[Sequence[MetricBatch]]:
 
 
 def append_each(
-    store: TrackingStore, prepared: Sequence[PreparedBatches], now: int
+    store: TrackingStore, prepared: Sequence[PreparedBatches], limits: MetricLimits, now: int
 ) -> list[int | StudbookError]:
     """What came of storing each batch, as by `append`; the first that is refused is the last."""
     outcomes: list[int | StudbookError] = []
     for batches in prepared:
         try:
-            outcomes += append(store, batches, now)
+            outcomes += append(store, batches, limits, now)
         except StudbookError as error:
-            return [*outcomes, error]
+            if len(batches.batches) == 1:
+                return [*outcomes, error]
+            # The first of them may be taken.
+            single = [prepare([batch]) for batch in batches.batches]
+            return [*outcomes, *append_each(store, single, limits, now)]
     return outcomes
 
 
-def append(store: TrackingStore, prepared: PreparedBatches, now: int) -> list[int]:
+def append(
+    store: TrackingStore, prepared: PreparedBatches, limits: MetricLimits, now: int
+) -> list[int]:
     """Store those of the batches that were not stored before.
 
     Returns:
         For each batch the highest sequence of its writer that was stored with it.
 
     Raises:
-        StudbookError: NOT_FOUND, RUN_NOT_ACTIVE when the run is deleted; nothing is changed then.
+        StudbookError: NOT_FOUND, RUN_NOT_ACTIVE when the run is deleted, QUOTA_EXCEEDED when it
+            would have too many metrics; nothing is changed then.
     """
     run = found(store.runs.place(prepared.run), prepared.run)
     require_not_deleted(run)
+    known = _known(store, run, prepared.series.keys(), limits)
     left, stored = prepared, 0
     while not store.metrics.advance(run, left.batches, now):
         stored = store.metrics.last_sequence(run, left.batches[0].writer)
@@ -111,20 +121,35 @@ def append(store: TrackingStore, prepared: PreparedBatches, now: int) -> list[in
         left = prepare(new)
     if run.state is RunState.STALE:
         store.liveness.revive(run.key, now)
-    _add_points(store, run, left.series)
+    _add_points(store, run, known, left.series)
     return [max(batch.sequence, stored) for batch in prepared.batches]
 
 
-def _add_points(store: TrackingStore, run: RunPlace, series: Mapping[str, PreparedSeries]) -> None:
-    known = store.metrics.series_for_change(run, series)
+def _known(
+    store: TrackingStore, run: RunPlace, keys: AbstractSet[str], limits: MetricLimits
+) -> dict[str, SeriesRecord]:
+    """Those of the series that the run has, locked; it has room for the others."""
+    known = store.metrics.series_for_change(run, keys)
+    if len(known) == len(keys):
+        return known
+    # Series of one run are begun one transaction after the other, so that each counts them all.
+    stored = store.metrics.count_for_change(run)
+    known |= store.metrics.series_for_change(run, keys - known.keys())
+    if new := keys - known.keys():
+        limits.check_run_metrics(stored, new)
+    return known
+
+
+def _add_points(
+    store: TrackingStore,
+    run: RunPlace,
+    known: Mapping[str, SeriesRecord],
+    series: Mapping[str, PreparedSeries],
+) -> None:
     added = store.metrics.add_series(
         run, [prepared.summary for key, prepared in series.items() if key not in known]
     )
-    # Another writer began these series between the two statements.
-    late = series.keys() - known.keys() - added.keys()
-    if late:
-        known |= store.metrics.series_for_change(run, late)
-    grown = {key: _grown(row, series[key]) for key, row in known.items()}
+    grown = {key: _grown(known[key], series[key]) for key in series if key in known}
     store.metrics.save_series(list(grown.values()))
     store.metrics.add_chunks(
         [StoredChunk(row.key, row.chunks, series[key].chunk) for key, row in grown.items()]

@@ -70,7 +70,7 @@ class TrackingService:
         )
         run_service_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(database, tokens), server)
         metric_service_pb2_grpc.add_MetricServiceServicer_to_server(
-            MetricServicer(database, self._settings.points_per_batch), server
+            MetricServicer(database, self._settings.metric_limits()), server
         )
         dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
             DatasetServicer(database, tokens), server

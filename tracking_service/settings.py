@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from service_chassis.service_settings import ServiceSettings, TransferLimits
 from tracking_service.artifact_limits import ArtifactLimits
 from tracking_service.collection import GracePeriods
+from tracking_service.metric_limits import MetricLimits
 
 
 class TrackingSettings(TransferLimits, ServiceSettings):
@@ -32,6 +33,11 @@ class TrackingSettings(TransferLimits, ServiceSettings):
         ge=0,
         description="Time between two searches for metrics whose small chunks are to be merged; "
         "0: never.",
+    )
+    run_metrics: int = Field(
+        10_000,
+        ge=1,
+        description="Most metrics of one run; points of further ones are refused.",
     )
     artifact_bytes: int = Field(
         1 << 40, ge=0, description="Largest file of a run, in bytes; larger ones are refused."
@@ -60,6 +66,10 @@ class TrackingSettings(TransferLimits, ServiceSettings):
         ge=0,
         description="How long an interrupted upload can be resumed.",
     )
+
+    def metric_limits(self) -> MetricLimits:
+        """How many metrics there may be."""
+        return MetricLimits(self.points_per_batch, self.run_metrics)
 
     def artifact_limits(self) -> ArtifactLimits:
         """How much may be stored."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tracking_service.records import ChunkPlace, MetricSummary, SeriesRecord
-from tracking_service.store.inserts import insert_absent, insert_into
-from tracking_service.tables import metric_chunks, metric_series, metric_writers
+from tracking_service.store.inserts import insert_into
+from tracking_service.tables import metric_chunks, metric_series, metric_writers, runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -59,11 +59,14 @@ class MetricStore:
         rows = self._connection.execute(_SERIES_FOR_CHANGE, wanted)
         return {row.key: _series(row) for row in rows}
 
-    def add_series(self, run: RunPlace, summaries: Sequence[MetricSummary]) -> dict[str, int]:
-        """Store new series of one chunk each; returns the database keys of those stored.
+    def count_for_change(self, run: RunPlace) -> int:
+        """How many series a run has; nobody else begins one until the transaction ends."""
+        self._connection.execute(_LOCK_RUN, {"run_key": run.key})
+        count: int = self._connection.execute(_COUNT_SERIES, {"run_key": run.key}).scalar_one()
+        return count
 
-        Series that another transaction has stored meanwhile are left out.
-        """
+    def add_series(self, run: RunPlace, summaries: Sequence[MetricSummary]) -> dict[str, int]:
+        """Store new series of one chunk each, after `count_for_change`; returns database keys."""
         if not summaries:
             return {}
         rows = [
@@ -77,10 +80,7 @@ class MetricStore:
             }
             for summary in summaries
         ]
-        statement = insert_absent(self._connection, metric_series).returning(
-            metric_series.c.key, metric_series.c.id
-        )
-        return {row.key: row.id for row in self._connection.execute(statement, rows)}
+        return {row.key: row.id for row in self._connection.execute(_ADD_SERIES, rows)}
 
     def save_series(self, changed: Sequence[SeriesRecord]) -> None:
         """Store the summaries and chunk counts of series that are locked."""
@@ -204,6 +204,15 @@ _SAVE = (
         | {"unmerged": metric_series.c.unmerged + 1}
     )
 )
+_LOCK_RUN = (
+    sa.select(runs.c.id).where(runs.c.id == sa.bindparam("run_key")).with_for_update(key_share=True)
+)
+_COUNT_SERIES = (
+    sa.select(sa.func.count())
+    .select_from(metric_series)
+    .where(metric_series.c.run == sa.bindparam("run_key"))
+)
+_ADD_SERIES = metric_series.insert().returning(metric_series.c.key, metric_series.c.id)
 _ADD_CHUNK = metric_chunks.insert()
 
 

@@ -157,8 +157,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 143
     """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
-    setting, `allowed` its value, `wanted` what the call would have needed. Delete what is no
-    longer needed, or have the limit raised.
+    setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
+    `stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -294,7 +294,7 @@ Metadata: `committed_size`, `size`.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 143
 """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
-setting, `allowed` its value, `wanted` what the call would have needed. Delete what is no
-longer needed, or have the limit raised.
+setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
+`stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -62,7 +62,9 @@ class MetricServiceServicer:
         Idempotent by (run, writer, sequence): a batch whose sequence is not higher than the last one
         accepted from that writer has been stored before and is acknowledged without effect.
         Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted;
-        INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points.
+        INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many metrics, 10 000 unless set
+        otherwise. Nothing of a refused batch is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,9 @@ class MetricServiceStub:
     Idempotent by (run, writer, sequence): a batch whose sequence is not higher than the last one
     accepted from that writer has been stored before and is acknowledged without effect.
     Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted;
-    INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points.
+    INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many metrics, 10 000 unless set
+    otherwise. Nothing of a refused batch is stored.
     """
     StreamMetrics: _grpc.StreamStreamMultiCallable[_metric_service_pb2.StreamMetricsRequest, _metric_service_pb2.StreamMetricsResponse]
     """The same for many batches on one stream: each is acknowledged, in order, once it is durable.
@@ -65,7 +67,9 @@ class MetricServiceAsyncStub(MetricServiceStub):
     Idempotent by (run, writer, sequence): a batch whose sequence is not higher than the last one
     accepted from that writer has been stored before and is acknowledged without effect.
     Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted;
-    INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points.
+    INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many metrics, 10 000 unless set
+    otherwise. Nothing of a refused batch is stored.
     """
     StreamMetrics: _aio.StreamStreamMultiCallable[_metric_service_pb2.StreamMetricsRequest, _metric_service_pb2.StreamMetricsResponse]  # type: ignore[assignment]
     """The same for many batches on one stream: each is acknowledged, in order, once it is durable.
@@ -94,7 +98,9 @@ class MetricServiceServicer(metaclass=_abc_1.ABCMeta):
         Idempotent by (run, writer, sequence): a batch whose sequence is not higher than the last one
         accepted from that writer has been stored before and is acknowledged without effect.
         Errors: NOT_FOUND; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run is deleted;
-        INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points.
+        INVALID_ARGUMENT (FIELD_INVALID) for columns of different lengths or too many points;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) when the run would have too many metrics, 10 000 unless set
+        otherwise. Nothing of a refused batch is stored.
         """
 
     @_abc_1.abstractmethod

@@ -30,6 +30,7 @@ from tracking_service.artifact_limits import ArtifactLimits
 from tracking_service.artifact_rpc import ArtifactServicer
 from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
+from tracking_service.metric_limits import MetricLimits
 from tracking_service.metric_rpc import MetricServicer
 from tracking_service.run_rpc import RunServicer
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 WORKSPACE = "workspaces/main"
 WINE = f"{WORKSPACE}/experiments/wine"
 NO_LIMITS = ArtifactLimits(artifact_bytes=1 << 40, workspace_bytes=0, run_files=1_000_000)
+METRIC_LIMITS = MetricLimits(points_per_batch=100_000, run_metrics=10_000)
 GRACE_S = 24 * 3600.0
 _PERMISSIONS = {
     permission for method in method_table().values() for permission in method.permissions
@@ -74,6 +76,7 @@ class Tracking:
         folder: Path,
         limits: ArtifactLimits = NO_LIMITS,
         grace_s: float = GRACE_S,
+        metric_limits: MetricLimits = METRIC_LIMITS,
     ) -> None:
         tokens = PageTokens(b"0123456789abcdef")
         self.database = database
@@ -82,7 +85,7 @@ class Tracking:
         servicers = {
             "ExperimentService": ExperimentServicer(database, tokens),
             "RunService": RunServicer(database, tokens),
-            "MetricService": MetricServicer(database, points_per_batch=100_000),
+            "MetricService": MetricServicer(database, metric_limits),
             "DatasetService": DatasetServicer(database, tokens),
             "ArtifactService": ArtifactServicer(
                 database, tokens, self.blobs, 2 << 20, limits, grace_s

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from service_chassis.errors import Code, StudbookError
+from studbook.tracking.v1 import metric_service_pb2
 from tests.store.tracking import collecting
-from tests.store.tracking.at_work import GRACE_S, Tracking, upload_messages
+from tests.store.tracking.at_work import GRACE_S, Tracking, batch, upload_messages
 from tests.store.tracking.collecting import collect, refusal_of, stored, usage
 from tracking_service.artifact_limits import ArtifactLimits
+from tracking_service.metric_limits import MetricLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +23,18 @@ if TYPE_CHECKING:
     from service_chassis.database import Database
 
 LIMITS = ArtifactLimits(artifact_bytes=100, workspace_bytes=250, run_files=3)
+METRIC_LIMITS = MetricLimits(points_per_batch=100_000, run_metrics=3)
+POINT = [(1, 1.0)]
 
 
 @pytest.fixture
 def tracking(database_factory: Callable[[str], Database], tmp_path: Path) -> Tracking:
-    tracking = Tracking(database_factory("tracking_service"), tmp_path / "artifacts", LIMITS)
+    tracking = Tracking(
+        database_factory("tracking_service"),
+        tmp_path / "artifacts",
+        LIMITS,
+        metric_limits=METRIC_LIMITS,
+    )
     tracking.experiment()
     return tracking
 
@@ -122,3 +132,76 @@ def test_a_run_has_so_many_files(tracking: Tracking) -> None:
     tracking.upload(run, b"2")
     tracking.record(run, {"a": b"2"}, allow_overwrite=True)
     assert refusal_of(lambda: tracking.record(run, {"d": b"1"})) == "QUOTA_EXCEEDED"
+
+
+def test_a_run_has_so_many_metrics(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.append(run, sequence=1, a=POINT, b=POINT)
+
+    refusal = refused(lambda: tracking.append(run, sequence=2, a=POINT, c=POINT, d=POINT))
+
+    assert refusal.metadata == {
+        "limit": "run_metrics",
+        "allowed": "3",
+        "wanted": "4",
+        "stored": "2",
+    }
+    assert 'series.key names 2 new ones, such as "c"' in refusal.message
+    # It left no trace: another batch has its number, and the other run has room of its own.
+    assert tracking.append(run, sequence=2, a=POINT, c=POINT) == 2
+    tracking.append(tracking.run().name, d=POINT)
+    assert [summary.key for summary in tracking.get(run).metrics] == ["a", "b", "c"]
+
+
+def test_metrics_of_a_full_run_go_on(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.append(run, sequence=1, a=POINT, b=POINT, c=POINT)
+    statements: list[str] = []
+    sa.event.listen(
+        tracking.database.engine,
+        "before_cursor_execute",
+        lambda *arguments: statements.append(arguments[2]),
+    )
+
+    for sequence in range(2, 5):
+        tracking.append(run, sequence=sequence, a=POINT, b=POINT, c=POINT)
+
+    assert len(tracking.points(run, "c")) == 4
+    assert statements
+    # Series that there are need not be counted.
+    assert not [statement for statement in statements if "count(" in statement]
+
+
+def test_metrics_begun_at_once_do_not_get_in_side_by_side(tracking: Tracking) -> None:
+    run = tracking.run().name
+
+    def begin(number: int) -> str:
+        keys = ("shared", f"own{number}")
+        return refusal_of(
+            lambda: tracking.append(run, f"w{number}", 1, **dict.fromkeys(keys, POINT))
+        )
+
+    with ThreadPoolExecutor(6) as threads:
+        refusals = list(threads.map(begin, range(6)))
+
+    assert sorted(refusals) == ["", "", *["QUOTA_EXCEEDED"] * 4]
+    assert len(tracking.get(run).metrics) == 3
+    assert len(tracking.points(run, "shared")) == 2
+
+
+def test_a_stream_takes_what_comes_before_one_metric_too_many(tracking: Tracking) -> None:
+    run = tracking.run().name
+    keys = ["a", "b", "a", "c", "b", "d", "a"]
+    requests = [
+        metric_service_pb2.StreamMetricsRequest(batch=batch(run, "w", number, **{key: POINT}))
+        for number, key in enumerate(keys, start=1)
+    ]
+
+    refused(lambda: tracking.call("StreamMetrics", requests))
+
+    assert {key: len(tracking.points(run, key)) for key in "abcd"} == {
+        "a": 2,
+        "b": 2,
+        "c": 1,
+        "d": 0,
+    }

@@ -78,6 +78,8 @@ class Stored:
     # Refuses batches of metrics that have one of these keys, or are longer.
     refused_keys: set[str] = field(default_factory=set)
     most_batch_bytes: int = 4 * 1024 * 1024
+    # Refuses batches with which a run would have more metrics.
+    most_metrics: int = 1_000_000
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -203,6 +205,7 @@ class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):
             fail(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "Too large.")
         if self.stored.refused_keys & {series.key for series in request.series}:
             fail(context, grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", "A key is refused.")
+        self._check_metrics(request, context)
         with self.stored.lock:
             writer = (request.run, request.writer)
             if request.sequence > self.stored.sequences.get(writer, 0):
@@ -216,6 +219,21 @@ class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):
                 fail(context, grpc.StatusCode.UNAVAILABLE, "", "Connection reset.")
             return metric_service_pb2.AppendMetricsResponse(
                 committed_sequence=self.stored.sequences[writer]
+            )
+
+    def _check_metrics(self, request: Any, context: Any) -> None:
+        known = {key for run, key in self.stored.points if run == request.run}
+        wanted = known | {series.key for series in request.series}
+        if len(wanted) > self.stored.most_metrics:
+            fail(
+                context,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "QUOTA_EXCEEDED",
+                "Too many metrics.",
+                limit="run_metrics",
+                allowed=str(self.stored.most_metrics),
+                wanted=str(len(wanted)),
+                stored=str(len(known)),
             )
 
 

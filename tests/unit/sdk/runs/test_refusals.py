@@ -45,6 +45,23 @@ def test_one_refused_metric_is_the_only_one(offline: Path, stored: Stored) -> No
     assert len(list(map(json.loads, kept.read_text().splitlines()))) == len(synced.refusals)
 
 
+def test_metrics_of_a_run_that_has_too_many_go_on(offline: Path, stored: Stored) -> None:
+    stored.most_metrics = 101
+    with studbook.init("wine", run_id="one") as run:
+        for step in range(2000):
+            run.log({"loss": step, f"loss of {step}": step}, step)
+    (synced,) = sync_pending()
+
+    assert synced.is_complete
+    assert [point[0] for point in stored.points[RUN, "loss"]] == list(range(2000))
+    assert len(stored.points) == 101
+    assert sum(int(refusal.split()[0]) for refusal in synced.refusals) == 1900
+    assert "Too many metrics." in synced.refusals[0]
+    # What there is no room for is noted in few pieces, and asked for as seldom.
+    assert len(synced.refusals) < 30
+    assert stored.calls.count("AppendMetrics") < 60
+
+
 def test_a_batch_that_is_too_large_for_the_server_arrives_in_parts(
     offline: Path, stored: Stored
 ) -> None:
