@@ -176,10 +176,8 @@ def test_metrics_begun_at_once_do_not_get_in_side_by_side(tracking: Tracking) ->
     run = tracking.run().name
 
     def begin(number: int) -> str:
-        keys = ("shared", f"own{number}")
-        return refusal_of(
-            lambda: tracking.append(run, f"w{number}", 1, **dict.fromkeys(keys, POINT))
-        )
+        series = {"shared": POINT, f"own{number}": POINT}
+        return refusal_of(lambda: tracking.append(run, f"w{number}", 1, **series))
 
     with ThreadPoolExecutor(6) as threads:
         refusals = list(threads.map(begin, range(6)))
