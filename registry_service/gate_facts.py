@@ -1,0 +1,101 @@
+"""What the rules of a policy can read of a version.
+
+Values that are not numbers are left out, as if they had not been logged: a gate that needs one is
+inconclusive, and no comparison is true or false by the peculiar ways of NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from studbook.registry.v1 import lineage_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry_service.records import Version
+
+_SUMMARIES = ("last", "min", "max", "mean", "count", "last_step")
+_CODE = ("repository", "commit", "branch", "entry_point")
+_ENVIRONMENT = ("python_version", "platform", "machine", "container_image_digest")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A version as rules see it.
+
+    Attributes:
+        values: What expressions read; see `gate_expressions.FIELDS`.
+        author: Id of the principal who made the run.
+    """
+
+    version: Version
+    values: Mapping[str, Any] = field(repr=False)
+    author: str
+
+
+def facts_of(version: Version, lineage: bytes) -> Facts:
+    """What rules can read of a version.
+
+    Args:
+        version: The version.
+        lineage: Its lineage as it was written down.
+    """
+    known = lineage_pb2.Lineage.FromString(lineage)
+    values = {
+        "version": version.number,
+        "digest": f"sha256:{version.digest}",
+        "metrics": {metric.key: _metric(metric) for metric in known.run.metrics},
+        "params": {
+            param.key: value for param in known.run.params if (value := _param(param)) is not None
+        },
+        "tags": dict(version.tags),
+        "datasets": {dataset.role: _dataset(dataset) for dataset in known.datasets},
+        "files": {
+            file.path: {"digest": f"sha256:{file.digest}", "size_bytes": file.size_bytes}
+            for file in version.files
+        },
+        "run": {
+            "name": known.run.name,
+            "state": known.run.state,
+            "tags": dict(known.run.tags),
+        },
+    }
+    if known.HasField("code"):
+        values["code"] = {**_texts(known.code, _CODE), "dirty": known.code.dirty}
+    if known.HasField("environment"):
+        values["environment"] = {
+            **_texts(known.environment, _ENVIRONMENT),
+            "packages": dict(known.environment.packages),
+        }
+    return Facts(version, values, known.run.creator.id)
+
+
+def _metric(metric: lineage_pb2.LineageMetric) -> dict[str, float]:
+    values = {name: getattr(metric, name) for name in _SUMMARIES}
+    return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def _param(param: lineage_pb2.LineageParam) -> Any:
+    kind = param.WhichOneof("value")
+    value = "" if kind is None else getattr(param, kind)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _dataset(dataset: lineage_pb2.LineageDataset) -> dict[str, Any]:
+    name, _, version = dataset.name.rpartition("/versions/")
+    return {
+        "name": name.rpartition("/")[2],
+        "version": version,
+        "digest": dataset.digest,
+        "format": dataset.format,
+        "row_count": dataset.row_count,
+        "size_bytes": dataset.size_bytes,
+    }
+
+
+def _texts(message: Any, names: tuple[str, ...]) -> dict[str, str]:
+    """The fields that are set; what is empty was not recorded."""
+    return {name: text for name in names if (text := getattr(message, name))}

@@ -1,0 +1,238 @@
+"""Asking that a version enter Production, and reviewing that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from registry_service.approvals import PERSON, Standing, reviewed_digest, standing
+from registry_service.ledger import Draft
+from registry_service.lineage_snapshot import author_of
+from registry_service.promotion import PROMOTE, not_ready
+from registry_service.records import Stage, VersionState
+from registry_service.stages import is_allowed
+from registry_service.transition_request_records import (
+    Decision,
+    Ending,
+    Review,
+    TransitionRequest,
+)
+from service_chassis.errors import Code, StudbookError, failed_precondition, not_found
+from service_chassis.resource_names import TRANSITION_REQUEST
+
+if TYPE_CHECKING:
+    from registry_service.canonical_json import JsonObject
+    from registry_service.ledger import Entry
+    from registry_service.records import Version
+    from registry_service.store import RegistryStore
+    from service_chassis.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request and how its approvals stand; nothing stands when it has ended.
+
+    Attributes:
+        digest: What a review is about now.
+    """
+
+    request: TransitionRequest
+    standing: Standing | None = None
+    digest: str = ""
+
+
+def ask(store: RegistryStore, caller: Caller, version_name: str, reason: str) -> RequestView:
+    """Make a request that a version enter Production.
+
+    Raises:
+        StudbookError: NOT_FOUND, ALREADY_EXISTS, TRANSITION_NOT_ALLOWED or VERSION_NOT_READY.
+    """
+    store.models.lock(version_name.rsplit("/versions/", 1)[0])
+    version = store.versions.find(version_name)
+    if version is None:
+        raise not_found(version_name)
+    _check_could_enter(version)
+    present = store.requests.open_of(version.uid)
+    if present is not None:
+        raise StudbookError(
+            Code.ALREADY_EXISTS,
+            "ALREADY_EXISTS",
+            f"{version.name} has the open request {present.name}; review or cancel that one.",
+            metadata={"resource": present.name},
+            resource=present.name,
+        )
+    entry = store.ledger.append(
+        Draft(caller.principal, "transition.request", version.name, {}, reason)
+    )
+    request = TransitionRequest(
+        position=entry.position,
+        model=version.model,
+        version_uid=version.uid,
+        version=version.name,
+        requester=caller.principal,
+        reason=reason,
+        create_us=entry.create_us,
+    )
+    store.requests.add(request, version.model_uid)
+    return look(store, request)
+
+
+def find(store: RegistryStore, name: str) -> TransitionRequest:
+    """The request of a name.
+
+    Raises:
+        StudbookError: NOT_FOUND.
+    """
+    ids = TRANSITION_REQUEST.parse(name)
+    model = name.rsplit("/requests/", 1)[0]
+    number = ids["request"]
+    request = store.requests.find(model, int(number)) if number.isdecimal() else None
+    if request is None or request.name != name:
+        raise not_found(name)
+    return request
+
+
+def look(store: RegistryStore, request: TransitionRequest) -> RequestView:
+    """How a request stands now."""
+    version = store.versions.find(request.version)
+    if request.ending is not None or version is None:
+        return RequestView(request)
+    stands, digest = approvals_of(store, version, request)
+    return RequestView(request, stands, digest)
+
+
+def approvals_of(
+    store: RegistryStore, version: Version, request: TransitionRequest | None
+) -> tuple[Standing, str]:
+    """How the approvals of a version stand, and what they are about."""
+    policies = store.policies.covering(version.model)
+    production = store.versions.latest_in(version.model_uid, Stage.PRODUCTION)
+    lineage = store.versions.lineage(version)
+    digest = reviewed_digest(version, lineage, production, policies)
+    stands = standing(
+        request, policies, author=author_of(lineage), digest=digest, now_us=store.now_us()
+    )
+    return stands, digest
+
+
+def review(
+    store: RegistryStore,
+    caller: Caller,
+    name: str,
+    decision: Decision,
+    comment: str,
+    seen_digest: str,
+) -> RequestView:
+    """Add a person's review to an open request.
+
+    Raises:
+        StudbookError: NOT_FOUND, REQUEST_NOT_OPEN, REVIEWER_NOT_A_PERSON or REVIEW_OUTDATED.
+    """
+    request = _open(store, name)
+    if caller.principal.kind != PERSON:
+        raise failed_precondition(
+            "REVIEWER_NOT_A_PERSON",
+            name,
+            f"{caller.principal.id} is not a person; only people review.",
+            principal=caller.principal.id,
+        )
+    view = look(store, request)
+    if seen_digest != view.digest and (seen_digest or decision is Decision.APPROVE):
+        raise StudbookError(
+            Code.ABORTED,
+            "REVIEW_OUTDATED",
+            f"What {name} is about is not, or no longer, {seen_digest or '(nothing given)'}; look "
+            "at it again and give its present reviewed_digest.",
+            metadata={"resource": name, "reviewed_digest": view.digest},
+        )
+    named = (
+        {one for rule in view.standing.rules for one in rule.rule.approvers}
+        if view.standing
+        else set()
+    )
+    groups = tuple(group for group in caller.groups if group in named)
+    content: JsonObject = {
+        "decision": decision.name,
+        "groups": list(groups),
+        "request": request.position,
+        "reviewed_digest": view.digest,
+    }
+    entry = store.ledger.append(
+        Draft(caller.principal, "transition.review", request.version, content, comment)
+    )
+    made = Review(
+        position=entry.position,
+        reviewer=caller.principal,
+        groups=groups,
+        decision=decision,
+        comment=comment,
+        reviewed_digest=view.digest,
+        create_us=entry.create_us,
+    )
+    store.requests.add_review(request, made)
+    reviewed = replace(request, every_review=(*request.every_review, made))
+    if decision is Decision.REJECT:
+        reviewed = _end(store, reviewed, Ending.REJECTED, entry)
+    return look(store, reviewed)
+
+
+def cancel(store: RegistryStore, caller: Caller, name: str, reason: str) -> RequestView:
+    """Take a request back.
+
+    Raises:
+        StudbookError: NOT_FOUND, REQUEST_NOT_OPEN; PERMISSION_MISSING for somebody else who may not
+            promote.
+    """
+    request = _open(store, name)
+    if caller.principal.id != request.requester.id:
+        caller.require(PROMOTE, request.version)
+    content: JsonObject = {"request": request.position}
+    entry = store.ledger.append(
+        Draft(caller.principal, "transition.cancel", request.version, content, reason)
+    )
+    return RequestView(_end(store, request, Ending.CANCELLED, entry))
+
+
+def apply(store: RegistryStore, version: Version, entry: Entry) -> None:
+    """End the open request of a version that entered Production with an entry of the ledger."""
+    request = store.requests.open_of(version.uid)
+    if request is not None:
+        _end(store, request, Ending.APPLIED, entry)
+
+
+def _open(store: RegistryStore, name: str) -> TransitionRequest:
+    request = find(store, name)
+    # Nothing that a review is about may change while it is looked at.
+    store.models.lock(request.model)
+    request = find(store, name)
+    if request.ending is not None:
+        raise failed_precondition(
+            "REQUEST_NOT_OPEN",
+            name,
+            f"{name} has ended, it is {request.ending.name}; make a new request.",
+            resource=name,
+            state=request.ending.name,
+        )
+    return request
+
+
+def _end(
+    store: RegistryStore, request: TransitionRequest, ending: Ending, entry: Entry
+) -> TransitionRequest:
+    ended = replace(request, ending=ending, end_us=entry.create_us, end_position=entry.position)
+    store.requests.end(ended)
+    return ended
+
+
+def _check_could_enter(version: Version) -> None:
+    if version.stage is Stage.PRODUCTION or not is_allowed(
+        version.stage, Stage.PRODUCTION, was_in_production=version.was_in_production
+    ):
+        raise failed_precondition(
+            "TRANSITION_NOT_ALLOWED",
+            version.name,
+            f"{version.name} is in stage {version.stage.name} and cannot enter PRODUCTION.",
+            **{"from": version.stage.name, "to": Stage.PRODUCTION.name},
+        )
+    if version.state is not VersionState.READY:
+        raise not_ready(version)
