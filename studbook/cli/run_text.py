@@ -53,10 +53,10 @@ def has_ended(run: Run) -> bool:
 
 
 def ending_text(run: Run) -> str:
-    """How the program ended: its exit code or the signal; empty when neither is known."""
+    """The signal that ended the program, or its exit code; empty for 0, which says nothing."""
     if run.signal:
         return run.signal
-    return f"exit code {run.exit_code}" if run.HasField("exit_code") else ""
+    return f"exit code {run.exit_code}" if run.exit_code else ""
 
 
 def duration_text(run: Run) -> str:

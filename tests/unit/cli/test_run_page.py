@@ -56,7 +56,6 @@ def test_a_run_is_printed_with_everything_that_was_recorded(
     for line in (
         "Run\twine/otter",
         "State\tfinished",
-        "Ended by\texit code 0",
         "Created by\tAda",
         "Started\t2026-03-03T14:05:00.750000Z",
         "Ended\t2026-03-03T14:07:05.750000Z",
@@ -124,6 +123,16 @@ def test_how_a_run_ended(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert "State\tkilled: stopped by the scheduler" in lines
     assert "Ended by\tSIGTERM" in lines
+
+
+@pytest.mark.parametrize(("code", "printed"), [(0, []), (3, ["Ended by\texit code 3"])])
+def test_an_exit_code_is_printed_when_it_tells_something(
+    capsys: pytest.CaptureFixture[str], code: int, printed: list[str]
+) -> None:
+    run = make_run()
+    run.exit_code = code
+
+    assert [line for line in page(capsys, run) if line.startswith("Ended by")] == printed
 
 
 def test_a_patch_that_was_too_large_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_steps_for_people_stand_in_columns(capsys: pytest.CaptureFixture[str]) -
         (make_run(state=run_pb2.RUN_STATE_RUNNING), "2026-03-03T14:05:00.000000Z\tstate\trunning"),
         (
             make_run(state=run_pb2.RUN_STATE_FINISHED, exit_code=0),
-            "2026-03-03T14:07:00.250000Z\tstate\tfinished\t\texit code 0",
+            "2026-03-03T14:07:00.250000Z\tstate\tfinished",
         ),
         (
             make_run(state=run_pb2.RUN_STATE_KILLED, state_reason="a\tb", signal="SIGTERM"),
