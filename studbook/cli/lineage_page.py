@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from studbook.cli import output
 from studbook.cli.model_tables import cause_text, stage_text, who
 from studbook.cli.references import short_run, short_version
+from studbook.cli.run_text import own_and_of_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from studbook.identity.v1.principal_pb2 import Principal
     from studbook.registry.v1.lineage_pb2 import (
-        Lineage,
         LineageCode,
         LineageDataset,
         LineageEnvironment,
+        LineageMetric,
         LineageParam,
         LineageRun,
     )
@@ -38,10 +39,12 @@ _CLAIMS = ("repository", "ref", "environment", "workflow_ref", "sha", "run_id", 
 def print_lineage(answer: GetLineageResponse) -> None:
     """Print which model, by which run, on what, from where, and who let it through when."""
     lineage = answer.lineage
+    results, load = own_and_of_machine(lineage.run.metrics)
     output.print_fields(
         [
             *_version_fields(answer.version),
-            *_run_fields(lineage),
+            *_run_fields(lineage.run),
+            *_figures("Result", results),
             *(("On data", _dataset(dataset)) for dataset in lineage.datasets),
             ("From code", _code(lineage.code) if lineage.HasField("code") else "not recorded"),
             (
@@ -50,6 +53,7 @@ def print_lineage(answer: GetLineageResponse) -> None:
                 if lineage.HasField("environment")
                 else "not recorded",
             ),
+            *_figures("Its load", load),
             *_stage_fields(answer.version, list(answer.transitions)),
         ]
     )
@@ -64,16 +68,17 @@ def _version_fields(version: Version) -> Iterator[_Field]:
         yield "Consists of", f"{file.path}, {size}, {output.short_digest(file.digest)}"
 
 
-def _run_fields(lineage: Lineage) -> Iterator[_Field]:
-    run = lineage.run
+def _run_fields(run: LineageRun) -> Iterator[_Field]:
     title = f' "{run.display_name}"' if run.display_name else ""
     yield "Trained by", f"run {short_run(run.name)}{title}, {run.state.lower()}"
     yield "Trained by", f"{who(run.creator)}, {_span(run)}"
     if run.params:
         yield "With", ", ".join(f"{param.key}={_param(param)}" for param in run.params)
-    if run.metrics:
-        figures = (f"{m.key} {output.format_number(m.last)}" for m in run.metrics)
-        yield "Result", ", ".join(figures)
+
+
+def _figures(title: str, metrics: Sequence[LineageMetric]) -> Iterator[_Field]:
+    if metrics:
+        yield title, ", ".join(f"{m.key} {output.format_number(m.last)}" for m in metrics)
 
 
 def _span(run: LineageRun) -> str:

@@ -13,7 +13,7 @@ from studbook.cli.run_text import (
     duration_text,
     ending_text,
     has_ended,
-    is_of_system,
+    own_and_of_machine,
     param_text,
     state_text,
 )
@@ -50,8 +50,9 @@ def print_run(run: Run, artifacts: Sequence[Artifact]) -> None:
     _print_part("Datasets", ("ROLE", "DATASET", "DIGEST"), _dataset_rows(run))
     params = [(param.key, param_text(param.value)) for param in run.params]
     _print_part("Parameters", ("KEY", "VALUE"), params)
-    _print_metrics("Metrics", (m for m in run.metrics if not is_of_system(m.key)))
-    _print_metrics("Metrics of the machine", (m for m in run.metrics if is_of_system(m.key)))
+    own, of_machine = own_and_of_machine(run.metrics)
+    _print_metrics("Metrics", own)
+    _print_metrics("Metrics of the machine", of_machine)
 
 
 def _print_part(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

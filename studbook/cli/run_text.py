@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from studbook.cli import output
 from studbook.cli.references import last_segment, run_label, short_run
 from studbook.tracking.v1.run_pb2 import RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from studbook.registry.v1.lineage_pb2 import LineageMetric
+    from studbook.tracking.v1.metric_pb2 import MetricSummary
     from studbook.tracking.v1.run_pb2 import Code, ParamValue, Run
+
+Metric = TypeVar("Metric", "MetricSummary", "LineageMetric")
 
 # Metrics that the SDK records by itself begin so.
 _SYSTEM = "system/"
@@ -97,3 +103,11 @@ def bytes_text(size: int) -> str:
 def is_of_system(key: str) -> bool:
     """Whether a metric is one of those that are recorded of the machine."""
     return key.startswith(_SYSTEM)
+
+
+def own_and_of_machine(metrics: Iterable[Metric]) -> tuple[list[Metric], list[Metric]]:
+    """The metrics of the program, and those that are recorded of the machine."""
+    apart: tuple[list[Metric], list[Metric]] = ([], [])
+    for metric in metrics:
+        apart[is_of_system(metric.key)].append(metric)
+    return apart

@@ -147,7 +147,10 @@ def make_lineage() -> lineage_service_pb2.GetLineageResponse:
             lineage_pb2.LineageParam(key="n_estimators", int_value=200),
             lineage_pb2.LineageParam(key="bootstrap", bool_value=True),
         ],
-        metrics=[lineage_pb2.LineageMetric(key="cv/accuracy", last=0.98325, count=5)],
+        metrics=[
+            lineage_pb2.LineageMetric(key="cv/accuracy", last=0.98325, count=5),
+            lineage_pb2.LineageMetric(key="system/cpu/percent", last=35.5, count=9),
+        ],
     )
     dataset = lineage_pb2.LineageDataset(
         name="workspaces/main/datasets/wine/versions/ab",
@@ -196,6 +199,13 @@ def test_lineage_answers_every_question_on_one_screen(capsys: pytest.CaptureFixt
         '"best so far"',
     ):
         assert answer in printed
+
+
+def test_the_load_of_the_machine_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    lineage_page.print_lineage(make_lineage())
+    lines = capsys.readouterr().out.splitlines()
+    assert "Result\tcv/accuracy 0.98325" in lines
+    assert "Its load\tsystem/cpu/percent 35.5" in lines
 
 
 def test_lineage_says_what_was_not_recorded(capsys: pytest.CaptureFixture[str]) -> None:
