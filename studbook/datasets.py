@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studbook.data_libraries import library_of
+from studbook.data_libraries import library_of, require_library
 from studbook.dataset_files import FILE, digest_bytes, digest_path, digest_pattern
 from studbook.dataset_progress import Progress
 from studbook.dataset_recognition import Recognised, recognise_path, recognise_uri
@@ -51,6 +51,7 @@ def describe_dataset(
         Conflict: When a file changes while it is read.
         OSError: When a file or folder cannot be read.
         TypeError: When the data has no canonical form.
+        ModuleNotFoundError: When a library that hashing it takes is not installed.
         ValueError: When the columns of a table are not of the same length.
     """
     _check_id(name, "name")
@@ -117,6 +118,7 @@ def _referred(found: Recognised) -> DatasetUse:
 def _described_table(data: Any, name: str, *, profile: bool) -> DatasetUse:
     if not isinstance(data, Mapping) and not library_of(data):
         _refuse_unless_stream(data)
+    require_library("numpy", data)
     # Nothing of NumPy and the like is imported before data of theirs shows up.
     from studbook.dataset_reading import read_table  # noqa: PLC0415
     from studbook.dataset_tables import FORMAT  # noqa: PLC0415

@@ -5,11 +5,10 @@ Of the libraries only that is imported from which the data is.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from studbook.data_libraries import library_of
+from studbook.data_libraries import library_of, require_library
 from studbook.dataset_columns import table_of_columns
 from studbook.numpy_tables import column_of_values, table_of_array
 
@@ -27,7 +26,7 @@ def table_of(data: Any) -> Table:
         ModuleNotFoundError: When pyarrow is needed and not there.
     """
     if library_of(data) == "datasets":
-        _need_arrow(data)
+        require_library("pyarrow", data)
         from studbook.huggingface_tables import table_of_hugging_face  # noqa: PLC0415
 
         return table_of_hugging_face(data)
@@ -41,7 +40,7 @@ def table_of(data: Any) -> Table:
 
             return table_of_pandas(data)
         case "polars":
-            _need_arrow(data)
+            require_library("pyarrow", data)
             from studbook.polars_tables import table_of_polars  # noqa: PLC0415
 
             return table_of_polars(data)
@@ -49,7 +48,7 @@ def table_of(data: Any) -> Table:
 
 
 def _arrow_table(data: Any) -> Table:
-    _need_arrow(data)
+    require_library("pyarrow", data)
     from studbook.arrow_tables import table_of_arrow, table_of_stream  # noqa: PLC0415
 
     return table_of_arrow(data) if library_of(data) == "pyarrow" else table_of_stream(data)
@@ -69,12 +68,3 @@ def _column(name: str, values: Any) -> TableColumn:
 
         return column_of_arrow(name, values)
     return column_of_values(name, values)
-
-
-def _need_arrow(data: Any) -> None:
-    if importlib.util.find_spec("pyarrow") is None:
-        message = (
-            f"Hashing {type(data).__module__}.{type(data).__qualname__} needs pyarrow: "
-            "`pip install pyarrow`."
-        )
-        raise ModuleNotFoundError(message, name="pyarrow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import itertools
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -350,9 +351,19 @@ def test_pandas_objects_of_other_types_than_arrow_infers() -> None:
     assert digest(nothing) == digest(pa.table({"c": pa.nulls(2)}))
 
 
-def test_without_pyarrow_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+@pytest.mark.parametrize(
+    ("library", "data", "remedy"),
+    [
+        ("pyarrow", pl.DataFrame({"a": [1]}), "pip install pyarrow"),
+        ("numpy", {"a": [1]}, "pip install 'studbook[profile]'"),
+        ("numpy", pa.table({"a": [1]}), "pip install 'studbook[profile]'"),
+    ],
+)
+def test_without_a_library_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, library: str, data: object, remedy: str
+) -> None:
+    # So that importing it fails, here and in whatever is imported for the first time.
+    monkeypatch.setitem(sys.modules, library, None)
 
-    with pytest.raises(ModuleNotFoundError, match="pip install pyarrow"):
-        digest(pl.DataFrame({"a": [1]}))
-    assert sys.modules["pyarrow"]
+    with pytest.raises(ModuleNotFoundError, match=re.escape(remedy)):
+        digest(data)
