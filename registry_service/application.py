@@ -6,21 +6,32 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from registry_service.alias_rpc import AliasService
+from registry_service.comparison_rpc import ComparisonService
 from registry_service.file_verifier import FileVerifier
 from registry_service.lineage_rpc import LineageService
 from registry_service.model_rpc import ModelService
+from registry_service.policy_rpc import PolicyService
 from registry_service.promotion_rpc import PromotionService
 from registry_service.registry_database import RegistryDatabase
+from registry_service.review_rpc import ReviewService
 from registry_service.serving_rpc import ServingService
+from registry_service.signing import Signer
 from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
 from service_chassis.assertion import AssertionSigner
 from service_chassis.blob_store import open_blob_store
 from service_chassis.database import Database
 from service_chassis.page_tokens import PageTokens
+from studbook.registry.v1.alias_service_pb2_grpc import add_AliasServiceServicer_to_server
+from studbook.registry.v1.comparison_service_pb2_grpc import (
+    add_ComparisonServiceServicer_to_server,
+)
 from studbook.registry.v1.lineage_service_pb2_grpc import add_LineageServiceServicer_to_server
 from studbook.registry.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from studbook.registry.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionServiceServicer_to_server
+from studbook.registry.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
 
 if TYPE_CHECKING:
@@ -54,15 +65,27 @@ class Application:
         self._sweeping: asyncio.Task[None] | None = None
         registrar = Registrar(database, self._tracking, self._verifier)
         self._models = ModelService(database, registrar, tokens)
+        self._policies = PolicyService(database, tokens)
         self._promotions = PromotionService(database, self._tracking, tokens)
-        self._serving = ServingService(database, self.blobs)
-        self._lineage = LineageService(database, tokens)
+        self._reviews = ReviewService(database, tokens)
+        self._serving = ServingService(
+            database, self.blobs, tokens, settings.retention_of_reports()
+        )
+        self._comparisons = ComparisonService(database, self._tracking)
+        self._aliases = AliasService(database, tokens)
+        self._lineage = LineageService(
+            database, Signer(settings.signing_key.read_bytes()), tokens
+        )
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""
         add_ModelServiceServicer_to_server(self._models, server)
+        add_PolicyServiceServicer_to_server(self._policies, server)
         add_PromotionServiceServicer_to_server(self._promotions, server)
+        add_ReviewServiceServicer_to_server(self._reviews, server)
         add_ServingServiceServicer_to_server(self._serving, server)
+        add_AliasServiceServicer_to_server(self._aliases, server)
+        add_ComparisonServiceServicer_to_server(self._comparisons, server)
         add_LineageServiceServicer_to_server(self._lineage, server)
 
     async def prepare(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry_service.ledger import Draft
+from registry_service.promotion import PROMOTE
 from registry_service.records import Model
 from service_chassis.errors import already_exists, failed_precondition, not_found
 from service_chassis.etags import check_etag
@@ -26,6 +27,7 @@ def create_model(
     *,
     description: str,
     tags: Mapping[str, str],
+    protected_aliases: tuple[str, ...] = (),
 ) -> Model:
     """Add a model.
 
@@ -36,7 +38,8 @@ def create_model(
     store.ledger.lock()
     check_name(store, name)
     uid = str(uuid.uuid4())
-    content: JsonObject = {"model_uid": uid, "after": {"description": description, "tags": tags}}
+    after = _settings(description, tags, protected_aliases)
+    content: JsonObject = {"model_uid": uid, "after": after}
     entry = store.ledger.append(Draft(caller.principal, "model.create", name, content))
     model = Model(
         uid=uid,
@@ -50,6 +53,7 @@ def create_model(
         create_us=entry.create_us,
         update_us=entry.create_us,
         change_position=entry.position,
+        protected_aliases=protected_aliases,
     )
     store.models.insert(model)
     return model
@@ -73,19 +77,25 @@ def update_model(
     *,
     description: str | None,
     tags: Mapping[str, str] | None,
+    protected_aliases: tuple[str, ...] | None = None,
     validate_only: bool,
 ) -> Model:
-    """Give a model another description or other tags; None leaves them.
+    """Give a model another description, other tags or protected aliases; None leaves them.
 
     Raises:
-        StudbookError: NOT_FOUND or ETAG_MISMATCH.
+        StudbookError: NOT_FOUND, ETAG_MISMATCH or PERMISSION_MISSING.
     """
     model = _lock(store, name)
     check_etag(etag, model.etag, model.name)
+    if protected_aliases not in {None, model.protected_aliases}:
+        caller.require(PROMOTE, name)
     changed = replace(
         model,
         description=model.description if description is None else description,
         tags=model.tags if tags is None else tags,
+        protected_aliases=(
+            model.protected_aliases if protected_aliases is None else protected_aliases
+        ),
     )
     if changed == model:
         return model
@@ -93,8 +103,8 @@ def update_model(
         return changed
     content: JsonObject = {
         "model_uid": model.uid,
-        "before": {"description": model.description, "tags": model.tags},
-        "after": {"description": changed.description, "tags": changed.tags},
+        "before": _settings_of(model),
+        "after": _settings_of(changed),
     }
     entry = store.ledger.append(Draft(caller.principal, "model.update", name, content))
     changed = replace(changed, update_us=entry.create_us, change_position=entry.position)
@@ -123,11 +133,25 @@ def delete_model(
         return
     content: JsonObject = {
         "model_uid": model.uid,
-        "before": {"description": model.description, "tags": model.tags},
+        "before": _settings_of(model),
         "after": None,
     }
     entry = store.ledger.append(Draft(caller.principal, "model.delete", name, content))
     store.models.mark_deleted(model, entry.create_us)
+
+
+def _settings_of(model: Model) -> JsonObject:
+    return _settings(model.description, model.tags, model.protected_aliases)
+
+
+def _settings(
+    description: str, tags: Mapping[str, str], protected_aliases: tuple[str, ...]
+) -> JsonObject:
+    return {
+        "description": description,
+        "tags": tags,
+        "protected_aliases": list(protected_aliases),
+    }
 
 
 def _lock(store: RegistryStore, name: str) -> Model:

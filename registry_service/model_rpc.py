@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_service import catalogue
+from registry_service.alias_names import check_protected
+from registry_service.promotion import PROMOTE
 from registry_service.proto_conversion import to_model
 from registry_service.version_rpc import VersionMethods
 from service_chassis.caller import current_caller
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from registry_service.version_registration import Registrar
     from service_chassis.page_tokens import PageTokens
 
-CHANGEABLE = frozenset({"description", "tags"})
+CHANGEABLE = frozenset({"description", "tags", "protected_aliases"})
 
 
 class ModelService(VersionMethods, ModelServiceServicer):
@@ -54,14 +56,26 @@ class ModelService(VersionMethods, ModelServiceServicer):
             request.model.description, "model.description", LONGEST_DESCRIPTION
         )
         tags = check_tags(request.model.tags, "model.tags")
+        protected = check_protected(request.model.protected_aliases, "model.protected_aliases")
+        caller = current_caller()
+        if protected:
+            caller.require(PROMOTE, name)
         if request.validate_only:
             await self._database.read(lambda store: catalogue.check_name(store, name))
-            preview = model_pb2.Model(name=name, description=description, tags=tags)
+            preview = model_pb2.Model(
+                name=name, description=description, tags=tags, protected_aliases=protected
+            )
             return messages.CreateModelResponse(model=preview)
-        caller = current_caller()
 
         def work(store: RegistryStore) -> messages.CreateModelResponse:
-            model = catalogue.create_model(store, caller, name, description=description, tags=tags)
+            model = catalogue.create_model(
+                store,
+                caller,
+                name,
+                description=description,
+                tags=tags,
+                protected_aliases=protected,
+            )
             return messages.CreateModelResponse(model=to_model(model))
 
         return await self._database.write_once(caller, request, messages.CreateModelResponse, work)
@@ -105,6 +119,7 @@ class ModelService(VersionMethods, ModelServiceServicer):
         paths = changed_paths(request.update_mask, wanted, CHANGEABLE)
         description = check_text(wanted.description, "model.description", LONGEST_DESCRIPTION)
         tags = check_tags(wanted.tags, "model.tags")
+        protected = check_protected(wanted.protected_aliases, "model.protected_aliases")
         caller = current_caller()
 
         def work(store: RegistryStore) -> messages.UpdateModelResponse:
@@ -115,6 +130,7 @@ class ModelService(VersionMethods, ModelServiceServicer):
                 wanted.etag,
                 description=description if "description" in paths else None,
                 tags=tags if "tags" in paths else None,
+                protected_aliases=protected if "protected_aliases" in paths else None,
                 validate_only=request.validate_only,
             )
             return messages.UpdateModelResponse(model=to_model(model))
@@ -129,9 +145,11 @@ class ModelService(VersionMethods, ModelServiceServicer):
         """Delete a model that has no versions."""
         MODEL.parse(request.name)
         caller = current_caller()
-        await self._database.write(
-            lambda store: catalogue.delete_model(
+
+        def work(store: RegistryStore) -> messages.DeleteModelResponse:
+            catalogue.delete_model(
                 store, caller, request.name, request.etag, validate_only=request.validate_only
             )
-        )
-        return messages.DeleteModelResponse()
+            return messages.DeleteModelResponse()
+
+        return await self._database.write_once(caller, request, messages.DeleteModelResponse, work)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_service.alias_names import AliasName
 from registry_service.ledger import Outcome
+from registry_service.loaded_records import Match
 from registry_service.names import transition_name
 from registry_service.records import Cause, Stage, VersionState
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.principal_message import to_message as to_principal
 from service_chassis.timestamps import to_timestamp
 from studbook.registry.v1 import (
+    alias_pb2,
     ledger_pb2,
     lineage_pb2,
+    loaded_pb2,
     model_pb2,
     promotion_service_pb2,
     serving_service_pb2,
@@ -22,7 +26,9 @@ from studbook.registry.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry_service.alias_records import AliasStay
     from registry_service.ledger import Entry
+    from registry_service.loaded_records import LoadedReport
     from registry_service.records import File, Model, Stay, Version
     from registry_service.resolution import Resolution
 
@@ -35,6 +41,7 @@ _CAUSES: Mapping[Cause, promotion_service_pb2.TransitionCause.ValueType] = {
     for cause in Cause
     if cause is not Cause.REGISTERED
 }
+_MATCHES = {match: loaded_pb2.LoadedMatch.Value(f"LOADED_MATCH_{match.name}") for match in Match}
 _OUTCOMES = {
     outcome: ledger_pb2.LedgerOutcome.Value(f"LEDGER_OUTCOME_{outcome.name}") for outcome in Outcome
 }
@@ -53,6 +60,7 @@ def to_model(model: Model) -> model_pb2.Model:
         create_time=to_timestamp(model.create_us),
         update_time=to_timestamp(model.update_us),
         etag=model.etag,
+        protected_aliases=model.protected_aliases,
     )
 
 
@@ -75,6 +83,7 @@ def to_version(version: Version) -> version_pb2.Version:
         create_time=to_timestamp(version.create_us),
         update_time=to_timestamp(version.update_us),
         etag=version.etag,
+        aliases=version.aliases,
     )
 
 
@@ -85,6 +94,34 @@ def to_file(file: File) -> version_pb2.ModelFile:
         digest=f"sha256:{file.digest}",
         size_bytes=file.size_bytes,
         media_type=file.media_type,
+    )
+
+
+def to_alias(stay: AliasStay, *, is_protected: bool) -> alias_pb2.Alias:
+    """What an alias names or named, as the contract shows it."""
+    return alias_pb2.Alias(
+        name=str(AliasName(stay.model, stay.alias)),
+        version=stay.version,
+        start_time=to_timestamp(stay.start_us),
+        end_time=to_timestamp(stay.end_us),
+        actor=to_principal(stay.actor),
+        reason=stay.reason,
+        is_protected=is_protected,
+        etag=stay.etag if stay.position else "",
+        ledger_position=stay.position,
+    )
+
+
+def to_loaded(report: LoadedReport) -> loaded_pb2.LoadedVersion:
+    """What an instance has loaded, as the contract shows it."""
+    return loaded_pb2.LoadedVersion(
+        instance=report.instance,
+        version=report.version,
+        digest=f"sha256:{report.digest}",
+        load_time=to_timestamp(report.load_us),
+        report_time=to_timestamp(report.report_us),
+        reporter=to_principal(report.reporter),
+        match=_MATCHES[report.match],
     )
 
 
@@ -105,13 +142,15 @@ def to_transition(stay: Stay) -> promotion_service_pb2.Transition:
 
 
 def to_resolved(resolution: Resolution) -> serving_service_pb2.ResolveVersionResponse:
-    """What a stage or number was resolved to, as the contract shows it."""
+    """What a selector was resolved to, as the contract shows it."""
     return serving_service_pb2.ResolveVersionResponse(
         version=to_version(resolution.version),
         stage=_STAGES[resolution.stage],
         stage_start_time=to_timestamp(resolution.start_us),
         stage_end_time=to_timestamp(resolution.end_us),
         ledger_position=resolution.position,
+        alias_start_time=to_timestamp(resolution.alias_start_us),
+        alias_end_time=to_timestamp(resolution.alias_end_us),
     )
 
 

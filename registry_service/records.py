@@ -44,7 +44,13 @@ class Cause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A registered model. `production_version` and `highest_version` are names, or empty."""
+    """A registered model.
+
+    Attributes:
+        production_version: Name of the version in Production, or empty.
+        highest_version: Name of the version of the highest precedence, or empty.
+        protected_aliases: Aliases that move with another permission, in alphabetical order.
+    """
 
     uid: str
     workspace: str
@@ -57,6 +63,7 @@ class Model:
     create_us: int
     update_us: int
     change_position: int
+    protected_aliases: tuple[str, ...] = ()
 
     @property
     def etag(self) -> str:
@@ -83,6 +90,7 @@ class Version:
         was_in_production: Whether it is or ever was in Production.
         create_position: Ledger position of its registration.
         change_position: Ledger position of its last change.
+        aliases: The aliases that name it now, in alphabetical order.
     """
 
     uid: str
@@ -106,6 +114,7 @@ class Version:
     create_us: int
     update_us: int
     change_position: int
+    aliases: tuple[str, ...] = ()
 
     @property
     def etag(self) -> str:
@@ -141,6 +150,32 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A dataset that the training of a version used. `dataset` is the name of its version."""
+
+    dataset: str
+    role: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What the training of a version began from.
+
+    Attributes:
+        version: Name of the version; empty for a base from elsewhere.
+        version_uid: Its uid.
+        uri: Where a base from elsewhere is found; empty for a version.
+        digest: Digest of the version, or of the base.
+    """
+
+    version: str
+    version_uid: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is written down about a run when a version is registered from it.
 
@@ -148,8 +183,12 @@ class Snapshot:
         lineage: The lineage, serialised; the domain does not look inside.
         lineage_digest: SHA-256 over those bytes.
         files: All files of the run.
+        datasets: The datasets in the lineage.
+        parents: The parents in the lineage.
     """
 
     lineage: bytes
     lineage_digest: str
     files: tuple[File, ...]
+    datasets: tuple[DatasetUse, ...] = ()
+    parents: tuple[Parent, ...] = ()

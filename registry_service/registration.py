@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from registry_service.file_selection import digest_files
 from registry_service.ledger import Draft
+from registry_service.names import VersionName
 from registry_service.records import Cause, File, Snapshot, Stage, Stay, Version, VersionState
-from registry_service.version_numbers import next_patch
+from registry_service.version_numbers import BEFORE_ALL, Part, VersionNumber, parse_number
 from service_chassis.errors import already_exists, failed_precondition, not_found
 from service_chassis.etags import check_etag
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from registry_service.canonical_json import JsonObject
     from registry_service.ledger import Entry
-    from registry_service.names import VersionName
+    from registry_service.parents import ParentWish
     from registry_service.records import Model
     from registry_service.store import RegistryStore
     from service_chassis.caller import Caller
@@ -26,13 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A wish to register a version from a run."""
+    """A wish to register a version from a run.
+
+    Attributes:
+        bump: Which part of the highest release to raise for the number, instead of that in `name`.
+    """
 
     name: VersionName
     source_run: str
     artifact_paths: tuple[str, ...]
     description: str
     tags: Mapping[str, str]
+    parents: tuple[ParentWish, ...] = ()
+    bump: Part | None = None
 
 
 def check_number(store: RegistryStore, name: VersionName) -> Model:
@@ -45,8 +52,7 @@ def check_number(store: RegistryStore, name: VersionName) -> Model:
     if model is None:
         raise not_found(name.model, "create it with CreateModel first")
     if store.versions.is_taken(str(name)):
-        taken = store.versions.numbers_in_series(name.model, name.number.series_key)
-        free = next_patch(name.number, taken)
+        free = _free_after(store, name)
         raise already_exists(
             str(name),
             f"numbers are given once, also when the version was deleted; {free} is free",
@@ -54,6 +60,25 @@ def check_number(store: RegistryStore, name: VersionName) -> Model:
             next_patch=str(free),
         )
     return model
+
+
+def _free_after(store: RegistryStore, name: VersionName) -> VersionNumber:
+    """The first release of the same series above the number and every release of the series."""
+    highest = _highest(store, name.model, name.number.series_key)
+    return max(highest, name.number, key=lambda number: number.core_key).bumped(Part.PATCH)
+
+
+def next_name(store: RegistryStore, model: str, part: Part) -> VersionName:
+    """The name of a version whose number comes after the highest release there ever was.
+
+    Somebody else may register it first; then ask again.
+    """
+    return VersionName(model, _highest(store, model).bumped(part))
+
+
+def _highest(store: RegistryStore, model: str, series_key: str = "") -> VersionNumber:
+    found = store.versions.highest_release(model, series_key)
+    return parse_number(found, "version") if found else BEFORE_ALL
 
 
 def register(
@@ -80,6 +105,10 @@ def register(
             "source_run": registration.source_run,
             "digest": f"sha256:{digest}",
             "lineage_digest": f"sha256:{snapshot.lineage_digest}",
+            "parents": [
+                {"version": parent.version, "uri": parent.uri, "digest": f"sha256:{parent.digest}"}
+                for parent in snapshot.parents
+            ],
             "files": [
                 {
                     "path": file.path,
@@ -97,6 +126,7 @@ def register(
     entry = store.ledger.append(Draft(caller.principal, "version.create", name, content))
     version = _new_version(registration, model, files, digest, uid, entry)
     store.versions.insert(version, registration.name.number.sort_key, snapshot)
+    store.lineages.insert(version.uid, snapshot)
     store.stays.begin(_first_stay(version, entry), model.uid)
     return version
 
@@ -207,6 +237,7 @@ def delete_version(
             resource=version.name,
             holder=version.model,
         )
+    _check_bears_no_alias(version)
     if validate_only:
         return
     content: JsonObject = {
@@ -217,6 +248,18 @@ def delete_version(
     entry = store.ledger.append(Draft(caller.principal, "version.delete", version.name, content))
     store.stays.end(version.uid, entry.create_us)
     store.versions.mark_deleted(version, entry.create_us)
+
+
+def _check_bears_no_alias(version: Version) -> None:
+    for alias in version.aliases:
+        name = f"{version.model}/aliases/{alias}"
+        raise failed_precondition(
+            "RESOURCE_HELD",
+            version.name,
+            f"{version.name} is named by the alias {alias}; move that to another version first.",
+            resource=version.name,
+            holder=name,
+        )
 
 
 def _lock(store: RegistryStore, name: VersionName) -> Version:

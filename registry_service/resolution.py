@@ -1,17 +1,20 @@
-"""Which version a stage or number stands for, now or in the past."""
+"""Which version a stage, alias, number or range stands for, now or in the past."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from registry_service.records import Cause, Stage, Version
+from registry_service.version_numbers import parse_number
 from service_chassis.errors import Code, StudbookError, not_found
 
 if TYPE_CHECKING:
+    from registry_service.alias_names import AliasName
     from registry_service.names import VersionName
     from registry_service.store import RegistryStore
+    from registry_service.version_ranges import VersionRange
     from service_chassis.caller import Caller
 
 READ = "models.read"
@@ -23,7 +26,9 @@ class Resolution:
 
     Attributes:
         position: Ledger position of the transition that put it there; 0 when it was registered
-            there.
+            there. For an alias, of the entry by which it came to name the version.
+        alias_start_us: For an alias: since when it names the version.
+        alias_end_us: For an alias: until when; None when it still does.
     """
 
     version: Version
@@ -31,6 +36,8 @@ class Resolution:
     start_us: int
     end_us: int | None
     position: int
+    alias_start_us: int | None = None
+    alias_end_us: int | None = None
 
 
 def resolve_stage(store: RegistryStore, model_name: str, stage: Stage) -> Resolution:
@@ -74,6 +81,70 @@ def resolve_number(store: RegistryStore, caller: Caller, name: VersionName) -> R
     return _present(readable_version(store, caller, name))
 
 
+def resolve_alias(
+    store: RegistryStore, caller: Caller, name: AliasName, us: int | None = None
+) -> Resolution:
+    """The version that an alias names, now or at a moment.
+
+    Raises:
+        StudbookError: NOT_FOUND for the model, the alias, or a version deleted since;
+            PERMISSION_MISSING as for `readable_version`.
+    """
+    uid = store.models.uid(name.model)
+    stay = None
+    if uid is not None:
+        present = store.aliases.present(uid, name.alias)
+        stay = present if us is None else store.aliases.at(uid, name.alias, us)
+    version = store.versions.find(stay.version) if stay is not None else None
+    _require_served(caller, name.model, version)
+    if uid is None:
+        raise not_found(name.model)
+    if stay is None:
+        raise not_found(str(name), f"it named nothing at {_shown(us)}" if us is not None else "")
+    if version is None:
+        raise not_found(stay.version, f"{name.alias} named it then; it was deleted since")
+    return replace(
+        _present(version),
+        position=stay.position,
+        alias_start_us=stay.start_us,
+        alias_end_us=stay.end_us,
+    )
+
+
+def resolve_range(
+    store: RegistryStore, caller: Caller, model_name: str, wanted: VersionRange
+) -> Resolution:
+    """The READY version of the highest precedence in a range.
+
+    Raises:
+        StudbookError: NOT_FOUND for the model; RANGE_EMPTY; PERMISSION_MISSING as for
+            `readable_version`.
+    """
+    uid = store.models.uid(model_name)
+    numbers = store.versions.ready_numbers(uid) if uid is not None else iter(())
+    number = next((text for text in numbers if wanted.includes(parse_number(text, "range"))), None)
+    version = store.versions.find(f"{model_name}/versions/{number}") if number else None
+    _require_served(caller, model_name, version)
+    if uid is None:
+        raise not_found(model_name)
+    if version is None:
+        raise StudbookError(
+            Code.NOT_FOUND,
+            "RANGE_EMPTY",
+            f'No READY version of {model_name} is in the range "{wanted.text}".',
+            metadata={"model": model_name, "range": wanted.text},
+            resource=model_name,
+        )
+    return _present(version)
+
+
+def _require_served(caller: Caller, model_name: str, version: Version | None) -> None:
+    """Make sure that the caller may read, or that the version is in Production now."""
+    if version is None or version.stage is not Stage.PRODUCTION:
+        # On the model in both cases, so that a refusal does not tell which it is.
+        caller.require(READ, model_name)
+
+
 def readable_version(store: RegistryStore, caller: Caller, name: VersionName) -> Version:
     """A version by name, for a caller who may read it, or because it is in Production now.
 
@@ -103,13 +174,17 @@ def _present(version: Version) -> Resolution:
     )
 
 
+def _shown(us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def _stage_empty(model_name: str, stage: Stage, us: int | None = None) -> StudbookError:
     metadata = {"model": model_name, "stage": stage.name}
     if us is None:
         message = f"No version of {model_name} is in stage {stage.name}."
     else:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-        metadata["time"] = moment.isoformat().replace("+00:00", "Z")
+        metadata["time"] = _shown(us)
         message = f"No version of {model_name} was in stage {stage.name} at {metadata['time']}."
     return StudbookError(
         Code.NOT_FOUND, "STAGE_EMPTY", message, metadata=metadata, resource=model_name

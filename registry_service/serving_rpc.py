@@ -1,4 +1,4 @@
-"""ServingService: which version, and its files."""
+"""ServingService: which version, its files, and what was loaded of it."""
 
 from __future__ import annotations
 
@@ -6,38 +6,52 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
+from registry_service.alias_names import AliasName, check_alias
+from registry_service.loaded import LONGEST_INSTANCE, Loading, keep_report
+from registry_service.moments import settled_read, shown
 from registry_service.names import VersionName, parse_version_name
 from registry_service.promotion import not_ready
-from registry_service.proto_conversion import read_stage, to_file, to_resolved
+from registry_service.proto_conversion import read_stage, to_file, to_loaded, to_resolved
 from registry_service.records import Stage, VersionState
 from registry_service.resolution import (
     READ,
     readable_version,
+    resolve_alias,
     resolve_number,
+    resolve_range,
     resolve_stage,
     resolve_stage_at,
 )
 from registry_service.version_numbers import parse_number
+from registry_service.version_ranges import parse_range
 from service_chassis.blob_store import CHUNK_BYTES, byte_range
 from service_chassis.caller import current_caller
 from service_chassis.errors import Code, StudbookError, invalid_field, not_found
+from service_chassis.listing import PageRequest
 from service_chassis.resource_names import MODEL
 from service_chassis.timestamps import from_timestamp, now_us
-from service_chassis.validation import check_artifact_path, check_not_negative
+from service_chassis.validation import (
+    check_artifact_path,
+    check_digest,
+    check_not_negative,
+    check_text,
+)
 from studbook.registry.v1 import serving_service_pb2 as messages
 from studbook.registry.v1.serving_service_pb2_grpc import ServingServiceServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from google.protobuf.timestamp_pb2 import Timestamp
     from grpc.aio import ServicerContext
 
+    from registry_service.loaded_records import Retention
     from registry_service.records import File, Version
     from registry_service.registry_database import RegistryDatabase
     from registry_service.resolution import Resolution
     from registry_service.store import RegistryStore
     from service_chassis.blob_store import FolderBlobStore
+    from service_chassis.caller import Caller
+    from service_chassis.page_tokens import PageTokens
 
 
 class ServingService(ServingServiceServicer):
@@ -46,6 +60,8 @@ class ServingService(ServingServiceServicer):
     Args:
         database: The registry's database.
         blobs: Where the files are. Only read.
+        tokens: Seals page tokens.
+        retention: Which reports of what was loaded are kept.
         clock: The present moment in microseconds.
     """
 
@@ -53,10 +69,14 @@ class ServingService(ServingServiceServicer):
         self,
         database: RegistryDatabase,
         blobs: FolderBlobStore,
+        tokens: PageTokens,
+        retention: Retention,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._database = database
         self._blobs = blobs
+        self._tokens = tokens
+        self._retention = retention
         self._clock = clock
 
     async def ResolveVersion(
@@ -64,22 +84,13 @@ class ServingService(ServingServiceServicer):
         request: messages.ResolveVersionRequest,
         _context: ServicerContext[messages.ResolveVersionRequest, messages.ResolveVersionResponse],
     ) -> messages.ResolveVersionResponse:
-        """Find the version that a stage or number stands for."""
+        """Find the version that a stage, alias, number or range stands for."""
         MODEL.parse(request.model, "model")
-        if request.WhichOneof("selector") == "version":
-            return to_resolved(await self._resolve_number(request))
-        stage = Stage.PRODUCTION
-        if request.WhichOneof("selector") == "stage":
-            stage = read_stage(request.stage, "stage")
-        if request.HasField("at") or stage is not Stage.PRODUCTION:
-            current_caller().require(READ, request.model)
+        caller = current_caller()
         if request.HasField("at"):
-            return to_resolved(await self._resolve_at(request, stage))
-        return to_resolved(
-            await self._database.read(
-                lambda store: resolve_stage(store, request.model, stage), brief=True
-            )
-        )
+            return to_resolved(await self._resolve_at(request, caller))
+        answer = _answer_now(request, caller)
+        return to_resolved(await self._database.read(answer, brief=True))
 
     async def FetchArtifacts(
         self,
@@ -100,48 +111,103 @@ class ServingService(ServingServiceServicer):
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 yield piece
 
-    async def _resolve_number(self, request: messages.ResolveVersionRequest) -> Resolution:
-        if request.HasField("at"):
-            raise invalid_field("at", _shown(request.at), "it goes with a stage only")
-        name = VersionName(request.model, parse_number(request.version, "version", leading_v=True))
+    async def ReportLoaded(
+        self,
+        request: messages.ReportLoadedRequest,
+        _context: ServicerContext[messages.ReportLoadedRequest, messages.ReportLoadedResponse],
+    ) -> messages.ReportLoadedResponse:
+        """Keep what an instance has loaded."""
+        loading = _read_loading(request)
         caller = current_caller()
-        return await self._database.read(
-            lambda store: resolve_number(store, caller, name), brief=True
+        reported = await self._database.write(
+            lambda store: keep_report(store, caller, loading, self._retention)
+        )
+        return messages.ReportLoadedResponse(
+            loaded=to_loaded(reported.report), production_version=reported.production
         )
 
-    async def _resolve_at(
-        self, request: messages.ResolveVersionRequest, stage: Stage
-    ) -> Resolution:
-        """Answer for the past, in a way that holds for ever.
+    async def ListLoaded(
+        self,
+        request: messages.ListLoadedRequest,
+        _context: ServicerContext[messages.ListLoadedRequest, messages.ListLoadedResponse],
+    ) -> messages.ListLoadedResponse:
+        """List what instances have loaded of a model."""
+        MODEL.parse(request.parent, "parent")
+        page = PageRequest.read(request, default_order="report_time desc", tokens=self._tokens)
+        since_us = self._clock() - self._retention.kept_us
 
-        A moment is settled when no entry can come to bear that time any more. One that is not is
-        settled first, so that no two answers for it differ, whichever process is asked.
-        """
-        # Before 1970 nothing was in any stage, however long before.
-        at_us = max(from_timestamp(request.at), 0)
-
-        def answer(store: RegistryStore) -> Resolution:
-            return resolve_stage_at(store, request.model, stage, at_us)
-
-        def if_settled(store: RegistryStore) -> Resolution | None:
-            return answer(store) if at_us <= store.ledger.head().settled_us else None
-
-        found = await self._database.read(if_settled, brief=True)
-        if found is not None:
-            return found
-        if at_us > self._clock():
-            raise invalid_field(
-                "at", _shown(request.at), "it lies in the future; leave it out for now"
+        def work(store: RegistryStore) -> messages.ListLoadedResponse:
+            uid = store.models.uid(request.parent)
+            if uid is None:
+                raise not_found(request.parent)
+            reports, token = store.loaded.page(uid, page, since_us)
+            return messages.ListLoadedResponse(
+                loaded=map(to_loaded, reports), next_page_token=token
             )
-        await self._database.write(lambda store: store.ledger.settle(at_us))
-        return await self._database.read(answer, brief=True)
+
+        return await self._database.read(work)
+
+    async def _resolve_at(
+        self, request: messages.ResolveVersionRequest, caller: Caller
+    ) -> Resolution:
+        caller.require(READ, request.model)
+        selector = request.WhichOneof("selector")
+        if selector in {"version", "range"}:
+            raise invalid_field("at", shown(request.at), "it goes with a stage or alias only")
+        if selector == "alias":
+            name = AliasName(request.model, check_alias(request.alias, "alias"))
+            return await settled_read(
+                self._database,
+                request.at,
+                lambda store, us: resolve_alias(store, caller, name, us),
+                self._clock,
+            )
+        stage = _stage(request)
+        return await settled_read(
+            self._database,
+            request.at,
+            lambda store, us: resolve_stage_at(store, request.model, stage, us),
+            self._clock,
+        )
 
 
-def _shown(moment: Timestamp) -> str:
-    try:
-        return moment.ToJsonString()
-    except ValueError:
-        return f"{moment.seconds} s after 1970"
+def _answer_now(
+    request: messages.ResolveVersionRequest, caller: Caller
+) -> Callable[[RegistryStore], Resolution]:
+    match request.WhichOneof("selector"):
+        case "version":
+            number = parse_number(request.version, "version", leading_v=True)
+            version = VersionName(request.model, number)
+            return lambda store: resolve_number(store, caller, version)
+        case "alias":
+            alias = AliasName(request.model, check_alias(request.alias, "alias"))
+            return lambda store: resolve_alias(store, caller, alias)
+        case "range":
+            wanted = parse_range(request.range, "range")
+            return lambda store: resolve_range(store, caller, request.model, wanted)
+        case _:
+            stage = _stage(request)
+            if stage is not Stage.PRODUCTION:
+                caller.require(READ, request.model)
+            return lambda store: resolve_stage(store, request.model, stage)
+
+
+def _stage(request: messages.ResolveVersionRequest) -> Stage:
+    if request.WhichOneof("selector") is None:
+        return Stage.PRODUCTION
+    return read_stage(request.stage, "stage")
+
+
+def _read_loading(request: messages.ReportLoadedRequest) -> Loading:
+    instance = check_text(request.instance, "instance", LONGEST_INSTANCE, required=True)
+    if not instance.isprintable():
+        raise invalid_field("instance", instance, "give printable characters on one line")
+    return Loading(
+        version=parse_version_name(request.version, "version"),
+        digest=check_digest(request.digest, "digest"),
+        instance=instance,
+        load_us=from_timestamp(request.load_time) if request.HasField("load_time") else None,
+    )
 
 
 def _check_offset(request: messages.FetchArtifactsRequest) -> None:

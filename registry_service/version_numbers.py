@@ -7,22 +7,29 @@ sort in order of precedence, so that ordering, ranges and "the highest" are plai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import IntEnum
 
 from semantic_version import Version as SemVer
 
 from service_chassis.errors import invalid_field, required_field
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 LONGEST = 128
 
 # In ASCII order: a pre-release sorts below its release, the end of an identifier below every
 # character that may stand in one, a numeric identifier below any other.
-_PRERELEASE, _RELEASE = "-", "~"
+_PRERELEASE = "-"
+# What the key of a release ends with, and nothing else in any key is.
+RELEASE_MARK = "~"
 _IDENTIFIER_END = "!"
 _NUMERIC, _ALPHANUMERIC = "0", "1"
+
+
+class Part(IntEnum):
+    """A part of a number that can go up by one; those behind it become 0."""
+
+    MAJOR = 0
+    MINOR = 1
+    PATCH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +48,36 @@ class VersionNumber:
     @property
     def sort_key(self) -> str:
         """ASCII text that compares, byte by byte, as the number does by precedence."""
-        core = f"{self.series_key}{_sortable(str(self.patch))}"
         if not self.prerelease:
-            return core + _RELEASE
-        return core + _PRERELEASE + "".join(map(_identifier_key, self.prerelease))
+            return self.core_key + RELEASE_MARK
+        return self.prerelease_key + "".join(map(_identifier_key, self.prerelease))
+
+    @property
+    def core_key(self) -> str:
+        """What the sort keys of a release and of its pre-releases begin with."""
+        return self.series_key + _sortable(str(self.patch))
+
+    @property
+    def prerelease_key(self) -> str:
+        """A key just below those of all pre-releases of the same release."""
+        return self.core_key + _PRERELEASE
 
     @property
     def series_key(self) -> str:
         """What the sort keys of all numbers with the same major and minor part begin with."""
         return _sortable(str(self.major)) + _sortable(str(self.minor))
+
+    def bumped(self, part: Part) -> VersionNumber:
+        """The release in which one part is higher by one."""
+        if part is Part.MAJOR:
+            return VersionNumber(self.major + 1, 0, 0)
+        if part is Part.MINOR:
+            return VersionNumber(self.major, self.minor + 1, 0)
+        return VersionNumber(self.major, self.minor, self.patch + 1)
+
+
+# What the first version of a model comes after.
+BEFORE_ALL = VersionNumber(0, 0, 0)
 
 
 def _sortable(digits: str) -> str:
@@ -91,14 +119,3 @@ def parse_number(value: str, field: str, *, leading_v: bool = False) -> VersionN
 
 def _invalid(value: str, field: str, remedy: str) -> Exception:
     return invalid_field(field, value, remedy, reason="VERSION_INVALID")
-
-
-def next_patch(number: VersionNumber, taken: Iterable[str]) -> VersionNumber:
-    """The first release of the same series above every release that is taken."""
-    releases = [parse_number(text, "version") for text in taken]
-    patches = [
-        other.patch
-        for other in releases
-        if (other.major, other.minor) == (number.major, number.minor) and not other.prerelease
-    ]
-    return VersionNumber(number.major, number.minor, max([*patches, number.patch]) + 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from registry_service import registration
 from registry_service.names import VersionName, parse_version_name
+from registry_service.parent_reading import read_parents
 from registry_service.proto_conversion import to_version
-from registry_service.version_numbers import parse_number
+from registry_service.version_numbers import BEFORE_ALL, Part, parse_number
 from service_chassis.caller import current_caller
 from service_chassis.errors import invalid_field, not_found
 from service_chassis.field_masks import changed_paths
@@ -23,6 +25,8 @@ from service_chassis.validation import (
 from studbook.registry.v1 import model_service_pb2 as messages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from grpc.aio import ServicerContext
 
     from registry_service.records import Version
@@ -32,6 +36,21 @@ if TYPE_CHECKING:
     from service_chassis.page_tokens import PageTokens
 
 CHANGEABLE = frozenset({"description", "tags"})
+_NEVER = "what a version consists of never changes; register another"
+CHANGED_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "stage": "a stage is changed by PromotionService.TransitionStage",
+        "aliases": "an alias is moved by AliasService.SetAlias",
+        **dict.fromkeys(("version", "source_run", "files", "digest"), _NEVER),
+    }
+)
+_PARTS: Mapping[int, Part] = MappingProxyType(
+    {
+        messages.VERSION_BUMP_PATCH: Part.PATCH,
+        messages.VERSION_BUMP_MINOR: Part.MINOR,
+        messages.VERSION_BUMP_MAJOR: Part.MAJOR,
+    }
+)
 MOST_ARTIFACT_PATHS = 1000
 
 
@@ -54,6 +73,9 @@ class VersionMethods:
         wanted = _read_registration(request)
         caller = current_caller()
         caller.require("runs.read", wanted.source_run)
+        for parent in wanted.parents:
+            if parent.version:
+                caller.require("models.read", parent.version)
         return await self._registrar.register(caller, request, wanted)
 
     async def GetVersion(
@@ -96,7 +118,7 @@ class VersionMethods:
         """Change description and tags."""
         wanted = request.version
         name = parse_version_name(wanted.name, "version.name")
-        paths = changed_paths(request.update_mask, wanted, CHANGEABLE)
+        paths = changed_paths(request.update_mask, wanted, CHANGEABLE, CHANGED_ELSEWHERE)
         description = check_text(wanted.description, "version.description", LONGEST_DESCRIPTION)
         tags = check_tags(wanted.tags, "version.tags")
         caller = current_caller()
@@ -125,17 +147,35 @@ class VersionMethods:
         """Delete a version that never was in Production."""
         name = parse_version_name(request.name)
         caller = current_caller()
-        await self._database.write(
-            lambda store: registration.delete_version(
+
+        def work(store: RegistryStore) -> messages.DeleteVersionResponse:
+            registration.delete_version(
                 store, caller, name, request.etag, validate_only=request.validate_only
             )
+            return messages.DeleteVersionResponse()
+
+        return await self._database.write_once(
+            caller, request, messages.DeleteVersionResponse, work
         )
-        return messages.DeleteVersionResponse()
+
+
+def _read_bump(request: messages.CreateVersionRequest) -> Part | None:
+    if request.bump == messages.VERSION_BUMP_UNSPECIFIED:
+        return None
+    if request.version_id:
+        raise invalid_field("version_id", request.version_id, "leave it out, or leave out bump")
+    part = _PARTS.get(request.bump)
+    if part is None:
+        raise invalid_field("bump", request.bump, "give PATCH, MINOR or MAJOR")
+    return part
 
 
 def _read_registration(request: messages.CreateVersionRequest) -> registration.Registration:
     workspace = MODEL.parse(request.parent, "parent")["workspace"]
-    number = parse_number(request.version_id, "version_id", leading_v=True)
+    bump = _read_bump(request)
+    number = BEFORE_ALL
+    if bump is None:
+        number = parse_number(request.version_id, "version_id", leading_v=True)
     if RUN.parse(request.source_run, "source_run")["workspace"] != workspace:
         raise invalid_field(
             "source_run", request.source_run, f"it must be a run of workspaces/{workspace}"
@@ -143,6 +183,7 @@ def _read_registration(request: messages.CreateVersionRequest) -> registration.R
     check_count(request.artifact_paths, "artifact_paths", MOST_ARTIFACT_PATHS, least=1)
     return registration.Registration(
         name=VersionName(request.parent, number),
+        bump=bump,
         source_run=request.source_run,
         artifact_paths=tuple(
             check_artifact_path(path.removesuffix("/"), f"artifact_paths[{index}]")
@@ -152,4 +193,5 @@ def _read_registration(request: messages.CreateVersionRequest) -> registration.R
             request.version.description, "version.description", LONGEST_DESCRIPTION
         ),
         tags=check_tags(request.version.tags, "version.tags"),
+        parents=read_parents(request.parents),
     )

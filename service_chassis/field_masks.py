@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import invalid_field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from google.protobuf.field_mask_pb2 import FieldMask
     from google.protobuf.message import Message
 
 ALL = "*"
 
 
-def changed_paths(mask: FieldMask, message: Message, allowed: frozenset[str]) -> set[str]:
+def changed_paths(
+    mask: FieldMask,
+    message: Message,
+    allowed: frozenset[str],
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
+) -> set[str]:
     """The fields of a message that an update is to change.
 
     Args:
@@ -21,6 +29,7 @@ def changed_paths(mask: FieldMask, message: Message, allowed: frozenset[str]) ->
             `*`: all allowed fields, so that those that are not set are cleared.
         message: The resource in the request.
         allowed: The fields that can be changed.
+        elsewhere: What to say of certain other fields: how else they are changed, or why never.
 
     Raises:
         StudbookError: UPDATE_MASK_INVALID for a path that is not allowed.
@@ -29,10 +38,11 @@ def changed_paths(mask: FieldMask, message: Message, allowed: frozenset[str]) ->
         return {field.name for field, _ in message.ListFields()} & allowed
     for path in mask.paths:
         if path != ALL and path not in allowed:
+            remedy = f"fields that can be changed: {', '.join(sorted(allowed))}"
             raise invalid_field(
                 "update_mask",
                 path,
-                f"fields that can be changed: {', '.join(sorted(allowed))}",
+                f"{elsewhere[path]}; {remedy}" if path in elsewhere else remedy,
                 reason="UPDATE_MASK_INVALID",
                 path=path,
             )

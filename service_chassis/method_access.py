@@ -23,7 +23,16 @@ _CONTRACTS = {
         "dataset_service",
         "artifact_service",
     ),
-    "registry": ("model_service", "promotion_service", "serving_service", "lineage_service"),
+    "registry": (
+        "model_service",
+        "alias_service",
+        "policy_service",
+        "promotion_service",
+        "comparison_service",
+        "review_service",
+        "serving_service",
+        "lineage_service",
+    ),
 }
 
 

@@ -109,4 +109,7 @@ MODEL = NamePattern("workspaces/{workspace}/models/{model}")
 MODEL_VERSION = NamePattern(
     "workspaces/{workspace}/models/{model}/versions/{version}", unchecked={"version"}
 )
+ALIAS = NamePattern("workspaces/{workspace}/models/{model}/aliases/{alias}")
 TRANSITION = NamePattern("workspaces/{workspace}/models/{model}/transitions/{transition}")
+TRANSITION_REQUEST = NamePattern("workspaces/{workspace}/models/{model}/requests/{request}")
+POLICY = NamePattern("workspaces/{workspace}/policies/{policy}")

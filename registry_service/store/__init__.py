@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_service.store.alias_store import AliasStore
 from registry_service.store.ledger_store import LedgerStore
+from registry_service.store.lineage_store import LineageStore
+from registry_service.store.loaded_store import LoadedStore
 from registry_service.store.model_store import ModelStore
+from registry_service.store.policy_store import PolicyStore
 from registry_service.store.stay_store import StayStore
+from registry_service.store.transition_request_store import TransitionRequestStore
 from registry_service.store.version_store import VersionStore
 from service_chassis.timestamps import now_us
 
@@ -29,4 +34,9 @@ class RegistryStore:
         self.ledger = LedgerStore(connection, clock)
         self.models = ModelStore(connection)
         self.versions = VersionStore(connection)
+        self.lineages = LineageStore(connection)
         self.stays = StayStore(connection)
+        self.aliases = AliasStore(connection)
+        self.loaded = LoadedStore(connection)
+        self.policies = PolicyStore(connection)
+        self.requests = TransitionRequestStore(connection)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from registry_service.alias_tables import protected_aliases
 from registry_service.records import Model, Stage
 from registry_service.store.actor_columns import read_actor
 from registry_service.store.tag_rows import TagRows, tag_value
@@ -30,6 +31,7 @@ FIELDS = FieldTable(
     {
         "name": Field(models.c.name, Kind.TEXT),
         "description": Field(models.c.description, Kind.TEXT),
+        "creator": Field(actors.c.actor, Kind.TEXT),
         "create_time": Field(models.c.create_us, Kind.TIMESTAMP),
         "update_time": Field(models.c.update_us, Kind.TIMESTAMP),
     },
@@ -53,12 +55,19 @@ _HIGHEST = (
     .correlate(models)
     .scalar_subquery()
 )
+_PROTECTED = (
+    sa.select(sa.func.aggregate_strings(protected_aliases.c.alias, ","))
+    .where(protected_aliases.c.model_uid == models.c.uid)
+    .correlate(models)
+    .scalar_subquery()
+)
 _MODELS = (
     sa.select(
         models,
         actors.c.principal_json,
         _PRODUCTION.label("production_version"),
         _HIGHEST.label("highest_version"),
+        _PROTECTED.label("protected_aliases"),
     )
     .join_from(models, actors, actors.c.position == models.c.create_position)
     .where(models.c.delete_us.is_(None))
@@ -114,6 +123,7 @@ class ModelStore:
             )
         )
         self._tags.replace(model.uid, model.tags)
+        self._protect(model)
 
     def save(self, model: Model) -> None:
         """Write what of a model can change."""
@@ -127,6 +137,17 @@ class ModelStore:
             )
         )
         self._tags.replace(model.uid, model.tags)
+        self._protect(model)
+
+    def _protect(self, model: Model) -> None:
+        self._connection.execute(
+            protected_aliases.delete().where(protected_aliases.c.model_uid == model.uid)
+        )
+        if model.protected_aliases:
+            self._connection.execute(
+                protected_aliases.insert(),
+                [{"model_uid": model.uid, "alias": alias} for alias in model.protected_aliases],
+            )
 
     def mark_deleted(self, model: Model, delete_us: int) -> None:
         """Let a model disappear; its name can be given again."""
@@ -163,6 +184,11 @@ class ModelStore:
                 create_us=row.create_us,
                 update_us=row.update_us,
                 change_position=row.change_position,
+                protected_aliases=_split(row.protected_aliases),
             )
             for row in rows
         ]
+
+
+def _split(aliases: str | None) -> tuple[str, ...]:
+    return tuple(sorted(aliases.split(","))) if aliases else ()

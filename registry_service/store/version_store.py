@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from registry_service.alias_tables import alias_stays
 from registry_service.records import File, Stage, Version, VersionState
 from registry_service.store.actor_columns import read_actor
 from registry_service.store.tag_rows import TagRows, tag_value
 from registry_service.tables import (
     actors,
+    models,
     version_files,
     version_lineages,
     version_tags,
     versions,
 )
-from registry_service.version_numbers import parse_number
+from registry_service.version_numbers import RELEASE_MARK, parse_number
 from service_chassis.errors import StudbookError
-from service_chassis.field_table import Field, FieldTable, Kind
+from service_chassis.field_table import Field, FieldTable, Kind, Lookup
 from service_chassis.listing import list_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from registry_service.records import Snapshot
     from service_chassis.listing import PageRequest
@@ -44,6 +46,15 @@ def _sort_key(text: str) -> str:
         raise ValueError(message) from error
 
 
+_names_now = alias_stays.alias("names_now")
+_NAMES_NOW = _names_now.c.end_us.is_(None)
+_ALIASES = (
+    sa.select(sa.func.aggregate_strings(_names_now.c.alias, ","))
+    .where(_names_now.c.version_uid == versions.c.uid, _NAMES_NOW)
+    .correlate(versions)
+    .scalar_subquery()
+)
+
 FIELDS = FieldTable(
     {
         "version": Field(versions.c.sort_key, Kind.TEXT, encode=_sort_key),
@@ -57,21 +68,36 @@ FIELDS = FieldTable(
             Kind.ENUM,
             values={state.name: state for state in VersionState},
         ),
+        "alias": Field(
+            None,
+            Kind.TEXT,
+            lookup=Lookup(
+                column=_names_now.c.alias,
+                source=_names_now,
+                owner=_names_now.c.version_uid,
+                listed=versions.c.uid,
+                rows=_NAMES_NOW,
+            ),
+            keyed=True,
+        ),
         "source_run": Field(versions.c.source_run, Kind.TEXT),
         "description": Field(versions.c.description, Kind.TEXT),
+        "creator": Field(actors.c.actor, Kind.TEXT),
         "create_time": Field(versions.c.create_us, Kind.TIMESTAMP),
         "update_time": Field(versions.c.update_us, Kind.TIMESTAMP),
         "stage_time": Field(versions.c.stage_us, Kind.TIMESTAMP),
+        "was_in_production": Field(versions.c.was_in_production, Kind.BOOLEAN),
     },
     dynamic=_dynamic,
     forms=("tags.{key}",),
     sortable=frozenset({"version", "create_time", "update_time", "stage_time"}),
 )
 
-_ALL_VERSIONS = sa.select(versions, actors.c.principal_json).join_from(
-    versions, actors, actors.c.position == versions.c.create_position
+_VERSIONS = (
+    sa.select(versions, actors.c.principal_json, _ALIASES.label("aliases"))
+    .join_from(versions, actors, actors.c.position == versions.c.create_position)
+    .where(versions.c.delete_us.is_(None))
 )
-_VERSIONS = _ALL_VERSIONS.where(versions.c.delete_us.is_(None))
 
 
 class VersionStore:
@@ -98,17 +124,43 @@ class VersionStore:
         taken = sa.select(versions.c.uid).where(versions.c.name == name)
         return self._connection.execute(taken).first() is not None
 
-    def numbers_in_series(self, model: str, series_key: str) -> list[str]:
-        """All numbers ever given in a series of a model of this name."""
-        rows = self._connection.execute(
-            sa.select(versions.c.number).where(
-                versions.c.model == model,
+    def highest_release(self, model: str, series_key: str = "") -> str:
+        """The highest release that a model of this name ever had, or empty.
+
+        Args:
+            model: Name of the model.
+            series_key: What its sort key begins with.
+        """
+        workspace = model.split("/")[1]
+        uids = sa.select(models.c.uid).where(
+            models.c.workspace == workspace, models.c.name == model
+        )
+        number = self._connection.execute(
+            sa.select(versions.c.number)
+            .where(
+                versions.c.model_uid.in_(uids),
                 # What follows in a key is a digit, and ":" follows the digits.
                 versions.c.sort_key >= series_key,
                 versions.c.sort_key < series_key + ":",
+                versions.c.sort_key.endswith(RELEASE_MARK),
             )
+            .order_by(versions.c.sort_key.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return number or ""
+
+    def ready_numbers(self, model_uid: str) -> Iterator[str]:
+        """The numbers of the READY versions of a model, highest precedence first."""
+        rows = self._connection.execute(
+            sa.select(versions.c.number)
+            .where(
+                versions.c.model_uid == model_uid,
+                versions.c.state == VersionState.READY,
+                versions.c.delete_us.is_(None),
+            )
+            .order_by(versions.c.sort_key.desc())
         )
-        return list(rows.scalars())
+        return iter(rows.scalars())
 
     def pending(self) -> list[str]:
         """Names of the versions whose files were not verified yet, oldest first."""
@@ -190,6 +242,33 @@ class VersionStore:
         rows, token = list_page(self._connection, base, page, FIELDS, versions.c.uid)
         return self._records(rows), token
 
+    def page_among(
+        self,
+        uids: sa.Select[Any],
+        workspace: str,
+        page: PageRequest,
+        visible: Callable[[str], bool],
+    ) -> tuple[list[Version], str]:
+        """One page of those versions of a workspace that are selected, with visible names.
+
+        Args:
+            uids: Selects uids of versions.
+            workspace: Name of the workspace.
+            page: What was asked for.
+            visible: Whether the caller may see a version of this name.
+        """
+        inside = f"{workspace}/models"
+        base = _VERSIONS.where(
+            versions.c.uid.in_(uids),
+            # "0" follows "/".
+            versions.c.model > f"{inside}/",
+            versions.c.model < f"{inside}0",
+        )
+        rows, token = list_page(
+            self._connection, base, page, FIELDS, versions.c.uid, lambda row: visible(row.name)
+        )
+        return self._records(rows), token
+
     def _one(self, query: sa.Select[Any]) -> Version | None:
         return next(iter(self._records(self._connection.execute(query).all())), None)
 
@@ -251,4 +330,5 @@ def _version(row: sa.Row[Any], tags: Mapping[str, str], files: tuple[File, ...])
         create_us=row.create_us,
         update_us=row.update_us,
         change_position=row.change_position,
+        aliases=tuple(sorted(row.aliases.split(","))) if row.aliases else (),
     )

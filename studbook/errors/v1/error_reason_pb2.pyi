@@ -113,6 +113,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No version is in the stage asked for, at the time asked for.
     Metadata: `model`, `stage`, and `time` when one was given.
     """
+    ERROR_REASON_RANGE_EMPTY: _ErrorReason.ValueType  # 84
+    """NOT_FOUND. No READY version has a number in the range asked for. Metadata: `model`, `range`."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 100
     """ABORTED. The resource changed since it was read; read it again and repeat.
     Metadata: `resource`, `etag` (the current one).
@@ -159,6 +161,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
     setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
     `stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
+    """
+    ERROR_REASON_REQUEST_NOT_OPEN: _ErrorReason.ValueType  # 150
+    """FAILED_PRECONDITION. The request has ended. Metadata: `resource`, `state`."""
+    ERROR_REASON_REVIEWER_NOT_A_PERSON: _ErrorReason.ValueType  # 151
+    """FAILED_PRECONDITION. Programs do not review; a person has to. Metadata: `principal`."""
+    ERROR_REASON_REVIEW_OUTDATED: _ErrorReason.ValueType  # 152
+    """ABORTED. Candidate, policy or Production changed since the reviewer looked; look again.
+    Metadata: `resource`, `reviewed_digest` (the present one).
+    """
+    ERROR_REASON_GROUPS_TOO_MANY: _ErrorReason.ValueType  # 153
+    """FAILED_PRECONDITION. The caller's token names more groups than can be passed on; have the
+    identity provider name fewer. Metadata: `groups`, `bytes`, `allowed_bytes`,
+    `principal`.
+    """
+    ERROR_REASON_POLICY_NOT_MET: _ErrorReason.ValueType  # 160
+    """FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.
+    Metadata: `version`, `rules`.
+    """
+    ERROR_REASON_BREAK_GLASS_REFUSED: _ErrorReason.ValueType  # 161
+    """FAILED_PRECONDITION. A policy does not allow to be passed by, or asks for a longer reason.
+    Metadata: `policy`, `min_reason_length`.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -250,6 +273,8 @@ ERROR_REASON_STAGE_EMPTY: ErrorReason.ValueType  # 83
 """NOT_FOUND. No version is in the stage asked for, at the time asked for.
 Metadata: `model`, `stage`, and `time` when one was given.
 """
+ERROR_REASON_RANGE_EMPTY: ErrorReason.ValueType  # 84
+"""NOT_FOUND. No READY version has a number in the range asked for. Metadata: `model`, `range`."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 100
 """ABORTED. The resource changed since it was read; read it again and repeat.
 Metadata: `resource`, `etag` (the current one).
@@ -296,5 +321,26 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 143
 """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
 setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
 `stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
+"""
+ERROR_REASON_REQUEST_NOT_OPEN: ErrorReason.ValueType  # 150
+"""FAILED_PRECONDITION. The request has ended. Metadata: `resource`, `state`."""
+ERROR_REASON_REVIEWER_NOT_A_PERSON: ErrorReason.ValueType  # 151
+"""FAILED_PRECONDITION. Programs do not review; a person has to. Metadata: `principal`."""
+ERROR_REASON_REVIEW_OUTDATED: ErrorReason.ValueType  # 152
+"""ABORTED. Candidate, policy or Production changed since the reviewer looked; look again.
+Metadata: `resource`, `reviewed_digest` (the present one).
+"""
+ERROR_REASON_GROUPS_TOO_MANY: ErrorReason.ValueType  # 153
+"""FAILED_PRECONDITION. The caller's token names more groups than can be passed on; have the
+identity provider name fewer. Metadata: `groups`, `bytes`, `allowed_bytes`,
+`principal`.
+"""
+ERROR_REASON_POLICY_NOT_MET: ErrorReason.ValueType  # 160
+"""FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.
+Metadata: `version`, `rules`.
+"""
+ERROR_REASON_BREAK_GLASS_REFUSED: ErrorReason.ValueType  # 161
+"""FAILED_PRECONDITION. A policy does not allow to be passed by, or asks for a longer reason.
+Metadata: `policy`, `min_reason_length`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

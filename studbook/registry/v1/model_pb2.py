@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n studbook/registry/v1/model.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xac\x03\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x39\n\x04tags\x18\x04 \x03(\x0b\x32%.studbook.registry.v1.Model.TagsEntryB\x04\xe2\x41\x01\x01\x12 \n\x12production_version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fhighest_version\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x07\x63reator\x18\x07 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n studbook/registry/v1/model.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xcd\x03\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x39\n\x04tags\x18\x04 \x03(\x0b\x32%.studbook.registry.v1.Model.TagsEntryB\x04\xe2\x41\x01\x01\x12 \n\x12production_version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fhighest_version\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x07\x63reator\x18\x07 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1f\n\x11protected_aliases\x18\x0b \x03(\tB\x04\xe2\x41\x01\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,8 +56,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_MODEL'].fields_by_name['etag']._loaded_options = None
   _globals['_MODEL'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['protected_aliases']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['protected_aliases']._serialized_options = b'\342A\001\001'
   _globals['_MODEL']._serialized_start=163
-  _globals['_MODEL']._serialized_end=591
-  _globals['_MODEL_TAGSENTRY']._serialized_start=548
-  _globals['_MODEL_TAGSENTRY']._serialized_end=591
+  _globals['_MODEL']._serialized_end=624
+  _globals['_MODEL_TAGSENTRY']._serialized_start=581
+  _globals['_MODEL_TAGSENTRY']._serialized_end=624
 # @@protoc_insertion_point(module_scope)

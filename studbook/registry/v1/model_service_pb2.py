@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_access__pb2
+from studbook.registry.v1 import lineage_pb2 as studbook_dot_registry_dot_v1_dot_lineage__pb2
 from studbook.registry.v1 import model_pb2 as studbook_dot_registry_dot_v1_dot_model__pb2
 from studbook.registry.v1 import version_pb2 as studbook_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(studbook/registry/v1/model_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fstudbook/access/v1/access.proto\x1a studbook/registry/v1/model.proto\x1a\"studbook/registry/v1/version.proto\"\xab\x01\n\x12\x43reateModelRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x05model\x18\x03 \x01(\x0b\x32\x1b.studbook.registry.v1.ModelB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"A\n\x13\x43reateModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x10GetModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"\x8a\x01\n\x11ListModelsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x12ListModelsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.studbook.registry.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x01\n\x12UpdateModelRequest\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.ModelB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"A\n\x13UpdateModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"Y\n\x12\x44\x65leteModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x15\n\x13\x44\x65leteModelResponse\"\xeb\x01\n\x14\x43reateVersionRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nversion_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nsource_run\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x61rtifact_paths\x18\x04 \x03(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x07version\x18\x05 \x01(\x0b\x32\x1d.studbook.registry.v1.VersionB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\"G\n\x15\x43reateVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"\'\n\x11GetVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"\x8c\x01\n\x13ListVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListVersionsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xba\x01\n\x14UpdateVersionRequest\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.VersionB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"G\n\x15UpdateVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"[\n\x14\x44\x65leteVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x17\n\x15\x44\x65leteVersionResponse2\xb5\n\n\x0cModelService\x12~\n\x0b\x43reateModel\x12(.studbook.registry.v1.CreateModelRequest\x1a).studbook.registry.v1.CreateModelResponse\"\x1a\xba\xc8\x18\x16\n\x0cmodels.write\x12\x06parent\x12u\n\x08GetModel\x12%.studbook.registry.v1.GetModelRequest\x1a&.studbook.registry.v1.GetModelResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x7f\n\nListModels\x12\'.studbook.registry.v1.ListModelsRequest\x1a(.studbook.registry.v1.ListModelsResponse\"\x1e\x90\x02\x01\xba\xc8\x18\x17\n\x0bmodels.read\x12\x06parent \x01\x12\x82\x01\n\x0bUpdateModel\x12(.studbook.registry.v1.UpdateModelRequest\x1a).studbook.registry.v1.UpdateModelResponse\"\x1e\xba\xc8\x18\x1a\n\x0cmodels.write\x12\nmodel.name\x12}\n\x0b\x44\x65leteModel\x12(.studbook.registry.v1.DeleteModelRequest\x1a).studbook.registry.v1.DeleteModelResponse\"\x19\xba\xc8\x18\x15\n\rmodels.delete\x12\x04name\x12\x92\x01\n\rCreateVersion\x12*.studbook.registry.v1.CreateVersionRequest\x1a+.studbook.registry.v1.CreateVersionResponse\"(\xba\xc8\x18$\n\x0fmodels.register\x12\x06parent\x1a\truns.read\x12{\n\nGetVersion\x12\'.studbook.registry.v1.GetVersionRequest\x1a(.studbook.registry.v1.GetVersionResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x83\x01\n\x0cListVersions\x12).studbook.registry.v1.ListVersionsRequest\x1a*.studbook.registry.v1.ListVersionsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bmodels.read\x12\x06parent\x12\x8a\x01\n\rUpdateVersion\x12*.studbook.registry.v1.UpdateVersionRequest\x1a+.studbook.registry.v1.UpdateVersionResponse\" \xba\xc8\x18\x1c\n\x0cmodels.write\x12\x0cversion.name\x12\x83\x01\n\rDeleteVersion\x12*.studbook.registry.v1.DeleteVersionRequest\x1a+.studbook.registry.v1.DeleteVersionResponse\"\x19\xba\xc8\x18\x15\n\rmodels.delete\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(studbook/registry/v1/model_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fstudbook/access/v1/access.proto\x1a\"studbook/registry/v1/lineage.proto\x1a studbook/registry/v1/model.proto\x1a\"studbook/registry/v1/version.proto\"\xab\x01\n\x12\x43reateModelRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x05model\x18\x03 \x01(\x0b\x32\x1b.studbook.registry.v1.ModelB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"A\n\x13\x43reateModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x10GetModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"\x8a\x01\n\x11ListModelsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x12ListModelsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.studbook.registry.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x01\n\x12UpdateModelRequest\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.ModelB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"A\n\x13UpdateModelResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.studbook.registry.v1.Model\"s\n\x12\x44\x65leteModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x15\n\x13\x44\x65leteModelResponse\"\xde\x02\n\x14\x43reateVersionRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nversion_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nsource_run\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x61rtifact_paths\x18\x04 \x03(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x07version\x18\x05 \x01(\x0b\x32\x1d.studbook.registry.v1.VersionB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12:\n\x07parents\x18\x08 \x03(\x0b\x32#.studbook.registry.v1.LineageParentB\x04\xe2\x41\x01\x01\x12\x35\n\x04\x62ump\x18\t \x01(\x0e\x32!.studbook.registry.v1.VersionBumpB\x04\xe2\x41\x01\x01\"G\n\x15\x43reateVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"\'\n\x11GetVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x12GetVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"\x8c\x01\n\x13ListVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"`\n\x14ListVersionsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xba\x01\n\x14UpdateVersionRequest\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.VersionB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"G\n\x15UpdateVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\"u\n\x14\x44\x65leteVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x17\n\x15\x44\x65leteVersionResponse*s\n\x0bVersionBump\x12\x1c\n\x18VERSION_BUMP_UNSPECIFIED\x10\x00\x12\x16\n\x12VERSION_BUMP_PATCH\x10\x01\x12\x16\n\x12VERSION_BUMP_MINOR\x10\x02\x12\x16\n\x12VERSION_BUMP_MAJOR\x10\x03\x32\xe3\n\n\x0cModelService\x12\x8e\x01\n\x0b\x43reateModel\x12(.studbook.registry.v1.CreateModelRequest\x1a).studbook.registry.v1.CreateModelResponse\"*\xba\xc8\x18&\n\x0cmodels.write\x12\x06parent\x1a\x0emodels.promote\x12u\n\x08GetModel\x12%.studbook.registry.v1.GetModelRequest\x1a&.studbook.registry.v1.GetModelResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x7f\n\nListModels\x12\'.studbook.registry.v1.ListModelsRequest\x1a(.studbook.registry.v1.ListModelsResponse\"\x1e\x90\x02\x01\xba\xc8\x18\x17\n\x0bmodels.read\x12\x06parent \x01\x12\x92\x01\n\x0bUpdateModel\x12(.studbook.registry.v1.UpdateModelRequest\x1a).studbook.registry.v1.UpdateModelResponse\".\xba\xc8\x18*\n\x0cmodels.write\x12\nmodel.name\x1a\x0emodels.promote\x12}\n\x0b\x44\x65leteModel\x12(.studbook.registry.v1.DeleteModelRequest\x1a).studbook.registry.v1.DeleteModelResponse\"\x19\xba\xc8\x18\x15\n\rmodels.delete\x12\x04name\x12\x9f\x01\n\rCreateVersion\x12*.studbook.registry.v1.CreateVersionRequest\x1a+.studbook.registry.v1.CreateVersionResponse\"5\xba\xc8\x18\x31\n\x0fmodels.register\x12\x06parent\x1a\truns.read\x1a\x0bmodels.read\x12{\n\nGetVersion\x12\'.studbook.registry.v1.GetVersionRequest\x1a(.studbook.registry.v1.GetVersionResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x83\x01\n\x0cListVersions\x12).studbook.registry.v1.ListVersionsRequest\x1a*.studbook.registry.v1.ListVersionsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bmodels.read\x12\x06parent\x12\x8a\x01\n\rUpdateVersion\x12*.studbook.registry.v1.UpdateVersionRequest\x1a+.studbook.registry.v1.UpdateVersionResponse\" \xba\xc8\x18\x1c\n\x0cmodels.write\x12\x0cversion.name\x12\x83\x01\n\rDeleteVersion\x12*.studbook.registry.v1.DeleteVersionRequest\x1a+.studbook.registry.v1.DeleteVersionResponse\"\x19\xba\xc8\x18\x15\n\rmodels.delete\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,10 +73,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEMODELREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_DELETEMODELREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_DELETEMODELREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEMODELREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEMODELREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['version_id']._loaded_options = None
-  _globals['_CREATEVERSIONREQUEST'].fields_by_name['version_id']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['version_id']._serialized_options = b'\342A\001\001'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['source_run']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['source_run']._serialized_options = b'\342A\001\002'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['artifact_paths']._loaded_options = None
@@ -86,6 +89,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['parents']._loaded_options = None
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['parents']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['bump']._loaded_options = None
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['bump']._serialized_options = b'\342A\001\001'
   _globals['_GETVERSIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETVERSIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTVERSIONSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -112,18 +119,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEVERSIONREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_DELETEVERSIONREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_DELETEVERSIONREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEVERSIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEVERSIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_MODELSERVICE'].methods_by_name['CreateModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['CreateModel']._serialized_options = b'\272\310\030\026\n\014models.write\022\006parent'
+  _globals['_MODELSERVICE'].methods_by_name['CreateModel']._serialized_options = b'\272\310\030&\n\014models.write\022\006parent\032\016models.promote'
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\272\310\030\023\n\013models.read\022\004name'
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\272\310\030\027\n\013models.read\022\006parent \001'
   _globals['_MODELSERVICE'].methods_by_name['UpdateModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['UpdateModel']._serialized_options = b'\272\310\030\032\n\014models.write\022\nmodel.name'
+  _globals['_MODELSERVICE'].methods_by_name['UpdateModel']._serialized_options = b'\272\310\030*\n\014models.write\022\nmodel.name\032\016models.promote'
   _globals['_MODELSERVICE'].methods_by_name['DeleteModel']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['DeleteModel']._serialized_options = b'\272\310\030\025\n\rmodels.delete\022\004name'
   _globals['_MODELSERVICE'].methods_by_name['CreateVersion']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['CreateVersion']._serialized_options = b'\272\310\030$\n\017models.register\022\006parent\032\truns.read'
+  _globals['_MODELSERVICE'].methods_by_name['CreateVersion']._serialized_options = b'\272\310\0301\n\017models.register\022\006parent\032\truns.read\032\013models.read'
   _globals['_MODELSERVICE'].methods_by_name['GetVersion']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['GetVersion']._serialized_options = b'\220\002\001\272\310\030\023\n\013models.read\022\004name'
   _globals['_MODELSERVICE'].methods_by_name['ListVersions']._loaded_options = None
@@ -132,46 +141,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSERVICE'].methods_by_name['UpdateVersion']._serialized_options = b'\272\310\030\034\n\014models.write\022\014version.name'
   _globals['_MODELSERVICE'].methods_by_name['DeleteVersion']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['DeleteVersion']._serialized_options = b'\272\310\030\025\n\rmodels.delete\022\004name'
-  _globals['_CREATEMODELREQUEST']._serialized_start=237
-  _globals['_CREATEMODELREQUEST']._serialized_end=408
-  _globals['_CREATEMODELRESPONSE']._serialized_start=410
-  _globals['_CREATEMODELRESPONSE']._serialized_end=475
-  _globals['_GETMODELREQUEST']._serialized_start=477
-  _globals['_GETMODELREQUEST']._serialized_end=514
-  _globals['_GETMODELRESPONSE']._serialized_start=516
-  _globals['_GETMODELRESPONSE']._serialized_end=578
-  _globals['_LISTMODELSREQUEST']._serialized_start=581
-  _globals['_LISTMODELSREQUEST']._serialized_end=719
-  _globals['_LISTMODELSRESPONSE']._serialized_start=721
-  _globals['_LISTMODELSRESPONSE']._serialized_end=811
-  _globals['_UPDATEMODELREQUEST']._serialized_start=814
-  _globals['_UPDATEMODELREQUEST']._serialized_end=994
-  _globals['_UPDATEMODELRESPONSE']._serialized_start=996
-  _globals['_UPDATEMODELRESPONSE']._serialized_end=1061
-  _globals['_DELETEMODELREQUEST']._serialized_start=1063
-  _globals['_DELETEMODELREQUEST']._serialized_end=1152
-  _globals['_DELETEMODELRESPONSE']._serialized_start=1154
-  _globals['_DELETEMODELRESPONSE']._serialized_end=1175
-  _globals['_CREATEVERSIONREQUEST']._serialized_start=1178
-  _globals['_CREATEVERSIONREQUEST']._serialized_end=1413
-  _globals['_CREATEVERSIONRESPONSE']._serialized_start=1415
-  _globals['_CREATEVERSIONRESPONSE']._serialized_end=1486
-  _globals['_GETVERSIONREQUEST']._serialized_start=1488
-  _globals['_GETVERSIONREQUEST']._serialized_end=1527
-  _globals['_GETVERSIONRESPONSE']._serialized_start=1529
-  _globals['_GETVERSIONRESPONSE']._serialized_end=1597
-  _globals['_LISTVERSIONSREQUEST']._serialized_start=1600
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=1740
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1742
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=1838
-  _globals['_UPDATEVERSIONREQUEST']._serialized_start=1841
-  _globals['_UPDATEVERSIONREQUEST']._serialized_end=2027
-  _globals['_UPDATEVERSIONRESPONSE']._serialized_start=2029
-  _globals['_UPDATEVERSIONRESPONSE']._serialized_end=2100
-  _globals['_DELETEVERSIONREQUEST']._serialized_start=2102
-  _globals['_DELETEVERSIONREQUEST']._serialized_end=2193
-  _globals['_DELETEVERSIONRESPONSE']._serialized_start=2195
-  _globals['_DELETEVERSIONRESPONSE']._serialized_end=2218
-  _globals['_MODELSERVICE']._serialized_start=2221
-  _globals['_MODELSERVICE']._serialized_end=3554
+  _globals['_VERSIONBUMP']._serialized_start=2423
+  _globals['_VERSIONBUMP']._serialized_end=2538
+  _globals['_CREATEMODELREQUEST']._serialized_start=273
+  _globals['_CREATEMODELREQUEST']._serialized_end=444
+  _globals['_CREATEMODELRESPONSE']._serialized_start=446
+  _globals['_CREATEMODELRESPONSE']._serialized_end=511
+  _globals['_GETMODELREQUEST']._serialized_start=513
+  _globals['_GETMODELREQUEST']._serialized_end=550
+  _globals['_GETMODELRESPONSE']._serialized_start=552
+  _globals['_GETMODELRESPONSE']._serialized_end=614
+  _globals['_LISTMODELSREQUEST']._serialized_start=617
+  _globals['_LISTMODELSREQUEST']._serialized_end=755
+  _globals['_LISTMODELSRESPONSE']._serialized_start=757
+  _globals['_LISTMODELSRESPONSE']._serialized_end=847
+  _globals['_UPDATEMODELREQUEST']._serialized_start=850
+  _globals['_UPDATEMODELREQUEST']._serialized_end=1030
+  _globals['_UPDATEMODELRESPONSE']._serialized_start=1032
+  _globals['_UPDATEMODELRESPONSE']._serialized_end=1097
+  _globals['_DELETEMODELREQUEST']._serialized_start=1099
+  _globals['_DELETEMODELREQUEST']._serialized_end=1214
+  _globals['_DELETEMODELRESPONSE']._serialized_start=1216
+  _globals['_DELETEMODELRESPONSE']._serialized_end=1237
+  _globals['_CREATEVERSIONREQUEST']._serialized_start=1240
+  _globals['_CREATEVERSIONREQUEST']._serialized_end=1590
+  _globals['_CREATEVERSIONRESPONSE']._serialized_start=1592
+  _globals['_CREATEVERSIONRESPONSE']._serialized_end=1663
+  _globals['_GETVERSIONREQUEST']._serialized_start=1665
+  _globals['_GETVERSIONREQUEST']._serialized_end=1704
+  _globals['_GETVERSIONRESPONSE']._serialized_start=1706
+  _globals['_GETVERSIONRESPONSE']._serialized_end=1774
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=1777
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=1917
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1919
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=2015
+  _globals['_UPDATEVERSIONREQUEST']._serialized_start=2018
+  _globals['_UPDATEVERSIONREQUEST']._serialized_end=2204
+  _globals['_UPDATEVERSIONRESPONSE']._serialized_start=2206
+  _globals['_UPDATEVERSIONRESPONSE']._serialized_end=2277
+  _globals['_DELETEVERSIONREQUEST']._serialized_start=2279
+  _globals['_DELETEVERSIONREQUEST']._serialized_end=2396
+  _globals['_DELETEVERSIONRESPONSE']._serialized_start=2398
+  _globals['_DELETEVERSIONRESPONSE']._serialized_end=2421
+  _globals['_MODELSERVICE']._serialized_start=2541
+  _globals['_MODELSERVICE']._serialized_end=3920
 # @@protoc_insertion_point(module_scope)

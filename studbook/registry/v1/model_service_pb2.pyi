@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from studbook.registry.v1 import lineage_pb2 as _lineage_pb2
 from studbook.registry.v1 import model_pb2 as _model_pb2
 from studbook.registry.v1 import version_pb2 as _version_pb2
 import builtins as _builtins
@@ -20,6 +22,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _VersionBump:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VersionBumpEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionBump.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERSION_BUMP_UNSPECIFIED: _VersionBump.ValueType  # 0
+    """Not set: the caller gives the number."""
+    VERSION_BUMP_PATCH: _VersionBump.ValueType  # 1
+    """1.2.3 becomes 1.2.4."""
+    VERSION_BUMP_MINOR: _VersionBump.ValueType  # 2
+    """1.2.3 becomes 1.3.0."""
+    VERSION_BUMP_MAJOR: _VersionBump.ValueType  # 3
+    """1.2.3 becomes 2.0.0."""
+
+class VersionBump(_VersionBump, metaclass=_VersionBumpEnumTypeWrapper):
+    """Which part of a number goes up by one; those behind it become 0."""
+
+VERSION_BUMP_UNSPECIFIED: VersionBump.ValueType  # 0
+"""Not set: the caller gives the number."""
+VERSION_BUMP_PATCH: VersionBump.ValueType  # 1
+"""1.2.3 becomes 1.2.4."""
+VERSION_BUMP_MINOR: VersionBump.ValueType  # 2
+"""1.2.3 becomes 1.3.0."""
+VERSION_BUMP_MAJOR: VersionBump.ValueType  # 3
+"""1.2.3 becomes 2.0.0."""
+Global___VersionBump: _TypeAlias = VersionBump  # noqa: Y015
 
 @_typing.final
 class CreateModelRequest(_message.Message):
@@ -149,7 +179,9 @@ class ListModelsRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before, with all other fields unchanged."""
     filter: _builtins.str
-    """AIP-160 filter over `name`, `description`, `create_time`, `update_time`, `tags.{key}`."""
+    """AIP-160 filter over `name`, `description`, `creator` (the id of who created it), `create_time`,
+    `update_time`, `tags.{key}`.
+    """
     order_by: _builtins.str
     """Comma-separated fields, each optionally with ` desc`: `name`, `create_time`, `update_time`.
     Default `name`.
@@ -219,7 +251,9 @@ class UpdateModelRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: `description`, `tags`, or `*`. Absent: the fields that are set."""
+        """Fields to change: `description`, `tags`, `protected_aliases`, or `*`. Absent: the fields that
+        are set.
+        """
 
     def __init__(
         self,
@@ -270,22 +304,26 @@ class DeleteModelRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workspaces/{workspace}/models/{model}`."""
     etag: _builtins.str
     """Expected etag; empty means any."""
     validate_only: _builtins.bool
     """Check everything, change nothing."""
+    request_id: _builtins.str
+    """UUID that makes a retry safe."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,16 +359,25 @@ class CreateVersionRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PARENTS_FIELD_NUMBER: _builtins.int
+    BUMP_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Model, `workspaces/{workspace}/models/{model}`."""
     version_id: _builtins.str
-    """Number, SemVer 2.0.0, e.g. `1.2.0`; a leading `v` is dropped, build metadata is refused."""
+    """Number, SemVer 2.0.0, e.g. `1.2.0`; a leading `v` is dropped, build metadata is refused.
+    Required unless `bump` is set.
+    """
     source_run: _builtins.str
     """Resource name of the run, in the same workspace."""
     request_id: _builtins.str
     """UUID that makes a retry safe: a repeat within 24 h gets the first answer again."""
     validate_only: _builtins.bool
     """Check everything, change nothing."""
+    bump: Global___VersionBump.ValueType
+    """Instead of `version_id`: the next number after the highest release that the model ever had,
+    deleted ones included; after 0.0.0 for the first. Of callers who register at the same time each
+    gets a number of its own. A repeat with the same request_id gets the same number.
+    """
     @_builtins.property
     def artifact_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The run's artifacts that make up the version: a path, or a folder with everything below it.
@@ -340,6 +387,10 @@ class CreateVersionRequest(_message.Message):
     @_builtins.property
     def version(self) -> _version_pb2.Version:
         """Description and tags; output-only fields are ignored."""
+
+    @_builtins.property
+    def parents(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageParent]:
+        """What training began from: other versions, or bases from elsewhere. At most 16."""
 
     def __init__(
         self,
@@ -351,10 +402,12 @@ class CreateVersionRequest(_message.Message):
         version: _version_pb2.Version | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        parents: _abc.Iterable[_lineage_pb2.LineageParent] | None = ...,
+        bump: Global___VersionBump.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_paths", b"artifact_paths", "parent", b"parent", "request_id", b"request_id", "source_run", b"source_run", "validate_only", b"validate_only", "version", b"version", "version_id", b"version_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_paths", b"artifact_paths", "bump", b"bump", "parent", b"parent", "parents", b"parents", "request_id", b"request_id", "source_run", b"source_run", "validate_only", b"validate_only", "version", b"version", "version_id", b"version_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,8 +501,10 @@ class ListVersionsRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before, with all other fields unchanged."""
     filter: _builtins.str
-    """AIP-160 filter over `version`, `stage`, `state`, `source_run`, `description`, `create_time`,
-    `update_time`, `stage_time`, `tags.{key}`. `version` compares by SemVer precedence.
+    """AIP-160 filter over `version`, `stage`, `state`, `alias`, `source_run`, `description`, `creator`
+    (the id of who registered it), `create_time`, `update_time`, `stage_time`, `tags.{key}`.
+    `version` compares by SemVer precedence; `alias = "champion"` finds what it names, `alias:*`
+    what bears any.
     """
     order_by: _builtins.str
     """Comma-separated fields, each optionally with ` desc`: `version`, `create_time`,
@@ -571,22 +626,26 @@ class DeleteVersionRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name of the version."""
     etag: _builtins.str
     """Expected etag; empty means any."""
     validate_only: _builtins.bool
     """Check everything, change nothing."""
+    request_id: _builtins.str
+    """UUID that makes a retry safe."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,6 +94,7 @@ class ModelServiceServicer:
     def CreateModel(self, request, context):
         """Creates a model.
 
+        With protected aliases it needs `models.promote` on the model besides.
         Errors: ALREADY_EXISTS (ALREADY_EXISTS) when the id is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -119,8 +120,9 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateModel(self, request, context):
-        """Changes description and tags.
+        """Changes description, tags and which aliases are protected.
 
+        The last needs `models.promote` besides.
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -140,10 +142,11 @@ class ModelServiceServicer:
         """Registers a version from files of a run.
 
         The registry reads run, files, datasets, environment and code from the tracking service and
-        keeps them as the version's lineage. The caller must hold `runs.read` on the run. The version
+        keeps them as the version's lineage. The caller must hold `runs.read` on the run, and
+        `models.read` on every version named as a parent. The version
         is PENDING until the server has computed the digest of every stored file; for files of common
         size that has happened when the answer arrives.
-        Errors: NOT_FOUND for the model or the run; ALREADY_EXISTS (VERSION_EXISTS);
+        Errors: NOT_FOUND for the model, the run or a parent; ALREADY_EXISTS (VERSION_EXISTS);
         INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (FILES_MISSING, RUN_NOT_ACTIVE);
         UNAVAILABLE (SERVICE_UNAVAILABLE) when the tracking service does not answer.
         """
@@ -170,7 +173,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateVersion(self, request, context):
-        """Changes description and tags; nothing else of a version can be changed.
+        """Changes description and tags; nothing else of a version can be changed here. A stage is changed
+        by PromotionService, an alias by AliasService.
 
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
         """
@@ -179,7 +183,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVersion(self, request, context):
-        """Deletes a version that never was in Production. Its number cannot be used again.
+        """Deletes a version that never was in Production and bears no alias. Its number cannot be used
+        again.
 
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); FAILED_PRECONDITION (RESOURCE_HELD).
         """

@@ -36,6 +36,7 @@ class ModelServiceStub:
     CreateModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.CreateModelRequest, _model_service_pb2.CreateModelResponse]
     """Creates a model.
 
+    With protected aliases it needs `models.promote` on the model besides.
     Errors: ALREADY_EXISTS (ALREADY_EXISTS) when the id is taken.
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
@@ -49,8 +50,9 @@ class ModelServiceStub:
     Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UpdateModelRequest, _model_service_pb2.UpdateModelResponse]
-    """Changes description and tags.
+    """Changes description, tags and which aliases are protected.
 
+    The last needs `models.promote` besides.
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
     """
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.DeleteModelRequest, _model_service_pb2.DeleteModelResponse]
@@ -62,10 +64,11 @@ class ModelServiceStub:
     """Registers a version from files of a run.
 
     The registry reads run, files, datasets, environment and code from the tracking service and
-    keeps them as the version's lineage. The caller must hold `runs.read` on the run. The version
+    keeps them as the version's lineage. The caller must hold `runs.read` on the run, and
+    `models.read` on every version named as a parent. The version
     is PENDING until the server has computed the digest of every stored file; for files of common
     size that has happened when the answer arrives.
-    Errors: NOT_FOUND for the model or the run; ALREADY_EXISTS (VERSION_EXISTS);
+    Errors: NOT_FOUND for the model, the run or a parent; ALREADY_EXISTS (VERSION_EXISTS);
     INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (FILES_MISSING, RUN_NOT_ACTIVE);
     UNAVAILABLE (SERVICE_UNAVAILABLE) when the tracking service does not answer.
     """
@@ -80,12 +83,14 @@ class ModelServiceStub:
     Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UpdateVersionRequest, _model_service_pb2.UpdateVersionResponse]
-    """Changes description and tags; nothing else of a version can be changed.
+    """Changes description and tags; nothing else of a version can be changed here. A stage is changed
+    by PromotionService, an alias by AliasService.
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
     """
     DeleteVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.DeleteVersionRequest, _model_service_pb2.DeleteVersionResponse]
-    """Deletes a version that never was in Production. Its number cannot be used again.
+    """Deletes a version that never was in Production and bears no alias. Its number cannot be used
+    again.
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); FAILED_PRECONDITION (RESOURCE_HELD).
     """
@@ -98,6 +103,7 @@ class ModelServiceAsyncStub(ModelServiceStub):
     CreateModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.CreateModelRequest, _model_service_pb2.CreateModelResponse]  # type: ignore[assignment]
     """Creates a model.
 
+    With protected aliases it needs `models.promote` on the model besides.
     Errors: ALREADY_EXISTS (ALREADY_EXISTS) when the id is taken.
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
@@ -111,8 +117,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     Errors: INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UpdateModelRequest, _model_service_pb2.UpdateModelResponse]  # type: ignore[assignment]
-    """Changes description and tags.
+    """Changes description, tags and which aliases are protected.
 
+    The last needs `models.promote` besides.
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
     """
     DeleteModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.DeleteModelRequest, _model_service_pb2.DeleteModelResponse]  # type: ignore[assignment]
@@ -124,10 +131,11 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Registers a version from files of a run.
 
     The registry reads run, files, datasets, environment and code from the tracking service and
-    keeps them as the version's lineage. The caller must hold `runs.read` on the run. The version
+    keeps them as the version's lineage. The caller must hold `runs.read` on the run, and
+    `models.read` on every version named as a parent. The version
     is PENDING until the server has computed the digest of every stored file; for files of common
     size that has happened when the answer arrives.
-    Errors: NOT_FOUND for the model or the run; ALREADY_EXISTS (VERSION_EXISTS);
+    Errors: NOT_FOUND for the model, the run or a parent; ALREADY_EXISTS (VERSION_EXISTS);
     INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (FILES_MISSING, RUN_NOT_ACTIVE);
     UNAVAILABLE (SERVICE_UNAVAILABLE) when the tracking service does not answer.
     """
@@ -142,12 +150,14 @@ class ModelServiceAsyncStub(ModelServiceStub):
     Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UpdateVersionRequest, _model_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
-    """Changes description and tags; nothing else of a version can be changed.
+    """Changes description and tags; nothing else of a version can be changed here. A stage is changed
+    by PromotionService, an alias by AliasService.
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
     """
     DeleteVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.DeleteVersionRequest, _model_service_pb2.DeleteVersionResponse]  # type: ignore[assignment]
-    """Deletes a version that never was in Production. Its number cannot be used again.
+    """Deletes a version that never was in Production and bears no alias. Its number cannot be used
+    again.
 
     Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); FAILED_PRECONDITION (RESOURCE_HELD).
     """
@@ -163,6 +173,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_service_pb2.CreateModelResponse, _abc.Awaitable[_model_service_pb2.CreateModelResponse]]:
         """Creates a model.
 
+        With protected aliases it needs `models.promote` on the model besides.
         Errors: ALREADY_EXISTS (ALREADY_EXISTS) when the id is taken.
         """
 
@@ -194,8 +205,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.UpdateModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.UpdateModelResponse, _abc.Awaitable[_model_service_pb2.UpdateModelResponse]]:
-        """Changes description and tags.
+        """Changes description, tags and which aliases are protected.
 
+        The last needs `models.promote` besides.
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
         """
 
@@ -219,10 +231,11 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers a version from files of a run.
 
         The registry reads run, files, datasets, environment and code from the tracking service and
-        keeps them as the version's lineage. The caller must hold `runs.read` on the run. The version
+        keeps them as the version's lineage. The caller must hold `runs.read` on the run, and
+        `models.read` on every version named as a parent. The version
         is PENDING until the server has computed the digest of every stored file; for files of common
         size that has happened when the answer arrives.
-        Errors: NOT_FOUND for the model or the run; ALREADY_EXISTS (VERSION_EXISTS);
+        Errors: NOT_FOUND for the model, the run or a parent; ALREADY_EXISTS (VERSION_EXISTS);
         INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (FILES_MISSING, RUN_NOT_ACTIVE);
         UNAVAILABLE (SERVICE_UNAVAILABLE) when the tracking service does not answer.
         """
@@ -255,7 +268,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.UpdateVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.UpdateVersionResponse, _abc.Awaitable[_model_service_pb2.UpdateVersionResponse]]:
-        """Changes description and tags; nothing else of a version can be changed.
+        """Changes description and tags; nothing else of a version can be changed here. A stage is changed
+        by PromotionService, an alias by AliasService.
 
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); INVALID_ARGUMENT (UPDATE_MASK_INVALID).
         """
@@ -266,7 +280,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.DeleteVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.DeleteVersionResponse, _abc.Awaitable[_model_service_pb2.DeleteVersionResponse]]:
-        """Deletes a version that never was in Production. Its number cannot be used again.
+        """Deletes a version that never was in Production and bears no alias. Its number cannot be used
+        again.
 
         Errors: NOT_FOUND; ABORTED (ETAG_MISMATCH); FAILED_PRECONDITION (RESOURCE_HELD).
         """

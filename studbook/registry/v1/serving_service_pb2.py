@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_access__pb2
+from studbook.registry.v1 import loaded_pb2 as studbook_dot_registry_dot_v1_dot_loaded__pb2
 from studbook.registry.v1 import version_pb2 as studbook_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*studbook/registry/v1/serving_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a\"studbook/registry/v1/version.proto\"\xa7\x01\n\x15ResolveVersionRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x05stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.StageH\x00\x12\x11\n\x07version\x18\x03 \x01(\tH\x00\x12,\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x42\n\n\x08selector\"\xf7\x01\n\x16ResolveVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12*\n\x05stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.Stage\x12\x34\n\x10stage_start_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estage_end_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fledger_position\x18\x05 \x01(\x03\"^\n\x15\x46\x65tchArtifactsRequest\x12\x15\n\x07version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05paths\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bread_offset\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\"U\n\x16\x46\x65tchArtifactsResponse\x12-\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1f.studbook.registry.v1.ModelFile\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x32\xc6\x02\n\x0eServingService\x12\x96\x01\n\x0eResolveVersion\x12+.studbook.registry.v1.ResolveVersionRequest\x1a,.studbook.registry.v1.ResolveVersionResponse\")\x90\x02\x01\xba\xc8\x18\"\n\x0cmodels.serve\x12\x05model\x1a\x0bmodels.read\x12\x9a\x01\n\x0e\x46\x65tchArtifacts\x12+.studbook.registry.v1.FetchArtifactsRequest\x1a,.studbook.registry.v1.FetchArtifactsResponse\"+\x90\x02\x01\xba\xc8\x18$\n\x0cmodels.serve\x12\x07version\x1a\x0bmodels.read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*studbook/registry/v1/serving_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a!studbook/registry/v1/loaded.proto\x1a\"studbook/registry/v1/version.proto\"\xc9\x01\n\x15ResolveVersionRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x05stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.StageH\x00\x12\x11\n\x07version\x18\x03 \x01(\tH\x00\x12\x0f\n\x05\x61lias\x18\x05 \x01(\tH\x00\x12\x0f\n\x05range\x18\x06 \x01(\tH\x00\x12,\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x42\n\n\x08selector\"\xe1\x02\n\x16ResolveVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12*\n\x05stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.Stage\x12\x34\n\x10stage_start_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estage_end_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fledger_position\x18\x05 \x01(\x03\x12\x34\n\x10\x61lias_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61lias_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x15\x46\x65tchArtifactsRequest\x12\x15\n\x07version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05paths\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bread_offset\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\"U\n\x16\x46\x65tchArtifactsResponse\x12-\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1f.studbook.registry.v1.ModelFile\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8f\x01\n\x13ReportLoadedRequest\x12\x15\n\x07version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08instance\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tload_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"g\n\x14ReportLoadedResponse\x12\x33\n\x06loaded\x18\x01 \x01(\x0b\x32#.studbook.registry.v1.LoadedVersion\x12\x1a\n\x12production_version\x18\x02 \x01(\t\"\x8a\x01\n\x11ListLoadedRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x12ListLoadedResponse\x12\x33\n\x06loaded\x18\x01 \x03(\x0b\x32#.studbook.registry.v1.LoadedVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xda\x04\n\x0eServingService\x12\x96\x01\n\x0eResolveVersion\x12+.studbook.registry.v1.ResolveVersionRequest\x1a,.studbook.registry.v1.ResolveVersionResponse\")\x90\x02\x01\xba\xc8\x18\"\n\x0cmodels.serve\x12\x05model\x1a\x0bmodels.read\x12\x9a\x01\n\x0e\x46\x65tchArtifacts\x12+.studbook.registry.v1.FetchArtifactsRequest\x1a,.studbook.registry.v1.FetchArtifactsResponse\"+\x90\x02\x01\xba\xc8\x18$\n\x0cmodels.serve\x12\x07version\x1a\x0bmodels.read0\x01\x12\x92\x01\n\x0cReportLoaded\x12).studbook.registry.v1.ReportLoadedRequest\x1a*.studbook.registry.v1.ReportLoadedResponse\"+\x90\x02\x02\xba\xc8\x18$\n\x0cmodels.serve\x12\x07version\x1a\x0bmodels.read\x12}\n\nListLoaded\x12\'.studbook.registry.v1.ListLoadedRequest\x1a(.studbook.registry.v1.ListLoadedResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bmodels.read\x12\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,18 +46,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHARTIFACTSREQUEST'].fields_by_name['paths']._serialized_options = b'\342A\001\001'
   _globals['_FETCHARTIFACTSREQUEST'].fields_by_name['read_offset']._loaded_options = None
   _globals['_FETCHARTIFACTSREQUEST'].fields_by_name['read_offset']._serialized_options = b'\342A\001\001'
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['digest']._loaded_options = None
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['digest']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['instance']._loaded_options = None
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['instance']._serialized_options = b'\342A\001\002'
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['load_time']._loaded_options = None
+  _globals['_REPORTLOADEDREQUEST'].fields_by_name['load_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTLOADEDREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_SERVINGSERVICE'].methods_by_name['ResolveVersion']._loaded_options = None
   _globals['_SERVINGSERVICE'].methods_by_name['ResolveVersion']._serialized_options = b'\220\002\001\272\310\030\"\n\014models.serve\022\005model\032\013models.read'
   _globals['_SERVINGSERVICE'].methods_by_name['FetchArtifacts']._loaded_options = None
   _globals['_SERVINGSERVICE'].methods_by_name['FetchArtifacts']._serialized_options = b'\220\002\001\272\310\030$\n\014models.serve\022\007version\032\013models.read'
-  _globals['_RESOLVEVERSIONREQUEST']._serialized_start=204
-  _globals['_RESOLVEVERSIONREQUEST']._serialized_end=371
-  _globals['_RESOLVEVERSIONRESPONSE']._serialized_start=374
-  _globals['_RESOLVEVERSIONRESPONSE']._serialized_end=621
-  _globals['_FETCHARTIFACTSREQUEST']._serialized_start=623
-  _globals['_FETCHARTIFACTSREQUEST']._serialized_end=717
-  _globals['_FETCHARTIFACTSRESPONSE']._serialized_start=719
-  _globals['_FETCHARTIFACTSRESPONSE']._serialized_end=804
-  _globals['_SERVINGSERVICE']._serialized_start=807
-  _globals['_SERVINGSERVICE']._serialized_end=1133
+  _globals['_SERVINGSERVICE'].methods_by_name['ReportLoaded']._loaded_options = None
+  _globals['_SERVINGSERVICE'].methods_by_name['ReportLoaded']._serialized_options = b'\220\002\002\272\310\030$\n\014models.serve\022\007version\032\013models.read'
+  _globals['_SERVINGSERVICE'].methods_by_name['ListLoaded']._loaded_options = None
+  _globals['_SERVINGSERVICE'].methods_by_name['ListLoaded']._serialized_options = b'\220\002\001\272\310\030\025\n\013models.read\022\006parent'
+  _globals['_RESOLVEVERSIONREQUEST']._serialized_start=239
+  _globals['_RESOLVEVERSIONREQUEST']._serialized_end=440
+  _globals['_RESOLVEVERSIONRESPONSE']._serialized_start=443
+  _globals['_RESOLVEVERSIONRESPONSE']._serialized_end=796
+  _globals['_FETCHARTIFACTSREQUEST']._serialized_start=798
+  _globals['_FETCHARTIFACTSREQUEST']._serialized_end=892
+  _globals['_FETCHARTIFACTSRESPONSE']._serialized_start=894
+  _globals['_FETCHARTIFACTSRESPONSE']._serialized_end=979
+  _globals['_REPORTLOADEDREQUEST']._serialized_start=982
+  _globals['_REPORTLOADEDREQUEST']._serialized_end=1125
+  _globals['_REPORTLOADEDRESPONSE']._serialized_start=1127
+  _globals['_REPORTLOADEDRESPONSE']._serialized_end=1230
+  _globals['_LISTLOADEDREQUEST']._serialized_start=1233
+  _globals['_LISTLOADEDREQUEST']._serialized_end=1371
+  _globals['_LISTLOADEDRESPONSE']._serialized_start=1373
+  _globals['_LISTLOADEDRESPONSE']._serialized_end=1471
+  _globals['_SERVINGSERVICE']._serialized_start=1474
+  _globals['_SERVINGSERVICE']._serialized_end=2076
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from studbook.registry.v1 import loaded_pb2 as _loaded_pb2
 from studbook.registry.v1 import version_pb2 as _version_pb2
 import builtins as _builtins
 import sys
@@ -29,6 +30,8 @@ class ResolveVersionRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     STAGE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Resource name of the model."""
@@ -38,9 +41,17 @@ class ResolveVersionRequest(_message.Message):
     """
     version: _builtins.str
     """The version with this number."""
+    alias: _builtins.str
+    """The version that this alias names, e.g. `champion`."""
+    range: _builtins.str
+    """The READY version of the highest precedence in a range of SemVer numbers: `~1.2`, `^1`,
+    `1.x`, `>=1.0 <2`, `1.2 - 1.4`, `~1.2 || ^3`. Comparators beside each other must all hold.
+    Pre-releases are left out unless the range names one of the same major.minor.patch. At most
+    128 characters; it must name a number: `latest` and `*` are refused.
+    """
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """Moment to answer for; unset: now. For a stage only; not in the future."""
+        """Moment to answer for; unset: now. For a stage or alias only; not in the future."""
 
     def __init__(
         self,
@@ -48,13 +59,15 @@ class ResolveVersionRequest(_message.Message):
         model: _builtins.str = ...,
         stage: _version_pb2.Stage.ValueType = ...,
         version: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        range: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "selector", b"selector", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "at", b"at", "range", b"range", "selector", b"selector", "stage", b"stage", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "model", b"model", "selector", b"selector", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "at", b"at", "model", b"model", "range", b"range", "selector", b"selector", "stage", b"stage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "version"]  # noqa: Y015
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["stage", "version", "alias", "range"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 
@@ -71,8 +84,10 @@ class ResolveVersionResponse(_message.Message):
     STAGE_START_TIME_FIELD_NUMBER: _builtins.int
     STAGE_END_TIME_FIELD_NUMBER: _builtins.int
     LEDGER_POSITION_FIELD_NUMBER: _builtins.int
+    ALIAS_START_TIME_FIELD_NUMBER: _builtins.int
+    ALIAS_END_TIME_FIELD_NUMBER: _builtins.int
     stage: _version_pb2.Stage.ValueType
-    """The stage it was resolved by, or the stage it is in when resolved by number."""
+    """The stage it was resolved by, or the stage it is in now when resolved by anything else."""
     ledger_position: _builtins.int
     """Position in the ledger of the transition that put it there; 0 when it was registered there and
     not moved since.
@@ -89,6 +104,14 @@ class ResolveVersionResponse(_message.Message):
     def stage_end_time(self) -> _timestamp_pb2.Timestamp:
         """Until when; unset when it still does."""
 
+    @_builtins.property
+    def alias_start_time(self) -> _timestamp_pb2.Timestamp:
+        """When resolved by alias: since when the alias names it, at the moment asked for."""
+
+    @_builtins.property
+    def alias_end_time(self) -> _timestamp_pb2.Timestamp:
+        """When resolved by alias: until when; unset when it still does."""
+
     def __init__(
         self,
         *,
@@ -97,10 +120,12 @@ class ResolveVersionResponse(_message.Message):
         stage_start_time: _timestamp_pb2.Timestamp | None = ...,
         stage_end_time: _timestamp_pb2.Timestamp | None = ...,
         ledger_position: _builtins.int = ...,
+        alias_start_time: _timestamp_pb2.Timestamp | None = ...,
+        alias_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["stage_end_time", b"stage_end_time", "stage_start_time", b"stage_start_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias_end_time", b"alias_end_time", "alias_start_time", b"alias_start_time", "stage_end_time", b"stage_end_time", "stage_start_time", b"stage_start_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_position", b"ledger_position", "stage", b"stage", "stage_end_time", b"stage_end_time", "stage_start_time", b"stage_start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_end_time", b"alias_end_time", "alias_start_time", b"alias_start_time", "ledger_position", b"ledger_position", "stage", b"stage", "stage_end_time", b"stage_end_time", "stage_start_time", b"stage_start_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,3 +190,139 @@ class FetchArtifactsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchArtifactsResponse: _TypeAlias = FetchArtifactsResponse  # noqa: Y015
+
+@_typing.final
+class ReportLoadedRequest(_message.Message):
+    """Request of ReportLoaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Resource name of the version, by number."""
+    digest: _builtins.str
+    """Digest of what was loaded, `sha256:{hex}`, computed from the files as `Version.digest` is. Any
+    other than the version's is kept as well: it shows that something else is in use.
+    """
+    instance: _builtins.str
+    """What loaded it, e.g. a host or pod. At most 128 printable characters."""
+    @_builtins.property
+    def load_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was loaded, by the instance's clock; unset, or in the future: now."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        instance: _builtins.str = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance", b"instance", "load_time", b"load_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLoadedRequest: _TypeAlias = ReportLoadedRequest  # noqa: Y015
+
+@_typing.final
+class ReportLoadedResponse(_message.Message):
+    """Response of ReportLoaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOADED_FIELD_NUMBER: _builtins.int
+    PRODUCTION_VERSION_FIELD_NUMBER: _builtins.int
+    production_version: _builtins.str
+    """Resource name of the version in Production; empty when none is."""
+    @_builtins.property
+    def loaded(self) -> _loaded_pb2.LoadedVersion:
+        """The report as kept."""
+
+    def __init__(
+        self,
+        *,
+        loaded: _loaded_pb2.LoadedVersion | None = ...,
+        production_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["loaded", b"loaded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["loaded", b"loaded", "production_version", b"production_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLoadedResponse: _TypeAlias = ReportLoadedResponse  # noqa: Y015
+
+@_typing.final
+class ListLoadedRequest(_message.Message):
+    """Request of ListLoaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Model, `workspaces/{workspace}/models/{model}`."""
+    page_size: _builtins.int
+    """Most instances on a page; 0 means 50, more than 1000 means 1000, negative is refused."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with all other fields unchanged."""
+    filter: _builtins.str
+    """AIP-160 filter over `version` (a resource name), `digest`, `instance`, `reporter` (an id),
+    `match`, `load_time`, `report_time`.
+    """
+    order_by: _builtins.str
+    """Comma-separated fields, each optionally with ` desc`: `report_time`, `load_time`, `instance`.
+    Default `report_time desc`.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLoadedRequest: _TypeAlias = ListLoadedRequest  # noqa: Y015
+
+@_typing.final
+class ListLoadedResponse(_message.Message):
+    """Response of ListLoaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOADED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token for the next page; empty at the end."""
+    @_builtins.property
+    def loaded(self) -> _containers.RepeatedCompositeFieldContainer[_loaded_pb2.LoadedVersion]:
+        """The last report of each instance; may be fewer than page_size before the last page."""
+
+    def __init__(
+        self,
+        *,
+        loaded: _abc.Iterable[_loaded_pb2.LoadedVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["loaded", b"loaded", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLoadedResponse: _TypeAlias = ListLoadedResponse  # noqa: Y015

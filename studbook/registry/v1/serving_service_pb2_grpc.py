@@ -45,6 +45,16 @@ class ServingServiceStub:
                 request_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsRequest.SerializeToString,
                 response_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsResponse.FromString,
                 _registered_method=True)
+        self.ReportLoaded = channel.unary_unary(
+                '/studbook.registry.v1.ServingService/ReportLoaded',
+                request_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedRequest.SerializeToString,
+                response_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedResponse.FromString,
+                _registered_method=True)
+        self.ListLoaded = channel.unary_unary(
+                '/studbook.registry.v1.ServingService/ListLoaded',
+                request_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedRequest.SerializeToString,
+                response_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedResponse.FromString,
+                _registered_method=True)
 
 
 class ServingServiceServicer:
@@ -52,11 +62,13 @@ class ServingServiceServicer:
     """
 
     def ResolveVersion(self, request, context):
-        """Finds the version that a stage or number stands for, now or at a moment in the past.
+        """Finds the version that a stage, alias, number or range stands for, now or at a moment in the
+        past.
 
-        Without a stage or version it means Production, never "latest". `models.serve` suffices for
-        what is in Production now; everything else needs `models.read`.
-        Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID, FIELD_INVALID).
+        Without any of them it means Production, never "latest". `models.serve` suffices for what is in
+        Production now, whatever it was found by; everything else needs `models.read`.
+        Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY, RANGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID,
+        FIELD_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +87,29 @@ class ServingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportLoaded(self, request, context):
+        """Tells what an instance has loaded: evidence of what is in use, beside the stage, which says
+        what should be.
+
+        Of each instance of a caller the last report is kept, for as long and in such number as the
+        service's settings say. Reports are not entered in the ledger. Repeat it now and then as a sign
+        of life. `models.serve` suffices for versions that are or were in Production; others need
+        `models.read`.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID, FIELD_REQUIRED, FIELD_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLoaded(self, request, context):
+        """Lists what instances have loaded of a model.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -87,6 +122,16 @@ def add_ServingServiceServicer_to_server(servicer, server):
                     servicer.FetchArtifacts,
                     request_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsRequest.FromString,
                     response_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsResponse.SerializeToString,
+            ),
+            'ReportLoaded': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportLoaded,
+                    request_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedRequest.FromString,
+                    response_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedResponse.SerializeToString,
+            ),
+            'ListLoaded': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLoaded,
+                    request_deserializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedRequest.FromString,
+                    response_serializer=studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +189,60 @@ class ServingService:
             '/studbook.registry.v1.ServingService/FetchArtifacts',
             studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsRequest.SerializeToString,
             studbook_dot_registry_dot_v1_dot_serving__service__pb2.FetchArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportLoaded(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.registry.v1.ServingService/ReportLoaded',
+            studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedRequest.SerializeToString,
+            studbook_dot_registry_dot_v1_dot_serving__service__pb2.ReportLoadedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLoaded(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.registry.v1.ServingService/ListLoaded',
+            studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedRequest.SerializeToString,
+            studbook_dot_registry_dot_v1_dot_serving__service__pb2.ListLoadedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,11 +34,13 @@ class ServingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServingServiceAsyncStub: ...
     ResolveVersion: _grpc.UnaryUnaryMultiCallable[_serving_service_pb2.ResolveVersionRequest, _serving_service_pb2.ResolveVersionResponse]
-    """Finds the version that a stage or number stands for, now or at a moment in the past.
+    """Finds the version that a stage, alias, number or range stands for, now or at a moment in the
+    past.
 
-    Without a stage or version it means Production, never "latest". `models.serve` suffices for
-    what is in Production now; everything else needs `models.read`.
-    Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID, FIELD_INVALID).
+    Without any of them it means Production, never "latest". `models.serve` suffices for what is in
+    Production now, whatever it was found by; everything else needs `models.read`.
+    Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY, RANGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID,
+    FIELD_INVALID).
     """
     FetchArtifacts: _grpc.UnaryStreamMultiCallable[_serving_service_pb2.FetchArtifactsRequest, _serving_service_pb2.FetchArtifactsResponse]
     """Delivers files of a version.
@@ -49,6 +51,21 @@ class ServingServiceStub:
     Errors: NOT_FOUND; FAILED_PRECONDITION (VERSION_NOT_READY); OUT_OF_RANGE
     (OFFSET_OUT_OF_RANGE); DATA_LOSS (BLOB_CORRUPT).
     """
+    ReportLoaded: _grpc.UnaryUnaryMultiCallable[_serving_service_pb2.ReportLoadedRequest, _serving_service_pb2.ReportLoadedResponse]
+    """Tells what an instance has loaded: evidence of what is in use, beside the stage, which says
+    what should be.
+
+    Of each instance of a caller the last report is kept, for as long and in such number as the
+    service's settings say. Reports are not entered in the ledger. Repeat it now and then as a sign
+    of life. `models.serve` suffices for versions that are or were in Production; others need
+    `models.read`.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID, FIELD_REQUIRED, FIELD_INVALID).
+    """
+    ListLoaded: _grpc.UnaryUnaryMultiCallable[_serving_service_pb2.ListLoadedRequest, _serving_service_pb2.ListLoadedResponse]
+    """Lists what instances have loaded of a model.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    """
 
 @_typing.type_check_only
 class ServingServiceAsyncStub(ServingServiceStub):
@@ -56,11 +73,13 @@ class ServingServiceAsyncStub(ServingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolveVersion: _aio.UnaryUnaryMultiCallable[_serving_service_pb2.ResolveVersionRequest, _serving_service_pb2.ResolveVersionResponse]  # type: ignore[assignment]
-    """Finds the version that a stage or number stands for, now or at a moment in the past.
+    """Finds the version that a stage, alias, number or range stands for, now or at a moment in the
+    past.
 
-    Without a stage or version it means Production, never "latest". `models.serve` suffices for
-    what is in Production now; everything else needs `models.read`.
-    Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID, FIELD_INVALID).
+    Without any of them it means Production, never "latest". `models.serve` suffices for what is in
+    Production now, whatever it was found by; everything else needs `models.read`.
+    Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY, RANGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID,
+    FIELD_INVALID).
     """
     FetchArtifacts: _aio.UnaryStreamMultiCallable[_serving_service_pb2.FetchArtifactsRequest, _serving_service_pb2.FetchArtifactsResponse]  # type: ignore[assignment]
     """Delivers files of a version.
@@ -70,6 +89,21 @@ class ServingServiceAsyncStub(ServingServiceStub):
     Production; every other version needs `models.read`.
     Errors: NOT_FOUND; FAILED_PRECONDITION (VERSION_NOT_READY); OUT_OF_RANGE
     (OFFSET_OUT_OF_RANGE); DATA_LOSS (BLOB_CORRUPT).
+    """
+    ReportLoaded: _aio.UnaryUnaryMultiCallable[_serving_service_pb2.ReportLoadedRequest, _serving_service_pb2.ReportLoadedResponse]  # type: ignore[assignment]
+    """Tells what an instance has loaded: evidence of what is in use, beside the stage, which says
+    what should be.
+
+    Of each instance of a caller the last report is kept, for as long and in such number as the
+    service's settings say. Reports are not entered in the ledger. Repeat it now and then as a sign
+    of life. `models.serve` suffices for versions that are or were in Production; others need
+    `models.read`.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID, FIELD_REQUIRED, FIELD_INVALID).
+    """
+    ListLoaded: _aio.UnaryUnaryMultiCallable[_serving_service_pb2.ListLoadedRequest, _serving_service_pb2.ListLoadedResponse]  # type: ignore[assignment]
+    """Lists what instances have loaded of a model.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
     """
 
 class ServingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -81,11 +115,13 @@ class ServingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _serving_service_pb2.ResolveVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_serving_service_pb2.ResolveVersionResponse, _abc.Awaitable[_serving_service_pb2.ResolveVersionResponse]]:
-        """Finds the version that a stage or number stands for, now or at a moment in the past.
+        """Finds the version that a stage, alias, number or range stands for, now or at a moment in the
+        past.
 
-        Without a stage or version it means Production, never "latest". `models.serve` suffices for
-        what is in Production now; everything else needs `models.read`.
-        Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID, FIELD_INVALID).
+        Without any of them it means Production, never "latest". `models.serve` suffices for what is in
+        Production now, whatever it was found by; everything else needs `models.read`.
+        Errors: NOT_FOUND (NOT_FOUND, STAGE_EMPTY, RANGE_EMPTY); INVALID_ARGUMENT (VERSION_INVALID,
+        FIELD_INVALID).
         """
 
     @_abc_1.abstractmethod
@@ -101,6 +137,33 @@ class ServingServiceServicer(metaclass=_abc_1.ABCMeta):
         Production; every other version needs `models.read`.
         Errors: NOT_FOUND; FAILED_PRECONDITION (VERSION_NOT_READY); OUT_OF_RANGE
         (OFFSET_OUT_OF_RANGE); DATA_LOSS (BLOB_CORRUPT).
+        """
+
+    @_abc_1.abstractmethod
+    def ReportLoaded(
+        self,
+        request: _serving_service_pb2.ReportLoadedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_serving_service_pb2.ReportLoadedResponse, _abc.Awaitable[_serving_service_pb2.ReportLoadedResponse]]:
+        """Tells what an instance has loaded: evidence of what is in use, beside the stage, which says
+        what should be.
+
+        Of each instance of a caller the last report is kept, for as long and in such number as the
+        service's settings say. Reports are not entered in the ledger. Repeat it now and then as a sign
+        of life. `models.serve` suffices for versions that are or were in Production; others need
+        `models.read`.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID, FIELD_REQUIRED, FIELD_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def ListLoaded(
+        self,
+        request: _serving_service_pb2.ListLoadedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_serving_service_pb2.ListLoadedResponse, _abc.Awaitable[_serving_service_pb2.ListLoadedResponse]]:
+        """Lists what instances have loaded of a model.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT (FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
         """
 
 def add_ServingServiceServicer_to_server(servicer: ServingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"studbook/registry/v1/version.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xa9\x05\n\x07Version\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\".studbook.registry.v1.VersionStateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x05stage\x18\x06 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x34\n\nstage_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nsource_run\x18\x08 \x01(\tB\x04\xe2\x41\x01\x05\x12\x34\n\x05\x66iles\x18\t \x03(\x0b\x32\x1f.studbook.registry.v1.ModelFileB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x04tags\x18\x0c \x03(\x0b\x32\'.studbook.registry.v1.Version.TagsEntryB\x04\xe2\x41\x01\x01\x12\x36\n\x07\x63reator\x18\r \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x10 \x01(\tB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"i\n\tModelFile\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nmedia_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03*{\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_PENDING\x10\x01\x12\x17\n\x13VERSION_STATE_READY\x10\x02\x12\x18\n\x14VERSION_STATE_FAILED\x10\x03*k\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTAGE_NONE\x10\x01\x12\x11\n\rSTAGE_STAGING\x10\x02\x12\x14\n\x10STAGE_PRODUCTION\x10\x03\x12\x12\n\x0eSTAGE_ARCHIVED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"studbook/registry/v1/version.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xc0\x05\n\x07Version\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\".studbook.registry.v1.VersionStateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x05stage\x18\x06 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x34\n\nstage_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nsource_run\x18\x08 \x01(\tB\x04\xe2\x41\x01\x05\x12\x34\n\x05\x66iles\x18\t \x03(\x0b\x32\x1f.studbook.registry.v1.ModelFileB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x04tags\x18\x0c \x03(\x0b\x32\'.studbook.registry.v1.Version.TagsEntryB\x04\xe2\x41\x01\x01\x12\x36\n\x07\x63reator\x18\r \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x10 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61liases\x18\x11 \x03(\tB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"i\n\tModelFile\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nmedia_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03*{\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_PENDING\x10\x01\x12\x17\n\x13VERSION_STATE_READY\x10\x02\x12\x18\n\x14VERSION_STATE_FAILED\x10\x03*k\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTAGE_NONE\x10\x01\x12\x11\n\rSTAGE_STAGING\x10\x02\x12\x14\n\x10STAGE_PRODUCTION\x10\x03\x12\x12\n\x0eSTAGE_ARCHIVED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERSION'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_VERSION'].fields_by_name['etag']._loaded_options = None
   _globals['_VERSION'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_VERSION'].fields_by_name['aliases']._loaded_options = None
+  _globals['_VERSION'].fields_by_name['aliases']._serialized_options = b'\342A\001\003'
   _globals['_MODELFILE'].fields_by_name['path']._loaded_options = None
   _globals['_MODELFILE'].fields_by_name['path']._serialized_options = b'\342A\001\003'
   _globals['_MODELFILE'].fields_by_name['digest']._loaded_options = None
@@ -76,14 +78,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELFILE'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
   _globals['_MODELFILE'].fields_by_name['media_type']._loaded_options = None
   _globals['_MODELFILE'].fields_by_name['media_type']._serialized_options = b'\342A\001\003'
-  _globals['_VERSIONSTATE']._serialized_start=955
-  _globals['_VERSIONSTATE']._serialized_end=1078
-  _globals['_STAGE']._serialized_start=1080
-  _globals['_STAGE']._serialized_end=1187
+  _globals['_VERSIONSTATE']._serialized_start=978
+  _globals['_VERSIONSTATE']._serialized_end=1101
+  _globals['_STAGE']._serialized_start=1103
+  _globals['_STAGE']._serialized_end=1210
   _globals['_VERSION']._serialized_start=165
-  _globals['_VERSION']._serialized_end=846
-  _globals['_VERSION_TAGSENTRY']._serialized_start=803
-  _globals['_VERSION_TAGSENTRY']._serialized_end=846
-  _globals['_MODELFILE']._serialized_start=848
-  _globals['_MODELFILE']._serialized_end=953
+  _globals['_VERSION']._serialized_end=869
+  _globals['_VERSION_TAGSENTRY']._serialized_start=826
+  _globals['_VERSION_TAGSENTRY']._serialized_end=869
+  _globals['_MODELFILE']._serialized_start=871
+  _globals['_MODELFILE']._serialized_end=976
 # @@protoc_insertion_point(module_scope)

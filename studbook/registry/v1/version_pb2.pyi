@@ -123,6 +123,7 @@ class Version(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workspaces/{workspace}/models/{model}/versions/{semver}`."""
     uid: _builtins.str
@@ -144,7 +145,9 @@ class Version(_message.Message):
     description: _builtins.str
     """What is special about it, for people. At most 4096 characters."""
     etag: _builtins.str
-    """Changes with every change, stage included; send it back on Update, Delete and TransitionStage."""
+    """Changes with every change, stage included, but not with aliases; send it back on Update, Delete
+    and TransitionStage.
+    """
     @_builtins.property
     def stage_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it stands there."""
@@ -169,6 +172,10 @@ class Version(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
 
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The aliases that name it now, e.g. `champion`, in alphabetical order. Changed by AliasService."""
+
     def __init__(
         self,
         *,
@@ -188,10 +195,11 @@ class Version(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "stage_time", b"stage_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "name", b"name", "source_run", b"source_run", "stage", b"stage", "stage_time", b"stage_time", "state", b"state", "state_reason", b"state_reason", "tags", b"tags", "uid", b"uid", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "creator", b"creator", "description", b"description", "digest", b"digest", "etag", b"etag", "files", b"files", "name", b"name", "source_run", b"source_run", "stage", b"stage", "stage_time", b"stage_time", "state", b"state", "state_reason", b"state_reason", "tags", b"tags", "uid", b"uid", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

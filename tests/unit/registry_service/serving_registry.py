@@ -22,6 +22,7 @@ from service_chassis.method_access import method_table
 from service_chassis.server import Server
 from service_chassis.status_details import DETAILS_KEY
 from studbook.registry.v1 import (
+    alias_service_pb2,
     lineage_service_pb2,
     model_service_pb2,
     promotion_service_pb2,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 GATEWAY_KEY = OKPKey.generate_key("Ed25519")
 REGISTRY_KEY = OKPKey.generate_key("Ed25519")
+SIGNING_KEY = OKPKey.generate_key("Ed25519")
 PARENT = "workspaces/main"
 MODEL = "workspaces/main/models/wine-cultivar"
 RUN = "workspaces/main/experiments/wine/runs/r1"
@@ -44,6 +46,7 @@ RUN = "workspaces/main/experiments/wine/runs/r1"
 _SERVICES = {
     service.name: service
     for module in (
+        alias_service_pb2,
         lineage_service_pb2,
         model_service_pb2,
         promotion_service_pb2,
@@ -227,11 +230,14 @@ def settings_for(folder: Path, tracking_port: int, **more: Any) -> RegistrySetti
     gateway_key.write_bytes(GATEWAY_KEY.as_pem(private=False))
     registry_key = folder / "registry.pem"
     registry_key.write_bytes(REGISTRY_KEY.as_pem(private=True))
+    signing_key = folder / "ledger.pem"
+    signing_key.write_bytes(SIGNING_KEY.as_pem(private=True))
     return RegistrySettings(
         database_url=f"sqlite:///{folder / 'registry.db'}",
         artifact_store=str(folder / "artifacts"),
         assertion_trusted_keys={"gateway": gateway_key},
         assertion_private_key=registry_key,
+        signing_key=signing_key,
         # Tests run side by side.
         listen="127.0.0.1:0",
         tracking_address=f"127.0.0.1:{tracking_port}",

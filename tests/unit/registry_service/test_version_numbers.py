@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from semantic_version import Version as SemVer
 
-from registry_service.version_numbers import LONGEST, next_patch, parse_number
+from registry_service.version_numbers import LONGEST, Part, parse_number
 from service_chassis.errors import StudbookError
 
 numeric = st.one_of(st.integers(0, 30), st.integers(0, 10**20)).map(str)
@@ -66,7 +66,14 @@ def test_an_empty_number_is_required() -> None:
     assert caught.value.reason == "FIELD_REQUIRED"
 
 
-def test_the_next_patch_is_free() -> None:
-    taken = ["1.2.0", "1.2.1", "1.2.7-rc.1", "1.3.9", "2.2.8"]
-    assert str(next_patch(parse_number("1.2.0", "version"), taken)) == "1.2.2"
-    assert str(next_patch(parse_number("1.2.7-rc.1", "version"), taken)) == "1.2.8"
+@pytest.mark.parametrize(
+    ("text", "part", "expected"),
+    [
+        ("1.2.3", Part.PATCH, "1.2.4"),
+        ("1.2.3", Part.MINOR, "1.3.0"),
+        ("1.2.3", Part.MAJOR, "2.0.0"),
+        ("1.2.3-rc.1", Part.PATCH, "1.2.4"),
+    ],
+)
+def test_one_part_goes_up_by_one(text: str, part: Part, expected: str) -> None:
+    assert str(parse_number(text, "version").bumped(part)) == expected
