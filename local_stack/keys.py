@@ -58,6 +58,7 @@ def ensure_service_keys(folder: Path) -> None:
     """What the three processes need among themselves: assertion keys and the page-token key."""
     ensure_assertion_key(folder, "gateway")
     ensure_assertion_key(folder, "registry")
+    ensure_assertion_key(folder, "ledger")
     ensure_random(folder / "page-tokens")
 
 
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = parser.parse_args(arguments).folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_service_keys(folder)
-    print(f"{folder} holds gateway.pem, registry.pem, their .pub.pem, and page-tokens.")
+    print(f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, and page-tokens.")
     return 0
 
 

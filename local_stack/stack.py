@@ -78,6 +78,7 @@ def _settings(
             "DATABASE_URL": database("registry"),
             "ASSERTION_TRUSTED_KEYS": trusted("gateway"),
             "ASSERTION_PRIVATE_KEY": str(keys / "registry.pem"),
+            "SIGNING_KEY": str(keys / "ledger.pem"),
             "TRACKING_ADDRESS": addresses.tracking,
         },
         "gateway": {

@@ -73,9 +73,7 @@ class Application:
         )
         self._comparisons = ComparisonService(database, self._tracking)
         self._aliases = AliasService(database, tokens)
-        self._lineage = LineageService(
-            database, Signer(settings.signing_key.read_bytes()), tokens
-        )
+        self._lineage = LineageService(database, Signer(settings.signing_key.read_bytes()), tokens)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_service.certificate_rpc import CertificateMethods
+from registry_service.derivation_rpc import DerivationMethods
 from registry_service.names import parse_version_name
 from registry_service.proto_conversion import to_entry, to_lineage, to_transition, to_version
 from service_chassis.errors import not_found
@@ -16,20 +18,23 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from registry_service.registry_database import RegistryDatabase
+    from registry_service.signing import Signer
     from registry_service.store import RegistryStore
     from service_chassis.page_tokens import PageTokens
 
 
-class LineageService(LineageServiceServicer):
+class LineageService(DerivationMethods, CertificateMethods, LineageServiceServicer):
     """Reads lineage and ledger.
 
     Args:
         database: The registry's database.
+        signer: Signs certificates with the registry's key.
         tokens: Seals page tokens.
     """
 
-    def __init__(self, database: RegistryDatabase, tokens: PageTokens) -> None:
+    def __init__(self, database: RegistryDatabase, signer: Signer, tokens: PageTokens) -> None:
         self._database = database
+        self._signer = signer
         self._tokens = tokens
 
     async def GetLineage(

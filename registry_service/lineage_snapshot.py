@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from registry_service.records import File, Snapshot
+from registry_service.records import DatasetUse, File, Snapshot
 from service_chassis.validation import check_digest
 from studbook.registry.v1 import lineage_pb2
 from studbook.tracking.v1 import run_pb2
@@ -13,17 +13,21 @@ from studbook.tracking.v1 import run_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from registry_service.records import Parent
     from studbook.tracking.v1 import artifact_pb2, dataset_pb2, metric_pb2, run_service_pb2
 
 _STATE_PREFIX = "RUN_STATE_"
 
 
-def take_snapshot(held: run_service_pb2.HoldRunResponse) -> Snapshot:
-    """Write down a run, its datasets, code and environment, and name its files."""
+def take_snapshot(
+    held: run_service_pb2.HoldRunResponse, parents: tuple[Parent, ...] = ()
+) -> Snapshot:
+    """Write down a run, its datasets, code, environment and parents, and name its files."""
     lineage = lineage_pb2.Lineage(
         snapshot_time=held.snapshot_time,
         run=_run(held.run),
         datasets=_datasets(held.run.dataset_inputs, held.datasets),
+        parents=map(_parent, parents),
     )
     if held.run.HasField("code"):
         lineage.code.CopyFrom(_code(held.run.code))
@@ -36,7 +40,19 @@ def take_snapshot(held: run_service_pb2.HoldRunResponse) -> Snapshot:
         lineage=content,
         lineage_digest=hashlib.sha256(content).hexdigest(),
         files=tuple(map(_file, held.artifacts)),
+        datasets=tuple(map(_use, lineage.datasets)),
+        parents=parents,
     )
+
+
+def _parent(parent: Parent) -> lineage_pb2.LineageParent:
+    return lineage_pb2.LineageParent(
+        version=parent.version, uri=parent.uri, digest=f"sha256:{parent.digest}"
+    )
+
+
+def _use(dataset: lineage_pb2.LineageDataset) -> DatasetUse:
+    return DatasetUse(dataset.name, dataset.role, dataset.digest.removeprefix("sha256:"))
 
 
 def _file(artifact: artifact_pb2.Artifact) -> File:

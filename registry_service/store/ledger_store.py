@@ -93,6 +93,12 @@ class LedgerStore:
         if self.lock().settled_us < us:
             self._connection.execute(ledger_head.update().values(settled_us=us))
 
+    def time_of(self, position: int) -> int:
+        """When the entry at a position was made."""
+        return self._connection.execute(
+            sa.select(ledger.c.create_us).where(ledger.c.position == position)
+        ).scalar_one()
+
     def entries(self, after_position: int = 0) -> Iterator[chain.Entry]:
         """All entries behind a position, in order."""
         found = self._connection.execute(

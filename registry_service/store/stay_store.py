@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ from service_chassis.field_table import Field, FieldTable, Kind
 from service_chassis.listing import list_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from service_chassis.listing import PageRequest
 
 _STAGES = {stage.name: stage for stage in Stage}
@@ -111,12 +114,31 @@ class StayStore:
         ).scalar_one_or_none()
         return name or ""
 
+    def all_of(self, version_uid: str) -> list[Stay]:
+        """Every stay of a version, beginning with the one since its registration."""
+        rows = self._connection.execute(
+            _STAYS.where(stays.c.version_uid == version_uid).order_by(stays.c.position)
+        )
+        return [_stay(row) for row in rows]
+
     def transitions_of(self, version_uid: str) -> list[Stay]:
         """Every change of stage of a version, oldest first."""
         rows = self._connection.execute(
             _TRANSITIONS.where(stays.c.version_uid == version_uid).order_by(stays.c.position)
         )
         return [_stay(row) for row in rows]
+
+    def in_production(self, version_uids: Sequence[str]) -> Mapping[str, list[Stay]]:
+        """Every stay of versions in Production, oldest first, by uid of the version."""
+        found: defaultdict[str, list[Stay]] = defaultdict(list)
+        rows = self._connection.execute(
+            _STAYS.where(
+                stays.c.version_uid.in_(version_uids), stays.c.to_stage == Stage.PRODUCTION
+            ).order_by(stays.c.version_uid, stays.c.position)
+        )
+        for row in rows:
+            found[row.version_uid].append(_stay(row))
+        return found
 
     def page(self, model_uid: str, page: PageRequest) -> tuple[list[Stay], str]:
         """One page of the transitions of a model."""

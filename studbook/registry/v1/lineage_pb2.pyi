@@ -31,6 +31,7 @@ class Lineage(_message.Message):
     DATASETS_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    PARENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot_time(self) -> _timestamp_pb2.Timestamp:
         """When the snapshot was taken from the tracking service."""
@@ -51,6 +52,10 @@ class Lineage(_message.Message):
     def environment(self) -> Global___LineageEnvironment:
         """Where it ran. Unset when the run did not record it."""
 
+    @_builtins.property
+    def parents(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineageParent]:
+        """What training began from, in the order in which it was named."""
+
     def __init__(
         self,
         *,
@@ -59,14 +64,51 @@ class Lineage(_message.Message):
         datasets: _abc.Iterable[Global___LineageDataset] | None = ...,
         code: Global___LineageCode | None = ...,
         environment: Global___LineageEnvironment | None = ...,
+        parents: _abc.Iterable[Global___LineageParent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "environment", b"environment", "run", b"run", "snapshot_time", b"snapshot_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "datasets", b"datasets", "environment", b"environment", "run", b"run", "snapshot_time", b"snapshot_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "datasets", b"datasets", "environment", b"environment", "parents", b"parents", "run", b"run", "snapshot_time", b"snapshot_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Lineage: _TypeAlias = Lineage  # noqa: Y015
+
+@_typing.final
+class LineageParent(_message.Message):
+    """What the training of a version began from: another version, or a base from elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Resource name of the version; empty for a base from elsewhere."""
+    uri: _builtins.str
+    """Where a base from elsewhere is found, e.g.
+    `https://huggingface.co/google-bert/bert-base-uncased`. At most 2048 characters; empty for a
+    version.
+    """
+    digest: _builtins.str
+    """Digest, `sha256:{hex}`. Of a base from elsewhere: of its files, as whoever registers the version
+    knows it, required. Of a version: its `digest`, filled in by the registry; refused when it is
+    given and differs.
+    """
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "uri", b"uri", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineageParent: _TypeAlias = LineageParent  # noqa: Y015
 
 @_typing.final
 class LineageRun(_message.Message):

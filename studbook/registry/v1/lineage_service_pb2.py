@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_access__pb2
 from studbook.registry.v1 import ledger_pb2 as studbook_dot_registry_dot_v1_dot_ledger__pb2
 from studbook.registry.v1 import lineage_pb2 as studbook_dot_registry_dot_v1_dot_lineage__pb2
@@ -30,7 +31,7 @@ from studbook.registry.v1 import promotion_service_pb2 as studbook_dot_registry_
 from studbook.registry.v1 import version_pb2 as studbook_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*studbook/registry/v1/lineage_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fstudbook/access/v1/access.proto\x1a!studbook/registry/v1/ledger.proto\x1a\"studbook/registry/v1/lineage.proto\x1a,studbook/registry/v1/promotion_service.proto\x1a\"studbook/registry/v1/version.proto\"\'\n\x11GetLineageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xab\x01\n\x12GetLineageResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12.\n\x07lineage\x18\x02 \x01(\x0b\x32\x1d.studbook.registry.v1.Lineage\x12\x35\n\x0btransitions\x18\x03 \x03(\x0b\x32 .studbook.registry.v1.Transition\"\x91\x01\n\x18ListLedgerEntriesRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListLedgerEntriesResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.studbook.registry.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa2\x02\n\x0eLineageService\x12{\n\nGetLineage\x12\'.studbook.registry.v1.GetLineageRequest\x1a(.studbook.registry.v1.GetLineageResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x92\x01\n\x11ListLedgerEntries\x12..studbook.registry.v1.ListLedgerEntriesRequest\x1a/.studbook.registry.v1.ListLedgerEntriesResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bledger.read\x12\x06parentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*studbook/registry/v1/lineage_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a!studbook/registry/v1/ledger.proto\x1a\"studbook/registry/v1/lineage.proto\x1a,studbook/registry/v1/promotion_service.proto\x1a\"studbook/registry/v1/version.proto\"\'\n\x11GetLineageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xab\x01\n\x12GetLineageResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12.\n\x07lineage\x18\x02 \x01(\x0b\x32\x1d.studbook.registry.v1.Lineage\x12\x35\n\x0btransitions\x18\x03 \x03(\x0b\x32 .studbook.registry.v1.Transition\"\xd5\x01\n\x1aListDerivedVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07\x64\x61taset\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x64igest\x18\x03 \x01(\tH\x00\x12\x11\n\x07version\x18\x04 \x01(\tH\x00\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x42\x08\n\x06origin\"n\n\x1bListDerivedVersionsResponse\x12\x36\n\x08versions\x18\x01 \x03(\x0b\x32$.studbook.registry.v1.DerivedVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xff\x01\n\x0e\x44\x65rivedVersion\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.VersionB\x04\xe2\x41\x01\x03\x12<\n\x08\x64\x61tasets\x18\x02 \x03(\x0b\x32$.studbook.registry.v1.LineageDatasetB\x04\xe2\x41\x01\x03\x12:\n\x07parents\x18\x03 \x03(\x0b\x32#.studbook.registry.v1.LineageParentB\x04\xe2\x41\x01\x03\x12=\n\nproduction\x18\x04 \x03(\x0b\x32#.studbook.registry.v1.StageIntervalB\x04\xe2\x41\x01\x03\"y\n\rStageInterval\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"+\n\x15GetCertificateRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\x16GetCertificateResponse\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x17\n\x0fledger_position\x18\x03 \x01(\x03\"\x91\x01\n\x18ListLedgerEntriesRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListLedgerEntriesResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.studbook.registry.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc9\x04\n\x0eLineageService\x12{\n\nGetLineage\x12\'.studbook.registry.v1.GetLineageRequest\x1a(.studbook.registry.v1.GetLineageResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x9a\x01\n\x13ListDerivedVersions\x12\x30.studbook.registry.v1.ListDerivedVersionsRequest\x1a\x31.studbook.registry.v1.ListDerivedVersionsResponse\"\x1e\x90\x02\x01\xba\xc8\x18\x17\n\x0bmodels.read\x12\x06parent \x01\x12\x87\x01\n\x0eGetCertificate\x12+.studbook.registry.v1.GetCertificateRequest\x1a,.studbook.registry.v1.GetCertificateResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x92\x01\n\x11ListLedgerEntries\x12..studbook.registry.v1.ListLedgerEntriesRequest\x1a/.studbook.registry.v1.ListLedgerEntriesResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bledger.read\x12\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +40,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETLINEAGEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETLINEAGEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTDERIVEDVERSIONSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_DERIVEDVERSION'].fields_by_name['version']._loaded_options = None
+  _globals['_DERIVEDVERSION'].fields_by_name['version']._serialized_options = b'\342A\001\003'
+  _globals['_DERIVEDVERSION'].fields_by_name['datasets']._loaded_options = None
+  _globals['_DERIVEDVERSION'].fields_by_name['datasets']._serialized_options = b'\342A\001\003'
+  _globals['_DERIVEDVERSION'].fields_by_name['parents']._loaded_options = None
+  _globals['_DERIVEDVERSION'].fields_by_name['parents']._serialized_options = b'\342A\001\003'
+  _globals['_DERIVEDVERSION'].fields_by_name['production']._loaded_options = None
+  _globals['_DERIVEDVERSION'].fields_by_name['production']._serialized_options = b'\342A\001\003'
+  _globals['_STAGEINTERVAL'].fields_by_name['start_time']._loaded_options = None
+  _globals['_STAGEINTERVAL'].fields_by_name['start_time']._serialized_options = b'\342A\001\003'
+  _globals['_STAGEINTERVAL'].fields_by_name['end_time']._loaded_options = None
+  _globals['_STAGEINTERVAL'].fields_by_name['end_time']._serialized_options = b'\342A\001\003'
+  _globals['_GETCERTIFICATEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETCERTIFICATEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTLEDGERENTRIESREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTLEDGERENTRIESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_LISTLEDGERENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -51,16 +76,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLEDGERENTRIESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_LINEAGESERVICE'].methods_by_name['GetLineage']._loaded_options = None
   _globals['_LINEAGESERVICE'].methods_by_name['GetLineage']._serialized_options = b'\220\002\001\272\310\030\023\n\013models.read\022\004name'
+  _globals['_LINEAGESERVICE'].methods_by_name['ListDerivedVersions']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['ListDerivedVersions']._serialized_options = b'\220\002\001\272\310\030\027\n\013models.read\022\006parent \001'
+  _globals['_LINEAGESERVICE'].methods_by_name['GetCertificate']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['GetCertificate']._serialized_options = b'\220\002\001\272\310\030\023\n\013models.read\022\004name'
   _globals['_LINEAGESERVICE'].methods_by_name['ListLedgerEntries']._loaded_options = None
   _globals['_LINEAGESERVICE'].methods_by_name['ListLedgerEntries']._serialized_options = b'\220\002\001\272\310\030\025\n\013ledger.read\022\006parent'
-  _globals['_GETLINEAGEREQUEST']._serialized_start=287
-  _globals['_GETLINEAGEREQUEST']._serialized_end=326
-  _globals['_GETLINEAGERESPONSE']._serialized_start=329
-  _globals['_GETLINEAGERESPONSE']._serialized_end=500
-  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_start=503
-  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_end=648
-  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_start=650
-  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_end=754
-  _globals['_LINEAGESERVICE']._serialized_start=757
-  _globals['_LINEAGESERVICE']._serialized_end=1047
+  _globals['_GETLINEAGEREQUEST']._serialized_start=320
+  _globals['_GETLINEAGEREQUEST']._serialized_end=359
+  _globals['_GETLINEAGERESPONSE']._serialized_start=362
+  _globals['_GETLINEAGERESPONSE']._serialized_end=533
+  _globals['_LISTDERIVEDVERSIONSREQUEST']._serialized_start=536
+  _globals['_LISTDERIVEDVERSIONSREQUEST']._serialized_end=749
+  _globals['_LISTDERIVEDVERSIONSRESPONSE']._serialized_start=751
+  _globals['_LISTDERIVEDVERSIONSRESPONSE']._serialized_end=861
+  _globals['_DERIVEDVERSION']._serialized_start=864
+  _globals['_DERIVEDVERSION']._serialized_end=1119
+  _globals['_STAGEINTERVAL']._serialized_start=1121
+  _globals['_STAGEINTERVAL']._serialized_end=1242
+  _globals['_GETCERTIFICATEREQUEST']._serialized_start=1244
+  _globals['_GETCERTIFICATEREQUEST']._serialized_end=1287
+  _globals['_GETCERTIFICATERESPONSE']._serialized_start=1289
+  _globals['_GETCERTIFICATERESPONSE']._serialized_end=1372
+  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_start=1375
+  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_end=1520
+  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_start=1522
+  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_end=1626
+  _globals['_LINEAGESERVICE']._serialized_start=1629
+  _globals['_LINEAGESERVICE']._serialized_end=2214
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ Answers to "how did this come to be, and who let it through"."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from studbook.registry.v1 import ledger_pb2 as _ledger_pb2
 from studbook.registry.v1 import lineage_pb2 as _lineage_pb2
@@ -79,6 +80,215 @@ class GetLineageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLineageResponse: _TypeAlias = GetLineageResponse  # noqa: Y015
+
+@_typing.final
+class ListDerivedVersionsRequest(_message.Message):
+    """Request of ListDerivedVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Workspace, `workspaces/{workspace}`."""
+    dataset: _builtins.str
+    """Resource name of a version of a dataset, or of a dataset, which stands for all its versions."""
+    digest: _builtins.str
+    """Digest of a dataset, or of a base from elsewhere, `sha256:{hex}`, whatever its name."""
+    version: _builtins.str
+    """Resource name of a version of a model."""
+    page_size: _builtins.int
+    """Most versions on a page; 0 means 50, more than 1000 means 1000, negative is refused."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with all other fields unchanged."""
+    filter: _builtins.str
+    """AIP-160 filter over the fields that ListVersions filters by, e.g. `was_in_production = true`."""
+    order_by: _builtins.str
+    """Comma-separated fields, as for ListVersions. Default `create_time`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        version: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "digest", b"digest", "origin", b"origin", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "digest", b"digest", "filter", b"filter", "order_by", b"order_by", "origin", b"origin", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["dataset", "digest", "version"]  # noqa: Y015
+    _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_origin) -> _WhichOneofReturnType_origin | None: ...
+
+Global___ListDerivedVersionsRequest: _TypeAlias = ListDerivedVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListDerivedVersionsResponse(_message.Message):
+    """Response of ListDerivedVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token for the next page; empty at the end."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedVersion]:
+        """The versions; may be fewer than page_size before the last page."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___DerivedVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDerivedVersionsResponse: _TypeAlias = ListDerivedVersionsResponse  # noqa: Y015
+
+@_typing.final
+class DerivedVersion(_message.Message):
+    """A version that came of something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
+    PARENTS_FIELD_NUMBER: _builtins.int
+    PRODUCTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _version_pb2.Version:
+        """The version."""
+
+    @_builtins.property
+    def datasets(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageDataset]:
+        """The datasets asked about that its own training used: name, role and digest; GetLineage has the
+        rest.
+        """
+
+    @_builtins.property
+    def parents(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageParent]:
+        """Those of its parents through which it came of it."""
+
+    @_builtins.property
+    def production(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageInterval]:
+        """When it was in Production, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        version: _version_pb2.Version | None = ...,
+        datasets: _abc.Iterable[_lineage_pb2.LineageDataset] | None = ...,
+        parents: _abc.Iterable[_lineage_pb2.LineageParent] | None = ...,
+        production: _abc.Iterable[Global___StageInterval] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "parents", b"parents", "production", b"production", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DerivedVersion: _TypeAlias = DerivedVersion  # noqa: Y015
+
+@_typing.final
+class StageInterval(_message.Message):
+    """How long a version stood in a stage: from the first moment up to but not including the second."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first moment."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The first moment after it; unset while it goes on."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageInterval: _TypeAlias = StageInterval  # noqa: Y015
+
+@_typing.final
+class GetCertificateRequest(_message.Message):
+    """Request of GetCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the version."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateRequest: _TypeAlias = GetCertificateRequest  # noqa: Y015
+
+@_typing.final
+class GetCertificateResponse(_message.Message):
+    """Response of GetCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    LEDGER_POSITION_FIELD_NUMBER: _builtins.int
+    envelope: _builtins.bytes
+    """A DSSE envelope as JSON, in UTF-8, in its one canonical form. Its payload is an in-toto statement
+    (`application/vnd.in-toto+json`) with the predicate type
+    `https://studbook.dev/certificate/v1`; both are described in docs/certificates.md.
+    """
+    key_id: _builtins.str
+    """Id of the key it is signed with, as GetLedgerKeys gives it."""
+    ledger_position: _builtins.int
+    """Position of the last ledger entry that it takes into account."""
+    def __init__(
+        self,
+        *,
+        envelope: _builtins.bytes = ...,
+        key_id: _builtins.str = ...,
+        ledger_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "key_id", b"key_id", "ledger_position", b"ledger_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateResponse: _TypeAlias = GetCertificateResponse  # noqa: Y015
 
 @_typing.final
 class ListLedgerEntriesRequest(_message.Message):

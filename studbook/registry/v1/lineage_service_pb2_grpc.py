@@ -40,6 +40,16 @@ class LineageServiceStub:
                 request_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageRequest.SerializeToString,
                 response_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageResponse.FromString,
                 _registered_method=True)
+        self.ListDerivedVersions = channel.unary_unary(
+                '/studbook.registry.v1.LineageService/ListDerivedVersions',
+                request_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsRequest.SerializeToString,
+                response_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetCertificate = channel.unary_unary(
+                '/studbook.registry.v1.LineageService/GetCertificate',
+                request_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateRequest.SerializeToString,
+                response_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateResponse.FromString,
+                _registered_method=True)
         self.ListLedgerEntries = channel.unary_unary(
                 '/studbook.registry.v1.LineageService/ListLedgerEntries',
                 request_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListLedgerEntriesRequest.SerializeToString,
@@ -55,6 +65,29 @@ class LineageServiceServicer:
         """A version with everything that led to it and everything that happened to it.
 
         Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDerivedVersions(self, request, context):
+        """Lists what came of a dataset, of files from elsewhere, or of a version: every version whose
+        training used it, and every version that has such a one among its parents, over any number of
+        generations. Each comes with the times it was in Production. Leaves out deleted versions and
+        those that the caller may not read.
+
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID, FILTER_INVALID,
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCertificate(self, request, context):
+        """The certificate of a version: all that is known of it, signed with the registry's key.
+
+        The same version at the same position of the ledger has the same certificate, byte by byte.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (VERSION_NOT_READY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +109,16 @@ def add_LineageServiceServicer_to_server(servicer, server):
                     servicer.GetLineage,
                     request_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageRequest.FromString,
                     response_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageResponse.SerializeToString,
+            ),
+            'ListDerivedVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDerivedVersions,
+                    request_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsRequest.FromString,
+                    response_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsResponse.SerializeToString,
+            ),
+            'GetCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCertificate,
+                    request_deserializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateRequest.FromString,
+                    response_serializer=studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateResponse.SerializeToString,
             ),
             'ListLedgerEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLedgerEntries,
@@ -111,6 +154,60 @@ class LineageService:
             '/studbook.registry.v1.LineageService/GetLineage',
             studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageRequest.SerializeToString,
             studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDerivedVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.registry.v1.LineageService/ListDerivedVersions',
+            studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsRequest.SerializeToString,
+            studbook_dot_registry_dot_v1_dot_lineage__service__pb2.ListDerivedVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.registry.v1.LineageService/GetCertificate',
+            studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateRequest.SerializeToString,
+            studbook_dot_registry_dot_v1_dot_lineage__service__pb2.GetCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

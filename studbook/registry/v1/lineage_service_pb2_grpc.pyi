@@ -38,6 +38,21 @@ class LineageServiceStub:
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
     """
+    ListDerivedVersions: _grpc.UnaryUnaryMultiCallable[_lineage_service_pb2.ListDerivedVersionsRequest, _lineage_service_pb2.ListDerivedVersionsResponse]
+    """Lists what came of a dataset, of files from elsewhere, or of a version: every version whose
+    training used it, and every version that has such a one among its parents, over any number of
+    generations. Each comes with the times it was in Production. Leaves out deleted versions and
+    those that the caller may not read.
+
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID, FILTER_INVALID,
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    """
+    GetCertificate: _grpc.UnaryUnaryMultiCallable[_lineage_service_pb2.GetCertificateRequest, _lineage_service_pb2.GetCertificateResponse]
+    """The certificate of a version: all that is known of it, signed with the registry's key.
+
+    The same version at the same position of the ledger has the same certificate, byte by byte.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (VERSION_NOT_READY).
+    """
     ListLedgerEntries: _grpc.UnaryUnaryMultiCallable[_lineage_service_pb2.ListLedgerEntriesRequest, _lineage_service_pb2.ListLedgerEntriesResponse]
     """Lists the registry's ledger, oldest first.
 
@@ -53,6 +68,21 @@ class LineageServiceAsyncStub(LineageServiceStub):
     """A version with everything that led to it and everything that happened to it.
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
+    """
+    ListDerivedVersions: _aio.UnaryUnaryMultiCallable[_lineage_service_pb2.ListDerivedVersionsRequest, _lineage_service_pb2.ListDerivedVersionsResponse]  # type: ignore[assignment]
+    """Lists what came of a dataset, of files from elsewhere, or of a version: every version whose
+    training used it, and every version that has such a one among its parents, over any number of
+    generations. Each comes with the times it was in Production. Leaves out deleted versions and
+    those that the caller may not read.
+
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID, FILTER_INVALID,
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    """
+    GetCertificate: _aio.UnaryUnaryMultiCallable[_lineage_service_pb2.GetCertificateRequest, _lineage_service_pb2.GetCertificateResponse]  # type: ignore[assignment]
+    """The certificate of a version: all that is known of it, signed with the registry's key.
+
+    The same version at the same position of the ledger has the same certificate, byte by byte.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (VERSION_NOT_READY).
     """
     ListLedgerEntries: _aio.UnaryUnaryMultiCallable[_lineage_service_pb2.ListLedgerEntriesRequest, _lineage_service_pb2.ListLedgerEntriesResponse]  # type: ignore[assignment]
     """Lists the registry's ledger, oldest first.
@@ -72,6 +102,33 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         """A version with everything that led to it and everything that happened to it.
 
         Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def ListDerivedVersions(
+        self,
+        request: _lineage_service_pb2.ListDerivedVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_service_pb2.ListDerivedVersionsResponse, _abc.Awaitable[_lineage_service_pb2.ListDerivedVersionsResponse]]:
+        """Lists what came of a dataset, of files from elsewhere, or of a version: every version whose
+        training used it, and every version that has such a one among its parents, over any number of
+        generations. Each comes with the times it was in Production. Leaves out deleted versions and
+        those that the caller may not read.
+
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID, FILTER_INVALID,
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def GetCertificate(
+        self,
+        request: _lineage_service_pb2.GetCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_service_pb2.GetCertificateResponse, _abc.Awaitable[_lineage_service_pb2.GetCertificateResponse]]:
+        """The certificate of a version: all that is known of it, signed with the registry's key.
+
+        The same version at the same position of the ledger has the same certificate, byte by byte.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID); FAILED_PRECONDITION (VERSION_NOT_READY).
         """
 
     @_abc_1.abstractmethod

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from registry_service.catalogue import create_model
 from registry_service.names import parse_version_name
+from registry_service.parents import ParentWish, find_parents
 from registry_service.promotion import StageChange, change_stage
-from registry_service.records import Cause, File, Snapshot, Stage, Version
+from registry_service.records import Cause, DatasetUse, File, Snapshot, Stage, Version
 from registry_service.registration import Registration, register
 from registry_service.rollback import rollback_target
 from registry_service.store import RegistryStore
@@ -93,11 +94,16 @@ class Stud:
         content: bytes = b"model",
         tags: Mapping[str, str] | None = None,
         fault: str = "",
+        datasets: tuple[DatasetUse, ...] = (),
+        parents: tuple[str, ...] = (),
     ) -> Version:
         files = (file("model.joblib", content),)
         name = parse_version_name(f"{model}/versions/{number}")
         registration = Registration(name, RUN, ("model.joblib",), f"number {number}", tags or {})
-        snapshot = Snapshot(b"lineage", hashlib.sha256(b"lineage").hexdigest(), files)
+        wishes = [ParentWish("parents[0]", parent, "", "") for parent in parents]
+        begun_from = self.read(lambda store: find_parents(store, wishes))
+        digest = hashlib.sha256(b"lineage").hexdigest()
+        snapshot = Snapshot(b"lineage", digest, files, datasets, begun_from)
         version = self.write(lambda store: register(store, GRACE, registration, snapshot, files))
         if verified or fault:
             done = self.write(lambda store: conclude(store, version.name, fault))

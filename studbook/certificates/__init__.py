@@ -1,0 +1,1 @@
+"""Certificates of model versions: reading, verifying without a network, and other forms of them."""
