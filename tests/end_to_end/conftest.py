@@ -33,7 +33,9 @@ class Everyone:
 
     ada: Client
     grace: Client
+    rosa: Client
     max: Client
+    olga: Client
     release: Client
     serving: Client
 
