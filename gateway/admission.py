@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.refusals import method_is_internal, permission_held_nowhere
+from gateway.refusals import groups_too_many, method_is_internal, permission_held_nowhere
 from service_chassis.caller import Caller
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Half of what an assertion is good for, so that one is never used up on its way.
 _REUSED_S = 30.0
 _MOST_KEPT = 4096
+# An assertion has to fit into the metadata that a service accepts.
+_MOST_GROUP_BYTES = 6 * 1024
 
 
 def admit(method: Method, authenticated: Authenticated) -> Caller:
@@ -29,7 +31,8 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
     request.
 
     Raises:
-        StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource.
+        StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource;
+            GROUPS_TOO_MANY.
     """
     principal, rule = authenticated.identity.principal, method.rule
     if rule.internal:
@@ -41,7 +44,17 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
     if not rule.permission and not rule.any_caller:
         # A contract that says nothing grants nothing.
         raise permission_held_nowhere("(none)", principal.id, "none")
-    return Caller(principal, grants)
+    return Caller(principal, grants, groups=_groups(authenticated) if rule.needs_groups else ())
+
+
+def _groups(authenticated: Authenticated) -> tuple[str, ...]:
+    groups = authenticated.identity.groups
+    size = sum(len(group.encode()) for group in groups)
+    if size > _MOST_GROUP_BYTES:
+        raise groups_too_many(
+            authenticated.identity.principal.id, len(groups), size, _MOST_GROUP_BYTES
+        )
+    return groups
 
 
 @dataclass(frozen=True)

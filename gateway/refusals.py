@@ -75,6 +75,22 @@ def method_is_internal(path: str, principal: str, permission: str) -> StudbookEr
     )
 
 
+def groups_too_many(principal: str, count: int, size: int, allowed: int) -> StudbookError:
+    """FAILED_PRECONDITION, because the groups in a token are too long to be passed on."""
+    return StudbookError(
+        Code.FAILED_PRECONDITION,
+        "GROUPS_TOO_MANY",
+        f"The token of {principal} names {count} groups, {size} bytes of names, and at most "
+        f"{allowed} bytes can be passed on. Have the identity provider name fewer groups.",
+        metadata={
+            "groups": str(count),
+            "bytes": str(size),
+            "allowed_bytes": str(allowed),
+            "principal": principal,
+        },
+    )
+
+
 def permission_held_nowhere(permission: str, principal: str, roles: str) -> StudbookError:
     """PERMISSION_DENIED, because the caller holds the permission on no resource at all."""
     return StudbookError(

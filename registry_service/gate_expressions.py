@@ -143,17 +143,17 @@ def _first_line(text: str) -> str:
 
 def _tokens(source: str) -> list[tuple[str, str]]:
     return [
-        (str(token.lastgroup), token.group())
-        for token in _TOKEN.finditer(source)
-        if token.lastgroup != "space"
+        (str(word.lastgroup), word.group())
+        for word in _TOKEN.finditer(source)
+        if word.lastgroup != "space"
     ]
 
 
 def _check_nesting(source: str) -> None:
     depth = 0
-    for kind, token in _tokens(source):
+    for kind, word in _tokens(source):
         if kind == "sign":
-            depth += (token in "([{") - (token in ")]}")
+            depth += (word in "([{") - (word in ")]}")
         if depth > _MOST_NESTED:
             message = f"parentheses and brackets are nested more than {_MOST_NESTED} deep"
             raise ExpressionError(message)
@@ -164,8 +164,8 @@ def _check_cost(source: str) -> None:
     tokens = _tokens(source)
     ends: list[int] = []
     depth = 0
-    for place, (kind, token) in enumerate(tokens):
-        if kind == "sign" and token == "(":
+    for place, (kind, word) in enumerate(tokens):
+        if kind == "sign" and word == "(":
             depth += 1
             if place > 1 and tokens[place - 1][1] in _MACROS and tokens[place - 2][1] == ".":
                 if ends:
@@ -175,7 +175,7 @@ def _check_cost(source: str) -> None:
                     )
                     raise ExpressionError(message)
                 ends.append(depth)
-        elif kind == "sign" and token == ")":
+        elif kind == "sign" and word == ")":
             if ends and ends[-1] == depth:
                 ends.pop()
             depth -= 1
@@ -186,9 +186,9 @@ def _paths(source: str) -> list[Path]:
     found: dict[Path, None] = {}
     place = 0
     while place < len(tokens):
-        kind, token = tokens[place]
+        kind, word = tokens[place]
         before = tokens[place - 1][1] if place else ""
-        if kind == "word" and token in SIDES and before != ".":
+        if kind == "word" and word in SIDES and before != ".":
             keys, place = _keys(tokens, place)
             found[Path(tuple(keys))] = None
         else:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from registry_service.approvals import reviewed_digest, standing
 from registry_service.gate_facts import facts_of
 from registry_service.gates import evaluate_gate
-from registry_service.policy_records import RuleResult
 from registry_service.policy_rules import (
     completeness_results,
     freeze_results,
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from registry_service.approvals import Standing
     from registry_service.gate_facts import Facts
-    from registry_service.policy_records import Policy
+    from registry_service.policy_records import Policy, RuleResult
     from registry_service.records import Version
     from registry_service.store import RegistryStore
 

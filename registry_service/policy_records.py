@@ -117,6 +117,11 @@ class Policy:
     update_us: int = 0
     updater: Principal | None = None
 
+    @property
+    def etag(self) -> str:
+        """Changes with every revision."""
+        return f"{self.revision}-{self.digest[:12]}"
+
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from registry_service.ledger import Draft, Entry, Outcome
 from registry_service.names import NO_VERSION
+from registry_service.policy_evaluation import NO_POLICY, Verdict, evaluate
+from registry_service.promotion_refusals import (
+    PolicyNotMetError,
+    break_glass_refused,
+    verdict_in_ledger,
+)
 from registry_service.records import Cause, Stage, Stay, Version, VersionState
 from registry_service.stages import ALLOWED_MOVES, is_allowed, permission_for
+from registry_service.transition_request_records import Ending
 from service_chassis.errors import Code, StudbookError, failed_precondition, not_found
 from service_chassis.etags import check_etag
 
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from service_chassis.caller import Caller
 
 PROMOTE = "models.promote"
+BREAK_GLASS = "models.break_glass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class StageChange:
         etag: The version's etag as the caller knows it; empty means any.
         expected_production: Name of the version that the caller believes to be in Production,
             empty for none; None means that it does not matter.
+        break_glass: Whether policies are to be passed by.
     """
 
     version: str
@@ -40,6 +49,7 @@ class StageChange:
     reason: str = ""
     etag: str = ""
     expected_production: str | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +61,14 @@ class StageChanged:
         transition: The change; None when nothing was changed.
         displaced: The version that left Production for it, or would have to.
         unchanged: Whether the version stood there already.
+        verdict: What the policies said.
     """
 
     version: Version
     transition: Stay | None
     displaced: Version | None
     unchanged: bool = False
+    verdict: Verdict = NO_POLICY
 
 
 def change_stage(
@@ -78,6 +90,8 @@ def change_stage(
             true, because things changed since the caller looked.
     """
     store.models.lock(change.version.rsplit("/versions/", 1)[0])
+    # From here on no policy changes until this transaction is over.
+    store.ledger.lock()
     found = examine(store, caller, change)
     if found.unchanged:
         return found
@@ -95,7 +109,7 @@ def examine(store: RegistryStore, caller: Caller, change: StageChange) -> StageC
 
     Raises:
         StudbookError: PERMISSION_MISSING, NOT_FOUND, ETAG_MISMATCH, PRODUCTION_CHANGED,
-            TRANSITION_NOT_ALLOWED or VERSION_NOT_READY.
+            TRANSITION_NOT_ALLOWED, VERSION_NOT_READY, POLICY_NOT_MET or BREAK_GLASS_REFUSED.
     """
     if change.to_stage is Stage.PRODUCTION:
         # Before a look at what exists, so that a refusal tells nothing about it.
@@ -112,8 +126,28 @@ def examine(store: RegistryStore, caller: Caller, change: StageChange) -> StageC
         caller.require(PROMOTE, displaced.name)
     check_etag(change.etag, version.etag, version.name)
     _check_expected(change, version, present)
-    _check_move(version, change.to_stage)
-    return StageChanged(version, None, displaced)
+    check_move(version, change.to_stage)
+    verdict = NO_POLICY
+    if change.to_stage is Stage.PRODUCTION:
+        verdict = evaluate(store, version, present, change.cause)
+        _check_policies(caller, change, version, verdict)
+    return StageChanged(version, None, displaced, verdict=verdict)
+
+
+def _check_policies(
+    caller: Caller, change: StageChange, version: Version, verdict: Verdict
+) -> None:
+    if not change.break_glass:
+        if verdict.unmet:
+            raise PolicyNotMetError(version, verdict)
+        return
+    caller.require(BREAK_GLASS, version.name)
+    in_the_way = {result.policy for result in verdict.unmet}
+    for policy in verdict.policies:
+        allowed = policy.break_glass.allowed
+        enough = len(change.reason.strip()) >= policy.break_glass.min_reason_length
+        if policy.name in in_the_way and not (allowed and enough):
+            raise break_glass_refused(policy, change.reason)
 
 
 def needs_hold(found: StageChanged, change: StageChange) -> bool:
@@ -128,7 +162,7 @@ def needs_hold(found: StageChanged, change: StageChange) -> bool:
 def record_refusal(
     store: RegistryStore, caller: Caller, change: StageChange, refusal: StudbookError
 ) -> None:
-    """Enter in the ledger that somebody tried to move a version without permission.
+    """Enter in the ledger that somebody tried to move a version, and was not let.
 
     For a rollback that names no version `change.version` is the model's name. What does not exist
     gets no entry.
@@ -139,9 +173,9 @@ def record_refusal(
     content: JsonObject = {
         "to_stage": change.to_stage.name,
         "cause": change.cause.name,
-        "permission": refusal.metadata["permission"],
-        "permission_on": refusal.metadata["resource"],
         "requested_because": change.reason,
+        "break_glass": change.break_glass,
+        **_why_refused(refusal),
     }
     store.ledger.append(
         Draft(
@@ -153,6 +187,17 @@ def record_refusal(
             outcome=Outcome.REFUSED,
         )
     )
+
+
+def _why_refused(refusal: StudbookError) -> JsonObject:
+    if isinstance(refusal, PolicyNotMetError):
+        return verdict_in_ledger(refusal.verdict)
+    if "permission" in refusal.metadata:
+        return {
+            "permission": refusal.metadata["permission"],
+            "permission_on": refusal.metadata["resource"],
+        }
+    return {"refused_by": refusal.reason}
 
 
 def _check_expected(change: StageChange, version: Version, present: Version | None) -> None:
@@ -169,7 +214,12 @@ def _check_expected(change: StageChange, version: Version, present: Version | No
     )
 
 
-def _check_move(version: Version, to_stage: Stage) -> None:
+def check_move(version: Version, to_stage: Stage) -> None:
+    """Make sure that the stage table lets a version move, and that it is verified.
+
+    Raises:
+        StudbookError: TRANSITION_NOT_ALLOWED or VERSION_NOT_READY.
+    """
     if not is_allowed(version.stage, to_stage, was_in_production=version.was_in_production):
         moves = ", ".join(
             stage.name
@@ -207,20 +257,26 @@ def _carry_out(
     store: RegistryStore, caller: Caller, change: StageChange, found: StageChanged
 ) -> StageChanged:
     version, displaced = found.version, found.displaced
-    entry = _enter(store, caller, change, version, displaced)
+    entry = _enter(store, caller, change, found)
     if displaced is not None:
         displaced = _displace(store, caller, displaced, entry)
-    moved, transition = _move(store, version, change.to_stage, entry, change.cause)
-    return StageChanged(moved, transition, displaced)
+    moved, transition = _move(
+        store, version, change.to_stage, entry, change.cause, broke_glass=change.break_glass
+    )
+    if change.to_stage is Stage.PRODUCTION:
+        request = store.requests.open_of(version.uid)
+        if request is not None:
+            store.requests.end(request.ended(Ending.APPLIED, entry))
+    return StageChanged(moved, transition, displaced, verdict=found.verdict)
 
 
 def _enter(
     store: RegistryStore,
     caller: Caller,
     change: StageChange,
-    version: Version,
-    displaced: Version | None,
+    found: StageChanged,
 ) -> Entry:
+    version, displaced = found.version, found.displaced
     content: JsonObject = {
         "version_uid": version.uid,
         "version_digest": f"sha256:{version.digest}",
@@ -228,6 +284,8 @@ def _enter(
         "before": {"stage": version.stage.name},
         "after": {"stage": change.to_stage.name},
         "displaced": displaced.name if displaced else None,
+        "broke_glass": change.break_glass,
+        **verdict_in_ledger(found.verdict),
     }
     return store.ledger.append(
         Draft(caller.principal, "version.transition", version.name, content, change.reason)
@@ -267,6 +325,7 @@ def _move(
     cause: Cause,
     *,
     start_us: int | None = None,
+    broke_glass: bool = False,
 ) -> tuple[Version, Stay]:
     """Write down a move whose ledger entry is made.
 
@@ -287,6 +346,7 @@ def _move(
         actor=entry.actor,
         start_us=start_us,
         end_us=None,
+        broke_glass=broke_glass,
     )
     moved = replace(
         version,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
+from registry_service.explanation import explain
 from registry_service.names import parse_expected_production, parse_version_name
+from registry_service.policy_conversion import to_rule_result
 from registry_service.promotion import (
     StageChange,
     change_stage,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from service_chassis.page_tokens import PageTokens
 
 LONGEST_REASON = 4096
+# Refusals that are themselves entered in the ledger.
+_IN_LEDGER = frozenset({"PERMISSION_MISSING", "POLICY_NOT_MET", "BREAK_GLASS_REFUSED"})
 
 Response = TypeVar("Response", bound=Message)
 
@@ -76,6 +80,7 @@ class PromotionService(PromotionServiceServicer):
             reason=check_text(request.reason, "reason", LONGEST_REASON),
             etag=request.etag,
             expected_production=parse_expected_production(request.expected_production, name.model),
+            break_glass=request.break_glass,
         )
         caller = current_caller()
         if request.validate_only:
@@ -137,6 +142,28 @@ class PromotionService(PromotionServiceServicer):
             replace(wanted, version=request.to_version or request.name),
         )
 
+    async def ExplainTransition(
+        self,
+        request: messages.ExplainTransitionRequest,
+        _context: ServicerContext[
+            messages.ExplainTransitionRequest, messages.ExplainTransitionResponse
+        ],
+    ) -> messages.ExplainTransitionResponse:
+        """Say what each rule would do to a move into Production."""
+        name = str(parse_version_name(request.name))
+
+        def work(store: RegistryStore) -> messages.ExplainTransitionResponse:
+            found = explain(store, name)
+            return messages.ExplainTransitionResponse(
+                rule_results=map(to_rule_result, found.verdict.results),
+                could_enter=found.could_enter,
+                obstacle=found.obstacle,
+                production=found.production,
+                request=found.request,
+            )
+
+        return await self._database.read(work)
+
     async def ListTransitions(
         self,
         request: messages.ListTransitionsRequest,
@@ -185,11 +212,11 @@ class PromotionService(PromotionServiceServicer):
         work: Callable[[RegistryStore], Response],
         wanted: StageChange,
     ) -> Response:
-        """Make a change, and enter it in the ledger when it is refused for want of permission."""
+        """Make a change, and enter it in the ledger when it is refused."""
         try:
             return await self._database.write_once(caller, request, response_type, work)
         except StudbookError as refusal:
-            if refusal.reason == "PERMISSION_MISSING":
+            if refusal.reason in _IN_LEDGER:
                 error = refusal
                 await self._database.write(
                     lambda store: record_refusal(store, caller, wanted, error)
@@ -208,7 +235,9 @@ def _check_to_version(request: messages.RollbackRequest) -> None:
 
 def _transition_response(found: StageChanged) -> messages.TransitionStageResponse:
     response = messages.TransitionStageResponse(
-        version=to_version(found.version), unchanged=found.unchanged
+        version=to_version(found.version),
+        unchanged=found.unchanged,
+        rule_results=map(to_rule_result, found.verdict.results),
     )
     if found.transition is not None:
         response.transition.CopyFrom(to_transition(found.transition))

@@ -138,6 +138,7 @@ def to_transition(stay: Stay) -> promotion_service_pb2.Transition:
         end_time=to_timestamp(stay.end_us),
         cause=_CAUSES[stay.cause],
         caused_by=transition_name(stay.model, stay.caused_by) if stay.caused_by else "",
+        broke_glass=stay.broke_glass,
     )
 
 

@@ -132,7 +132,8 @@ class Stay:
     """How long a version stood in a stage: from `start_us` up to but not including `end_us`.
 
     A stay begins with the ledger entry at `position`. The first one of a version has no
-    `from_stage` and the cause REGISTERED; every other one is a transition.
+    `from_stage` and the cause REGISTERED; every other one is a transition. `broke_glass` marks one
+    that passed the policies by.
     """
 
     position: int
@@ -147,6 +148,7 @@ class Stay:
     actor: Principal
     start_us: int
     end_us: int | None
+    broke_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,8 @@ stays = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("start_us", sa.BigInteger, nullable=False),
     sa.Column("end_us", sa.BigInteger),
+    # Whether the policies were passed by.
+    sa.Column("broke_glass", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.CheckConstraint("end_us IS NULL OR end_us > start_us", name="stays_last"),
     sa.Index(
         "one_open_production_stay_per_model",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from registry_service.ledger import Entry
     from service_chassis.caller import Principal
 
 
@@ -76,3 +77,7 @@ class TransitionRequest:
         """The latest review of each person, oldest first."""
         latest = {review.reviewer.id: review for review in self.every_review}
         return tuple(sorted(latest.values(), key=lambda review: review.position))
+
+    def ended(self, ending: Ending, entry: Entry) -> TransitionRequest:
+        """The request as it ended with an entry of the ledger."""
+        return replace(self, ending=ending, end_us=entry.create_us, end_position=entry.position)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from registry_service.approvals import PERSON, Standing, reviewed_digest, standing
+from registry_service.approvals import PERSON, Standing
 from registry_service.ledger import Draft
-from registry_service.lineage_snapshot import author_of
-from registry_service.promotion import PROMOTE, not_ready
-from registry_service.records import Stage, VersionState
-from registry_service.stages import is_allowed
+from registry_service.policy_evaluation import approvals
+from registry_service.promotion import PROMOTE, check_move
+from registry_service.records import Stage
 from registry_service.transition_request_records import (
     Decision,
     Ending,
@@ -23,9 +22,11 @@ from service_chassis.resource_names import TRANSITION_REQUEST
 if TYPE_CHECKING:
     from registry_service.canonical_json import JsonObject
     from registry_service.ledger import Entry
-    from registry_service.records import Version
     from registry_service.store import RegistryStore
     from service_chassis.caller import Caller
+
+# Digits of the largest position that a database can hold.
+_LONGEST_POSITION = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def ask(store: RegistryStore, caller: Caller, version_name: str, reason: str) ->
     version = store.versions.find(version_name)
     if version is None:
         raise not_found(version_name)
-    _check_could_enter(version)
+    check_move(version, Stage.PRODUCTION)
     present = store.requests.open_of(version.uid)
     if present is not None:
         raise StudbookError(
@@ -86,7 +87,8 @@ def find(store: RegistryStore, name: str) -> TransitionRequest:
     ids = TRANSITION_REQUEST.parse(name)
     model = name.rsplit("/requests/", 1)[0]
     number = ids["request"]
-    request = store.requests.find(model, int(number)) if number.isdecimal() else None
+    is_position = number.isdecimal() and len(number) <= _LONGEST_POSITION
+    request = store.requests.find(model, int(number)) if is_position else None
     if request is None or request.name != name:
         raise not_found(name)
     return request
@@ -97,22 +99,10 @@ def look(store: RegistryStore, request: TransitionRequest) -> RequestView:
     version = store.versions.find(request.version)
     if request.ending is not None or version is None:
         return RequestView(request)
-    stands, digest = approvals_of(store, version, request)
-    return RequestView(request, stands, digest)
-
-
-def approvals_of(
-    store: RegistryStore, version: Version, request: TransitionRequest | None
-) -> tuple[Standing, str]:
-    """How the approvals of a version stand, and what they are about."""
-    policies = store.policies.covering(version.model)
     production = store.versions.latest_in(version.model_uid, Stage.PRODUCTION)
-    lineage = store.versions.lineage(version)
-    digest = reviewed_digest(version, lineage, production, policies)
-    stands = standing(
-        request, policies, author=author_of(lineage), digest=digest, now_us=store.now_us()
-    )
-    return stands, digest
+    policies = store.policies.covering(version.model)
+    stands, digest = approvals(store, version, production, policies)
+    return RequestView(request, stands, digest)
 
 
 def review(
@@ -193,13 +183,6 @@ def cancel(store: RegistryStore, caller: Caller, name: str, reason: str) -> Requ
     return RequestView(_end(store, request, Ending.CANCELLED, entry))
 
 
-def apply(store: RegistryStore, version: Version, entry: Entry) -> None:
-    """End the open request of a version that entered Production with an entry of the ledger."""
-    request = store.requests.open_of(version.uid)
-    if request is not None:
-        _end(store, request, Ending.APPLIED, entry)
-
-
 def _open(store: RegistryStore, name: str) -> TransitionRequest:
     request = find(store, name)
     # Nothing that a review is about may change while it is looked at.
@@ -219,20 +202,6 @@ def _open(store: RegistryStore, name: str) -> TransitionRequest:
 def _end(
     store: RegistryStore, request: TransitionRequest, ending: Ending, entry: Entry
 ) -> TransitionRequest:
-    ended = replace(request, ending=ending, end_us=entry.create_us, end_position=entry.position)
+    ended = request.ended(ending, entry)
     store.requests.end(ended)
     return ended
-
-
-def _check_could_enter(version: Version) -> None:
-    if version.stage is Stage.PRODUCTION or not is_allowed(
-        version.stage, Stage.PRODUCTION, was_in_production=version.was_in_production
-    ):
-        raise failed_precondition(
-            "TRANSITION_NOT_ALLOWED",
-            version.name,
-            f"{version.name} is in stage {version.stage.name} and cannot enter PRODUCTION.",
-            **{"from": version.stage.name, "to": Stage.PRODUCTION.name},
-        )
-    if version.state is not VersionState.READY:
-        raise not_ready(version)

@@ -74,6 +74,8 @@ class AssertionSigner:
             },
             "grants": {name: list(patterns) for name, patterns in caller.grants.items()},
         }
+        if caller.groups:
+            claims["groups"] = list(caller.groups)
         header = {"alg": _ALGORITHM, "typ": _TYPE}
         return jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM])
 
@@ -145,6 +147,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
         principal=Principal(**claims["principal"]),
         grants={name: tuple(patterns) for name, patterns in claims["grants"].items()},
         via=claims["iss"],
+        groups=tuple(claims.get("groups", ())),
     )
 
 

@@ -34,11 +34,14 @@ class Caller:
         grants: Resource patterns by permission. Permissions that the called method's access rule
             does not name are absent, whatever the caller holds.
         via: Which component vouched for it: `gateway`, or a service that calls another.
+        groups: The groups it belongs to, `group:{issuer}:{name}`; empty unless the called method's
+            access rule asks for them.
     """
 
     principal: Principal
     grants: dict[str, tuple[str, ...]] = field(hash=False)
     via: str = "gateway"
+    groups: tuple[str, ...] = ()
 
     def may(self, permission: str, resource: str) -> bool:
         """Whether the caller holds the permission on the resource."""

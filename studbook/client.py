@@ -14,9 +14,13 @@ from studbook.bulk_calls import BulkCalls
 from studbook.call_channel import CallChannel
 from studbook.exceptions import InvalidArgument
 from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from studbook.registry.v1.alias_service_pb2_grpc import AliasServiceStub
+from studbook.registry.v1.comparison_service_pb2_grpc import ComparisonServiceStub
 from studbook.registry.v1.lineage_service_pb2_grpc import LineageServiceStub
 from studbook.registry.v1.model_service_pb2_grpc import ModelServiceStub
+from studbook.registry.v1.policy_service_pb2_grpc import PolicyServiceStub
 from studbook.registry.v1.promotion_service_pb2_grpc import PromotionServiceStub
+from studbook.registry.v1.review_service_pb2_grpc import ReviewServiceStub
 from studbook.registry.v1.serving_service_pb2_grpc import ServingServiceStub
 from studbook.tracking.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
@@ -111,9 +115,13 @@ class Client:
         self.datasets = DatasetServiceStub(self._channel)
         self.artifacts = ArtifactServiceStub(self._channel)
         self.models = ModelServiceStub(self._channel)
+        self.aliases = AliasServiceStub(self._channel)
+        self.policies = PolicyServiceStub(self._channel)
         self.promotions = PromotionServiceStub(self._channel)
+        self.reviews = ReviewServiceStub(self._channel)
         self.serving = ServingServiceStub(self._channel)
         self.lineage = LineageServiceStub(self._channel)
+        self.comparisons = ComparisonServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
         self.bulk = BulkCalls(self._channel)
 

@@ -63,6 +63,7 @@ class StayStore:
                 reason=stay.reason,
                 start_us=stay.start_us,
                 end_us=stay.end_us,
+                broke_glass=stay.broke_glass,
             )
         )
 
@@ -165,4 +166,5 @@ def _stay(row: sa.Row[Any]) -> Stay:
         actor=read_actor(row.principal_json),
         start_us=row.start_us,
         end_us=row.end_us,
+        broke_glass=row.broke_glass,
     )

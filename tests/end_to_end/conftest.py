@@ -15,6 +15,7 @@ from tests.end_to_end import oidc_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,33 @@ def tokens(stack: LocalStack) -> dict[str, str]:
 def everyone(stack: LocalStack, tokens: dict[str, str]) -> Iterator[Everyone]:
     """A client for each of the demo identities."""
     clients = clients_of(stack, tokens)
+    yield clients
+    clients.close()
+
+
+@pytest.fixture
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `own_stack` keeps its data."""
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture
+def own_stack(own_folder: Path) -> Iterator[LocalStack]:
+    """A stack that no other test uses, to be ill-treated: any of its processes may be killed."""
+    with LocalStack(own_folder, Ports.from_base(0), separate=True) as running:
+        yield running
+
+
+@pytest.fixture
+def own_tokens(own_stack: LocalStack) -> dict[str, str]:
+    """A token for each of the demo identities of `own_stack`."""
+    return tokens_of(own_stack)
+
+
+@pytest.fixture
+def people(own_stack: LocalStack, own_tokens: dict[str, str]) -> Iterator[Everyone]:
+    """A client of `own_stack` for each of the demo identities."""
+    clients = clients_of(own_stack, own_tokens)
     yield clients
     clients.close()
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstudbook/access/v1/access.proto\x12\x12studbook.access.v1\x1a google/protobuf/descriptor.proto\"\xa0\x01\n\nAccessRule\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0eresource_field\x18\x02 \x01(\t\x12\x18\n\x10may_also_require\x18\x03 \x03(\t\x12\x16\n\x0elists_children\x18\x04 \x01(\x08\x12\x0e\n\x06public\x18\x05 \x01(\x08\x12\x12\n\nany_caller\x18\x06 \x01(\x08\x12\x10\n\x08internal\x18\x07 \x01(\x08:R\n\x08requires\x12\x1e.google.protobuf.MethodOptions\x18\x87\x89\x03 \x01(\x0b\x32\x1e.studbook.access.v1.AccessRuleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstudbook/access/v1/access.proto\x12\x12studbook.access.v1\x1a google/protobuf/descriptor.proto\"\xb6\x01\n\nAccessRule\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0eresource_field\x18\x02 \x01(\t\x12\x18\n\x10may_also_require\x18\x03 \x03(\t\x12\x16\n\x0elists_children\x18\x04 \x01(\x08\x12\x0e\n\x06public\x18\x05 \x01(\x08\x12\x12\n\nany_caller\x18\x06 \x01(\x08\x12\x10\n\x08internal\x18\x07 \x01(\x08\x12\x14\n\x0cneeds_groups\x18\x08 \x01(\x08:R\n\x08requires\x12\x1e.google.protobuf.MethodOptions\x18\x87\x89\x03 \x01(\x0b\x32\x1e.studbook.access.v1.AccessRuleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'studbook.access.v1.access_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCESSRULE']._serialized_start=90
-  _globals['_ACCESSRULE']._serialized_end=250
+  _globals['_ACCESSRULE']._serialized_end=272
 # @@protoc_insertion_point(module_scope)

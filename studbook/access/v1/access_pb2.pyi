@@ -37,6 +37,7 @@ class AccessRule(_message.Message):
     PUBLIC_FIELD_NUMBER: _builtins.int
     ANY_CALLER_FIELD_NUMBER: _builtins.int
     INTERNAL_FIELD_NUMBER: _builtins.int
+    NEEDS_GROUPS_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """The permission that the caller must hold on the resource, e.g. `models.transition`.
     Empty only when `public` or `any_caller` is set.
@@ -57,6 +58,8 @@ class AccessRule(_message.Message):
     """True when any authenticated caller may call, whatever its grants."""
     internal: _builtins.bool
     """True when only another service of Studbook may call; the gateway does not forward such calls."""
+    needs_groups: _builtins.bool
+    """True when the groups of the caller travel with the call, because the handler has to know them."""
     @_builtins.property
     def may_also_require(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Further permissions that the handler may have to ask for, depending on the request's content,
@@ -74,10 +77,11 @@ class AccessRule(_message.Message):
         public: _builtins.bool = ...,
         any_caller: _builtins.bool = ...,
         internal: _builtins.bool = ...,
+        needs_groups: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_caller", b"any_caller", "internal", b"internal", "lists_children", b"lists_children", "may_also_require", b"may_also_require", "permission", b"permission", "public", b"public", "resource_field", b"resource_field"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_caller", b"any_caller", "internal", b"internal", "lists_children", b"lists_children", "may_also_require", b"may_also_require", "needs_groups", b"needs_groups", "permission", b"permission", "public", b"public", "resource_field", b"resource_field"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -324,8 +324,8 @@ class ApprovalRule(_message.Message):
     """Whether the person who asked for the transition may approve."""
     @_builtins.property
     def approvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Groups of the identity provider, of which one suffices, or ids of principals
-        (`user:{issuer}:{subject}`). Empty: anybody who may review.
+        """Groups, `group:{issuer}:{name}`, of which one suffices, or people, `user:{issuer}:{subject}`, as
+        in access.yaml. Empty: anybody who may review.
         """
 
     def __init__(

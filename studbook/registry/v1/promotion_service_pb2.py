@@ -26,10 +26,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_access__pb2
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
+from studbook.registry.v1 import policy_pb2 as studbook_dot_registry_dot_v1_dot_policy__pb2
 from studbook.registry.v1 import version_pb2 as studbook_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,studbook/registry/v1/promotion_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a$studbook/identity/v1/principal.proto\x1a\"studbook/registry/v1/version.proto\"\xaf\x03\n\nTransition\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\nfrom_stage\x18\x03 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x33\n\x08to_stage\x18\x04 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\x05\x61\x63tor\x18\x06 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12:\n\x05\x63\x61use\x18\t \x01(\x0e\x32%.studbook.registry.v1.TransitionCauseB\x04\xe2\x41\x01\x03\x12\x17\n\tcaused_by\x18\n \x01(\tB\x04\xe2\x41\x01\x03\"\xe5\x01\n\x16TransitionStageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x08to_stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x65xpected_production\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xdd\x01\n\x17TransitionStageResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x34\n\ntransition\x18\x02 \x01(\x0b\x32 .studbook.registry.v1.Transition\x12\x30\n\tdisplaced\x18\x03 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x17\n\x0fledger_position\x18\x05 \x01(\x03\"\xaf\x01\n\x0fRollbackRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nto_version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x65xpected_production\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x10RollbackResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x34\n\ntransition\x18\x02 \x01(\x0b\x32 .studbook.registry.v1.Transition\x12\x30\n\tdisplaced\x18\x03 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x17\n\x0fledger_position\x18\x04 \x01(\x03\"\x8f\x01\n\x16ListTransitionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"i\n\x17ListTransitionsResponse\x12\x35\n\x0btransitions\x18\x01 \x03(\x0b\x32 .studbook.registry.v1.Transition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x92\x01\n\x0fTransitionCause\x12 \n\x1cTRANSITION_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTRANSITION_CAUSE_REQUESTED\x10\x01\x12\x1e\n\x1aTRANSITION_CAUSE_DISPLACED\x10\x02\x12\x1d\n\x19TRANSITION_CAUSE_ROLLBACK\x10\x03\x32\xb8\x03\n\x10PromotionService\x12\x9d\x01\n\x0fTransitionStage\x12,.studbook.registry.v1.TransitionStageRequest\x1a-.studbook.registry.v1.TransitionStageResponse\"-\xba\xc8\x18)\n\x11models.transition\x12\x04name\x1a\x0emodels.promote\x12u\n\x08Rollback\x12%.studbook.registry.v1.RollbackRequest\x1a&.studbook.registry.v1.RollbackResponse\"\x1a\xba\xc8\x18\x16\n\x0emodels.promote\x12\x04name\x12\x8c\x01\n\x0fListTransitions\x12,.studbook.registry.v1.ListTransitionsRequest\x1a-.studbook.registry.v1.ListTransitionsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bmodels.read\x12\x06parentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,studbook/registry/v1/promotion_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a$studbook/identity/v1/principal.proto\x1a!studbook/registry/v1/policy.proto\x1a\"studbook/registry/v1/version.proto\"\xca\x03\n\nTransition\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\nfrom_stage\x18\x03 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x33\n\x08to_stage\x18\x04 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\x05\x61\x63tor\x18\x06 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12:\n\x05\x63\x61use\x18\t \x01(\x0e\x32%.studbook.registry.v1.TransitionCauseB\x04\xe2\x41\x01\x03\x12\x17\n\tcaused_by\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x62roke_glass\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x03\"\x80\x02\n\x16TransitionStageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x08to_stage\x18\x02 \x01(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x65xpected_production\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x62reak_glass\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x95\x02\n\x17TransitionStageResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x34\n\ntransition\x18\x02 \x01(\x0b\x32 .studbook.registry.v1.Transition\x12\x30\n\tdisplaced\x18\x03 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x17\n\x0fledger_position\x18\x05 \x01(\x03\x12\x36\n\x0crule_results\x18\x06 \x03(\x0b\x32 .studbook.registry.v1.RuleResult\".\n\x18\x45xplainTransitionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x9f\x01\n\x19\x45xplainTransitionResponse\x12\x36\n\x0crule_results\x18\x01 \x03(\x0b\x32 .studbook.registry.v1.RuleResult\x12\x13\n\x0b\x63ould_enter\x18\x02 \x01(\x08\x12\x10\n\x08obstacle\x18\x03 \x01(\t\x12\x12\n\nproduction\x18\x04 \x01(\t\x12\x0f\n\x07request\x18\x05 \x01(\t\"\xaf\x01\n\x0fRollbackRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nto_version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x65xpected_production\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x10RollbackResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x34\n\ntransition\x18\x02 \x01(\x0b\x32 .studbook.registry.v1.Transition\x12\x30\n\tdisplaced\x18\x03 \x01(\x0b\x32\x1d.studbook.registry.v1.Version\x12\x17\n\x0fledger_position\x18\x04 \x01(\x03\"\x8f\x01\n\x16ListTransitionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"i\n\x17ListTransitionsResponse\x12\x35\n\x0btransitions\x18\x01 \x03(\x0b\x32 .studbook.registry.v1.Transition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x92\x01\n\x0fTransitionCause\x12 \n\x1cTRANSITION_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTRANSITION_CAUSE_REQUESTED\x10\x01\x12\x1e\n\x1aTRANSITION_CAUSE_DISPLACED\x10\x02\x12\x1d\n\x19TRANSITION_CAUSE_ROLLBACK\x10\x03\x32\xdf\x04\n\x10PromotionService\x12\xb1\x01\n\x0fTransitionStage\x12,.studbook.registry.v1.TransitionStageRequest\x1a-.studbook.registry.v1.TransitionStageResponse\"A\xba\xc8\x18=\n\x11models.transition\x12\x04name\x1a\x0emodels.promote\x1a\x12models.break_glass\x12u\n\x08Rollback\x12%.studbook.registry.v1.RollbackRequest\x1a&.studbook.registry.v1.RollbackResponse\"\x1a\xba\xc8\x18\x16\n\x0emodels.promote\x12\x04name\x12\x90\x01\n\x11\x45xplainTransition\x12..studbook.registry.v1.ExplainTransitionRequest\x1a/.studbook.registry.v1.ExplainTransitionResponse\"\x1a\x90\x02\x01\xba\xc8\x18\x13\n\x0bmodels.read\x12\x04name\x12\x8c\x01\n\x0fListTransitions\x12,.studbook.registry.v1.ListTransitionsRequest\x1a-.studbook.registry.v1.ListTransitionsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\x0bmodels.read\x12\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSITION'].fields_by_name['cause']._serialized_options = b'\342A\001\003'
   _globals['_TRANSITION'].fields_by_name['caused_by']._loaded_options = None
   _globals['_TRANSITION'].fields_by_name['caused_by']._serialized_options = b'\342A\001\003'
+  _globals['_TRANSITION'].fields_by_name['broke_glass']._loaded_options = None
+  _globals['_TRANSITION'].fields_by_name['broke_glass']._serialized_options = b'\342A\001\003'
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['to_stage']._loaded_options = None
@@ -70,6 +73,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['break_glass']._loaded_options = None
+  _globals['_TRANSITIONSTAGEREQUEST'].fields_by_name['break_glass']._serialized_options = b'\342A\001\001'
+  _globals['_EXPLAINTRANSITIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_EXPLAINTRANSITIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_ROLLBACKREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ROLLBACKREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_ROLLBACKREQUEST'].fields_by_name['to_version']._loaded_options = None
@@ -93,27 +100,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSITIONSREQUEST'].fields_by_name['order_by']._loaded_options = None
   _globals['_LISTTRANSITIONSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_PROMOTIONSERVICE'].methods_by_name['TransitionStage']._loaded_options = None
-  _globals['_PROMOTIONSERVICE'].methods_by_name['TransitionStage']._serialized_options = b'\272\310\030)\n\021models.transition\022\004name\032\016models.promote'
+  _globals['_PROMOTIONSERVICE'].methods_by_name['TransitionStage']._serialized_options = b'\272\310\030=\n\021models.transition\022\004name\032\016models.promote\032\022models.break_glass'
   _globals['_PROMOTIONSERVICE'].methods_by_name['Rollback']._loaded_options = None
   _globals['_PROMOTIONSERVICE'].methods_by_name['Rollback']._serialized_options = b'\272\310\030\026\n\016models.promote\022\004name'
+  _globals['_PROMOTIONSERVICE'].methods_by_name['ExplainTransition']._loaded_options = None
+  _globals['_PROMOTIONSERVICE'].methods_by_name['ExplainTransition']._serialized_options = b'\220\002\001\272\310\030\023\n\013models.read\022\004name'
   _globals['_PROMOTIONSERVICE'].methods_by_name['ListTransitions']._loaded_options = None
   _globals['_PROMOTIONSERVICE'].methods_by_name['ListTransitions']._serialized_options = b'\220\002\001\272\310\030\025\n\013models.read\022\006parent'
-  _globals['_TRANSITIONCAUSE']._serialized_start=1763
-  _globals['_TRANSITIONCAUSE']._serialized_end=1909
-  _globals['_TRANSITION']._serialized_start=244
-  _globals['_TRANSITION']._serialized_end=675
-  _globals['_TRANSITIONSTAGEREQUEST']._serialized_start=678
-  _globals['_TRANSITIONSTAGEREQUEST']._serialized_end=907
-  _globals['_TRANSITIONSTAGERESPONSE']._serialized_start=910
-  _globals['_TRANSITIONSTAGERESPONSE']._serialized_end=1131
-  _globals['_ROLLBACKREQUEST']._serialized_start=1134
-  _globals['_ROLLBACKREQUEST']._serialized_end=1309
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1312
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1507
-  _globals['_LISTTRANSITIONSREQUEST']._serialized_start=1510
-  _globals['_LISTTRANSITIONSREQUEST']._serialized_end=1653
-  _globals['_LISTTRANSITIONSRESPONSE']._serialized_start=1655
-  _globals['_LISTTRANSITIONSRESPONSE']._serialized_end=1760
-  _globals['_PROMOTIONSERVICE']._serialized_start=1912
-  _globals['_PROMOTIONSERVICE']._serialized_end=2352
+  _globals['_TRANSITIONCAUSE']._serialized_start=2118
+  _globals['_TRANSITIONCAUSE']._serialized_end=2264
+  _globals['_TRANSITION']._serialized_start=279
+  _globals['_TRANSITION']._serialized_end=737
+  _globals['_TRANSITIONSTAGEREQUEST']._serialized_start=740
+  _globals['_TRANSITIONSTAGEREQUEST']._serialized_end=996
+  _globals['_TRANSITIONSTAGERESPONSE']._serialized_start=999
+  _globals['_TRANSITIONSTAGERESPONSE']._serialized_end=1276
+  _globals['_EXPLAINTRANSITIONREQUEST']._serialized_start=1278
+  _globals['_EXPLAINTRANSITIONREQUEST']._serialized_end=1324
+  _globals['_EXPLAINTRANSITIONRESPONSE']._serialized_start=1327
+  _globals['_EXPLAINTRANSITIONRESPONSE']._serialized_end=1486
+  _globals['_ROLLBACKREQUEST']._serialized_start=1489
+  _globals['_ROLLBACKREQUEST']._serialized_end=1664
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1667
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1862
+  _globals['_LISTTRANSITIONSREQUEST']._serialized_start=1865
+  _globals['_LISTTRANSITIONSREQUEST']._serialized_end=2008
+  _globals['_LISTTRANSITIONSRESPONSE']._serialized_start=2010
+  _globals['_LISTTRANSITIONSRESPONSE']._serialized_end=2115
+  _globals['_PROMOTIONSERVICE']._serialized_start=2267
+  _globals['_PROMOTIONSERVICE']._serialized_end=2874
 # @@protoc_insertion_point(module_scope)

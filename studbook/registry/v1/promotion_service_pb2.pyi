@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from studbook.identity.v1 import principal_pb2 as _principal_pb2
+from studbook.registry.v1 import policy_pb2 as _policy_pb2
 from studbook.registry.v1 import version_pb2 as _version_pb2
 import builtins as _builtins
 import sys
@@ -66,6 +67,7 @@ class Transition(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     CAUSED_BY_FIELD_NUMBER: _builtins.int
+    BROKE_GLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workspaces/{workspace}/models/{model}/transitions/{ledger position}`."""
     version: _builtins.str
@@ -80,6 +82,8 @@ class Transition(_message.Message):
     """What brought it about."""
     caused_by: _builtins.str
     """For DISPLACED: resource name of the transition that displaced the version."""
+    broke_glass: _builtins.bool
+    """Whether the policies were passed by in an emergency."""
     @_builtins.property
     def actor(self) -> _principal_pb2.Principal:
         """Who did it."""
@@ -108,10 +112,11 @@ class Transition(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         cause: Global___TransitionCause.ValueType = ...,
         caused_by: _builtins.str = ...,
+        broke_glass: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "cause", b"cause", "caused_by", b"caused_by", "create_time", b"create_time", "end_time", b"end_time", "from_stage", b"from_stage", "name", b"name", "reason", b"reason", "to_stage", b"to_stage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "broke_glass", b"broke_glass", "cause", b"cause", "caused_by", b"caused_by", "create_time", b"create_time", "end_time", b"end_time", "from_stage", b"from_stage", "name", b"name", "reason", b"reason", "to_stage", b"to_stage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,6 +135,7 @@ class TransitionStageRequest(_message.Message):
     EXPECTED_PRODUCTION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BREAK_GLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name of the version."""
     to_stage: _version_pb2.Stage.ValueType
@@ -146,6 +152,10 @@ class TransitionStageRequest(_message.Message):
     """UUID that makes a retry safe: a repeat within 24 h gets the first answer again."""
     validate_only: _builtins.bool
     """Check everything, change nothing."""
+    break_glass: _builtins.bool
+    """Pass the policies by in an emergency. Needs the permission `models.break_glass` and a reason;
+    every policy that is not met must allow it. Marked for ever.
+    """
     def __init__(
         self,
         *,
@@ -156,10 +166,11 @@ class TransitionStageRequest(_message.Message):
         expected_production: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        break_glass: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "expected_production", b"expected_production", "name", b"name", "reason", b"reason", "request_id", b"request_id", "to_stage", b"to_stage", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_glass", b"break_glass", "etag", b"etag", "expected_production", b"expected_production", "name", b"name", "reason", b"reason", "request_id", b"request_id", "to_stage", b"to_stage", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,6 +187,7 @@ class TransitionStageResponse(_message.Message):
     DISPLACED_FIELD_NUMBER: _builtins.int
     UNCHANGED_FIELD_NUMBER: _builtins.int
     LEDGER_POSITION_FIELD_NUMBER: _builtins.int
+    RULE_RESULTS_FIELD_NUMBER: _builtins.int
     unchanged: _builtins.bool
     """True when the version was in the stage already."""
     ledger_position: _builtins.int
@@ -192,6 +204,10 @@ class TransitionStageResponse(_message.Message):
     def displaced(self) -> _version_pb2.Version:
         """The version that was in Production before and is Archived now. Unset when there was none."""
 
+    @_builtins.property
+    def rule_results(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.RuleResult]:
+        """How each rule of the policies turned out."""
+
     def __init__(
         self,
         *,
@@ -200,14 +216,77 @@ class TransitionStageResponse(_message.Message):
         displaced: _version_pb2.Version | None = ...,
         unchanged: _builtins.bool = ...,
         ledger_position: _builtins.int = ...,
+        rule_results: _abc.Iterable[_policy_pb2.RuleResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["displaced", b"displaced", "transition", b"transition", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced", b"displaced", "ledger_position", b"ledger_position", "transition", b"transition", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced", b"displaced", "ledger_position", b"ledger_position", "rule_results", b"rule_results", "transition", b"transition", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransitionStageResponse: _TypeAlias = TransitionStageResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTransitionRequest(_message.Message):
+    """Request of ExplainTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the version."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTransitionRequest: _TypeAlias = ExplainTransitionRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTransitionResponse(_message.Message):
+    """Response of ExplainTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_RESULTS_FIELD_NUMBER: _builtins.int
+    COULD_ENTER_FIELD_NUMBER: _builtins.int
+    OBSTACLE_FIELD_NUMBER: _builtins.int
+    PRODUCTION_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    could_enter: _builtins.bool
+    """Whether the version could enter Production now, permissions aside."""
+    obstacle: _builtins.str
+    """What keeps it out beside rules, in words: it is not verified, say. Empty when nothing does."""
+    production: _builtins.str
+    """Resource name of the version in Production, that it was judged beside; empty without one."""
+    request: _builtins.str
+    """Resource name of the version's open request; empty without one."""
+    @_builtins.property
+    def rule_results(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.RuleResult]:
+        """How each rule turns out."""
+
+    def __init__(
+        self,
+        *,
+        rule_results: _abc.Iterable[_policy_pb2.RuleResult] | None = ...,
+        could_enter: _builtins.bool = ...,
+        obstacle: _builtins.str = ...,
+        production: _builtins.str = ...,
+        request: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["could_enter", b"could_enter", "obstacle", b"obstacle", "production", b"production", "request", b"request", "rule_results", b"rule_results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTransitionResponse: _TypeAlias = ExplainTransitionResponse  # noqa: Y015
 
 @_typing.final
 class RollbackRequest(_message.Message):

@@ -46,6 +46,11 @@ class PromotionServiceStub:
                 request_serializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.ExplainTransition = channel.unary_unary(
+                '/studbook.registry.v1.PromotionService/ExplainTransition',
+                request_serializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionRequest.SerializeToString,
+                response_deserializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionResponse.FromString,
+                _registered_method=True)
         self.ListTransitions = channel.unary_unary(
                 '/studbook.registry.v1.PromotionService/ListTransitions',
                 request_serializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ListTransitionsRequest.SerializeToString,
@@ -65,7 +70,9 @@ class PromotionServiceServicer:
         a version into Production archives the one that is there, in the same transaction. A version
         that is in the stage already is answered with OK and `unchanged`.
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
-        FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
+        FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); FAILED_PRECONDITION
+        (POLICY_NOT_MET) with one violation for each rule that is not met, itself entered in the ledger;
+        ABORTED (ETAG_MISMATCH,
         PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
         itself entered in the ledger. The first time that a version enters Production the tracking
         service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
@@ -84,6 +91,16 @@ class PromotionServiceServicer:
         Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
         never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
         PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTransition(self, request, context):
+        """Says what each rule of the policies would do if a version were moved to Production now, with
+        figures; changes nothing.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +127,11 @@ def add_PromotionServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackRequest.FromString,
                     response_serializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackResponse.SerializeToString,
+            ),
+            'ExplainTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTransition,
+                    request_deserializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionRequest.FromString,
+                    response_serializer=studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionResponse.SerializeToString,
             ),
             'ListTransitions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTransitions,
@@ -173,6 +195,33 @@ class PromotionService:
             '/studbook.registry.v1.PromotionService/Rollback',
             studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackRequest.SerializeToString,
             studbook_dot_registry_dot_v1_dot_promotion__service__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.registry.v1.PromotionService/ExplainTransition',
+            studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionRequest.SerializeToString,
+            studbook_dot_registry_dot_v1_dot_promotion__service__pb2.ExplainTransitionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,7 +42,9 @@ class PromotionServiceStub:
     a version into Production archives the one that is there, in the same transaction. A version
     that is in the stage already is answered with OK and `unchanged`.
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
-    FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
+    FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); FAILED_PRECONDITION
+    (POLICY_NOT_MET) with one violation for each rule that is not met, itself entered in the ledger;
+    ABORTED (ETAG_MISMATCH,
     PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
     itself entered in the ledger. The first time that a version enters Production the tracking
     service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
@@ -57,6 +59,12 @@ class PromotionServiceStub:
     Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
     never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
     PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
+    """
+    ExplainTransition: _grpc.UnaryUnaryMultiCallable[_promotion_service_pb2.ExplainTransitionRequest, _promotion_service_pb2.ExplainTransitionResponse]
+    """Says what each rule of the policies would do if a version were moved to Production now, with
+    figures; changes nothing.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
     """
     ListTransitions: _grpc.UnaryUnaryMultiCallable[_promotion_service_pb2.ListTransitionsRequest, _promotion_service_pb2.ListTransitionsResponse]
     """Lists a model's transitions, newest first.
@@ -78,7 +86,9 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     a version into Production archives the one that is there, in the same transaction. A version
     that is in the stage already is answered with OK and `unchanged`.
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
-    FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
+    FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); FAILED_PRECONDITION
+    (POLICY_NOT_MET) with one violation for each rule that is not met, itself entered in the ledger;
+    ABORTED (ETAG_MISMATCH,
     PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
     itself entered in the ledger. The first time that a version enters Production the tracking
     service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
@@ -93,6 +103,12 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
     never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
     PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
+    """
+    ExplainTransition: _aio.UnaryUnaryMultiCallable[_promotion_service_pb2.ExplainTransitionRequest, _promotion_service_pb2.ExplainTransitionResponse]  # type: ignore[assignment]
+    """Says what each rule of the policies would do if a version were moved to Production now, with
+    figures; changes nothing.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
     """
     ListTransitions: _aio.UnaryUnaryMultiCallable[_promotion_service_pb2.ListTransitionsRequest, _promotion_service_pb2.ListTransitionsResponse]  # type: ignore[assignment]
     """Lists a model's transitions, newest first.
@@ -117,7 +133,9 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
         a version into Production archives the one that is there, in the same transaction. A version
         that is in the stage already is answered with OK and `unchanged`.
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID) for the stage;
-        FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); ABORTED (ETAG_MISMATCH,
+        FAILED_PRECONDITION (VERSION_NOT_READY, TRANSITION_NOT_ALLOWED); FAILED_PRECONDITION
+        (POLICY_NOT_MET) with one violation for each rule that is not met, itself entered in the ledger;
+        ABORTED (ETAG_MISMATCH,
         PRODUCTION_CHANGED, TRANSACTION_CONFLICT); PERMISSION_DENIED (PERMISSION_MISSING), which is
         itself entered in the ledger. The first time that a version enters Production the tracking
         service is asked to keep its run: UNAVAILABLE (SERVICE_UNAVAILABLE) when it does not answer,
@@ -138,6 +156,18 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND; FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK), also for a named version that
         never was in Production; ABORTED (PRODUCTION_CHANGED, TRANSACTION_CONFLICT);
         PERMISSION_DENIED (PERMISSION_MISSING) for one of the two versions, entered in the ledger.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainTransition(
+        self,
+        request: _promotion_service_pb2.ExplainTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promotion_service_pb2.ExplainTransitionResponse, _abc.Awaitable[_promotion_service_pb2.ExplainTransitionResponse]]:
+        """Says what each rule of the policies would do if a version were moved to Production now, with
+        figures; changes nothing.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT (VERSION_INVALID).
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,9 @@ from studbook.registry.v1 import (
     alias_service_pb2,
     lineage_service_pb2,
     model_service_pb2,
+    policy_service_pb2,
     promotion_service_pb2,
+    review_service_pb2,
     serving_service_pb2,
 )
 from studbook.tracking.v1 import run_service_pb2, run_service_pb2_grpc
@@ -49,7 +51,9 @@ _SERVICES = {
         alias_service_pb2,
         lineage_service_pb2,
         model_service_pb2,
+        policy_service_pb2,
         promotion_service_pb2,
+        review_service_pb2,
         serving_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -148,7 +152,9 @@ class Registry:
         descriptor = _SERVICES[service].methods_by_name[rpc]
         path = f"/studbook.registry.v1.{service}/{rpc}"
         needed = method_table()[path].permissions
-        vouched = Caller(by.principal, {key: by.grants.get(key, ()) for key in needed})
+        vouched = Caller(
+            by.principal, {key: by.grants.get(key, ()) for key in needed}, groups=by.groups
+        )
         method = _Method(
             path,
             message_factory.GetMessageClass(descriptor.input_type),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from joserfc import jwt
@@ -39,6 +40,11 @@ def test_caller_survives_the_hop() -> None:
     caller = verifier().verify(signer().sign(CALLER, METHOD, "tracking"), METHOD)
     assert caller == CALLER
     assert caller.grants == CALLER.grants
+
+
+def test_groups_travel_when_they_are_asked_for() -> None:
+    caller = replace(CALLER, groups=("group:corp:security", "group:corp:quality"))
+    assert verifier().verify(signer().sign(caller, METHOD, "tracking"), METHOD) == caller
 
 
 def test_other_service_is_refused() -> None:

@@ -1,0 +1,101 @@
+"""The commands under `studbook model` by which people ask for a promotion and approve it."""
+
+from typing import Annotated
+
+import typer
+
+from studbook.cli.model_change import VersionArgument
+from studbook.cli.options import AsJson, Limit, Reason
+
+Comment = Annotated[
+    str, typer.Option("--comment", "-m", help="In your own words; entered in the ledger.")
+]
+Seen = Annotated[
+    str,
+    typer.Option(
+        "--seen",
+        metavar="DIGEST",
+        help="Digest of what you reviewed, as `model request` and `model requests` print it. "
+        "Default: what it is now.",
+    ),
+]
+
+
+def request_promotion(
+    version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Ask that a version enter Production, so that others can approve it."""
+    from studbook.cli import output, review_calls, review_tables
+    from studbook.client import Client
+
+    with Client() as client:
+        made = review_calls.ask(client, version, reason)
+    if as_json:
+        output.print_json(made)
+    else:
+        review_tables.print_request(made)
+
+
+def approve_request(
+    version: VersionArgument, *, comment: Comment = "", seen: Seen = "", as_json: AsJson = False
+) -> None:
+    """Approve the open request of a version."""
+    _review(version, "APPROVE", comment, seen, as_json=as_json)
+
+
+def reject_request(
+    version: VersionArgument, *, comment: Comment = "", as_json: AsJson = False
+) -> None:
+    """Reject the open request of a version, which ends it."""
+    _review(version, "REJECT", comment, "", as_json=as_json)
+
+
+def cancel_request(
+    version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Take the open request of a version back."""
+    from studbook.cli import output, review_calls, review_tables
+    from studbook.client import Client
+
+    with Client() as client:
+        cancelled = review_calls.cancel(client, version, reason)
+    if as_json:
+        output.print_json(cancelled)
+    else:
+        review_tables.print_request(cancelled)
+
+
+def list_requests(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Model, or one version of it.")
+    ],
+    *,
+    ended: Annotated[bool, typer.Option("--ended", help="Also those that have ended.")] = False,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List requests, or show those of one version with their reviews."""
+    from studbook.cli import output, review_calls, review_tables
+    from studbook.cli.references import names_version
+    from studbook.client import Client
+
+    with Client() as client:
+        found = review_calls.list_requests(client, name, limit, ended=ended)
+    if as_json:
+        output.print_json(found)
+    elif names_version(name):
+        review_tables.print_each(found)
+    else:
+        review_tables.print_requests(found)
+
+
+def _review(version: str, decision: str, comment: str, seen: str, *, as_json: bool) -> None:
+    from studbook.cli import output, review_calls, review_tables
+    from studbook.client import Client
+
+    with Client() as client:
+        reviewed = review_calls.review(client, version, decision, comment, seen)
+    if as_json:
+        output.print_json(reviewed)
+    else:
+        review_tables.print_request(reviewed)
