@@ -43,11 +43,13 @@ class FetchedModel:
         version: The version as the registry describes it.
         path: The directory.
         files: The files in it, sorted by path.
+        reported: Whether the server was told that it was loaded here.
     """
 
     version: version_pb2.Version
     path: Path
     files: tuple[Path, ...]
+    reported: bool = False
 
 
 def fetch_version(

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from studbook import loaded_report
 from studbook.client import Client
 from studbook.exceptions import AlreadyExists, InvalidArgument, NotFound, VerificationFailed
-from studbook.model_reference import STAGES, Reference, parse_reference
+from studbook.model_reference import NEXT, STAGES, Reference, parse_reference, parse_version
 from studbook.registry.v1 import (
     lineage_service_pb2,
     model_pb2,
@@ -21,6 +23,7 @@ from studbook.registry.v1 import (
     serving_service_pb2,
     version_pb2,
 )
+from studbook.version_parents import read_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Reference",
+    "certificate",
     "fetch",
     "lineage",
     "parse_reference",
@@ -42,6 +46,11 @@ __all__ = [
     "rollback",
     "transition",
 ]
+
+_BUMPS = {
+    word: model_service_pb2.VersionBump.Value(word.upper().replace("NEXT-", "VERSION_BUMP_"))
+    for word in NEXT
+}
 
 
 class LoggedRun(Protocol):
@@ -63,6 +72,7 @@ def register(
     *,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    parents: Sequence[str] = (),
     wait: float = 300.0,
     request_id: str = "",
     client: Client | None = None,
@@ -72,10 +82,13 @@ def register(
     Args:
         run: The run, or its resource name.
         name: Id of the model.
-        version: Number, e.g. `1.2.0`.
+        version: Number, e.g. `1.2.0`; or `next-patch`, `next-minor` or `next-major`, for the next
+            one after the highest release.
         paths: Artifact paths of the run: files, or folders with everything below them.
         description: What is special about this version.
         tags: Free labels of the version.
+        parents: What training began from: `NAME@1.2.0` for versions, `URI@sha256:...` for bases
+            from elsewhere.
         wait: Seconds to wait for the server to have verified the files.
         request_id: UUID; a call with one that was used before gets the first answer again.
         client: Connection.
@@ -93,14 +106,17 @@ def register(
         run = run.name
     wanted = [paths] if isinstance(paths, str) else list(paths)
     with _connection(client) as connection:
-        model = parse_reference(f"{name}@{version}").model_name(connection.workspace)
+        model = parse_version(name, version).model_name(connection.workspace)
+        begun_from = [read_parent(parent, connection.workspace) for parent in parents]
         ensure_model(connection, model)
         request = model_service_pb2.CreateVersionRequest(
             parent=model,
-            version_id=version,
+            version_id="" if version in NEXT else version,
+            bump=_BUMPS.get(version, model_service_pb2.VERSION_BUMP_UNSPECIFIED),
             source_run=run,
             artifact_paths=wanted,
             version=version_pb2.Version(description=description, tags=tags or {}),
+            parents=begun_from,
             request_id=request_id or str(uuid.uuid4()),
         )
         created = connection.models.CreateVersion(request).version
@@ -152,8 +168,9 @@ def resolve(
     """Find the version that a reference stands for, now or at a moment in the past.
 
     Args:
-        reference: `NAME` (Production), `NAME@STAGE` or `NAME@NUMBER`.
-        at: Moment to answer for, with its time zone; for a stage only.
+        reference: `NAME` (Production), `NAME@STAGE`, `NAME@ALIAS`, `NAME@NUMBER`, or `NAME@RANGE`,
+            which stands for the highest number in it.
+        at: Moment to answer for, with its time zone; for a stage or alias only.
         client: Connection.
 
     Raises:
@@ -166,6 +183,10 @@ def resolve(
         )
         if wanted.version:
             request.version = wanted.version
+        elif wanted.alias:
+            request.alias = wanted.alias
+        elif wanted.range:
+            request.range = wanted.range
         else:
             request.stage = stage_number(wanted.stage)
         if at is not None:
@@ -181,17 +202,20 @@ def fetch(
     directory: Path | str,
     *,
     progress: Progress | None = None,
+    report: bool = True,
     client: Client | None = None,
 ) -> FetchedModel:
     """Bring a version's files into a directory, verified, all of them or none.
 
     A directory that has the version already is verified and left as it is; one with another
-    version of a fetched model is replaced.
+    version of a fetched model is replaced. The server is told what was loaded here, as evidence of
+    what is in use; that it cannot be told is no failure.
 
     Args:
-        reference: `NAME` (Production), `NAME@STAGE` or `NAME@NUMBER`.
+        reference: As for `resolve`.
         directory: Where the files are to be.
         progress: Told how far the fetching is.
+        report: Whether to tell the server.
         client: Connection.
 
     Raises:
@@ -203,7 +227,9 @@ def fetch(
 
     with _connection(client) as connection:
         version = resolve(reference, client=connection).version
-        return fetch_version(connection, version, directory, progress=progress)
+        fetched = fetch_version(connection, version, directory, progress=progress)
+        reported = report and loaded_report.try_to_send(connection, version.name, version.digest)
+        return replace(fetched, reported=reported)
 
 
 def transition(
@@ -233,7 +259,7 @@ def transition(
     """
     wanted = _read(reference)
     if not wanted.version:
-        message = f"{wanted} names a stage; name the version by its number, NAME@1.2.0."
+        message = f"{wanted} names no number; name the version by its number, NAME@1.2.0."
         raise InvalidArgument(message, reason="FIELD_INVALID")
     with _connection(client) as connection:
         model = wanted.model_name(connection.workspace)
@@ -311,6 +337,21 @@ def lineage(
             name = resolve(wanted, client=connection).version.name
         request = lineage_service_pb2.GetLineageRequest(name=name)
         return connection.lineage.GetLineage(request)
+
+
+def certificate(reference: str | Reference, *, client: Client | None = None) -> bytes:
+    """The certificate of a version, as the registry signed it: a DSSE envelope.
+
+    `studbook.certificates.verification` verifies it without a network.
+
+    Raises:
+        NotFound: When there is nothing that the reference stands for.
+        FailedPrecondition: When the version's files have not been verified.
+    """
+    with _connection(client) as connection:
+        name = resolve(reference, client=connection).version.name
+        request = lineage_service_pb2.GetCertificateRequest(name=name)
+        return connection.lineage.GetCertificate(request).envelope
 
 
 def stage_number(stage: str) -> version_pb2.Stage.ValueType:

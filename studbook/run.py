@@ -27,7 +27,7 @@ from studbook.run_session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from studbook.record_folder import RunFolder
@@ -215,6 +215,7 @@ class Run(RunRecorder):
         version: str | None = None,
         description: str = "",
         tags: Mapping[str, Any] | None = None,
+        parents: Sequence[str] = (),
     ) -> list[str]:
         """Store a model, and register it if asked to.
 
@@ -222,9 +223,12 @@ class Run(RunRecorder):
             model: A file or folder, or a scikit-learn estimator, which is saved with joblib.
             name: Artifact folder that it is put in.
             register_as: Id of the registered model; made when missing.
-            version: Number of the version, e.g. `1.2.0`; required with `register_as`.
+            version: Number of the version, e.g. `1.2.0`, or `next-patch`, `next-minor` or
+                `next-major`; required with `register_as`.
             description: What is special about the version.
             tags: Tags of the version.
+            parents: What training began from: `NAME@1.2.0` for versions of the registry,
+                `URI@sha256:...` for bases from elsewhere.
 
         Returns:
             The artifact paths. A version is registered when the files have been sent; a refusal
@@ -238,7 +242,7 @@ class Run(RunRecorder):
         """
         wanted = None
         if register_as is not None or version is not None:
-            wanted = version_wanted(register_as, version, name, description, tags or {})
+            wanted = version_wanted(register_as, version, name, description, tags or {}, parents)
         paths = self._add(
             log_model_files(self._folder, model, name, self._warn_once, self._not_written)
         )

@@ -1,10 +1,20 @@
 """The commands under `studbook model` that change something."""
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
 from studbook.cli.options import AsJson, DryRun, Expect, Reason
+
+
+class Part(Enum):
+    """Which part of a number goes up by one."""
+
+    PATCH = "patch"
+    MINOR = "minor"
+    MAJOR = "major"
+
 
 VersionArgument = Annotated[
     str, typer.Argument(metavar="NAME@VERSION", help="E.g. wine-cultivar@1.2.0.")
@@ -12,7 +22,12 @@ VersionArgument = Annotated[
 
 
 def register_version(
-    version: VersionArgument,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME@VERSION", help="E.g. wine-cultivar@1.2.0; with --next just the name."
+        ),
+    ],
     *,
     run: Annotated[
         str, typer.Option("--run", help="Run that made it: EXPERIMENT/RUN, id or resource name.")
@@ -24,11 +39,23 @@ def register_version(
             help="File or folder among the run's artifacts; may be repeated. Default: model.",
         ),
     ] = None,
+    next_part: Annotated[
+        Part | None,
+        typer.Option("--next", help="The next number after the highest release."),
+    ] = None,
     description: Annotated[
         str, typer.Option(help="What is special about this version, for people.")
     ] = "",
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")
+    ] = None,
+    parents: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parent",
+            metavar="NAME@VERSION|URI@sha256:DIGEST",
+            help="What training began from; may be repeated.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,10 +65,10 @@ def register_version(
     """
     from studbook import model_registry
     from studbook.cli import model_calls, model_tables, output, run_calls
-    from studbook.cli.references import numbered_version
+    from studbook.cli.references import version_to_register
     from studbook.client import Client
 
-    reference = numbered_version(version)
+    reference = version_to_register(version, next_part.value if next_part else "")
     labels = model_calls.read_tags(tags or [])
     with Client() as client:
         # Before the model is made: a run that does not exist must leave no trace.
@@ -53,6 +80,7 @@ def register_version(
             paths or ["model"],
             description=description,
             tags=labels,
+            parents=parents or [],
             client=client,
         )
     if as_json:

@@ -13,7 +13,8 @@ SelectorArgument = Annotated[
     str,
     typer.Argument(
         metavar="NAME[@SELECTOR]",
-        help="wine-cultivar@1.2.0 by number, wine-cultivar@production by stage.",
+        help="wine-cultivar@1.2.0 by number, @production by stage, @champion by alias, '@~1.2' by "
+        "range.",
         show_default=False,
     ),
 ]
@@ -45,7 +46,8 @@ def list_models(
 def show_model(name: SelectorArgument, *, at: At = "", as_json: AsJson = False) -> None:
     """Show a model with its versions, or one version.
 
-    With --at, the version that stood in the stage at that moment (Production when none is named).
+    With --at, the version that stood in the stage, or that the alias named, at that moment
+    (Production when none is named). A model is shown with what instances have loaded of it.
     """
     from studbook import model_registry
     from studbook.cli import model_tables, output
@@ -69,11 +71,15 @@ def _show_whole_model(name: str, *, as_json: bool) -> None:
     with Client() as client:
         model_name = parse_reference(name).model_name(client.workspace)
         model, versions = model_calls.read_model(client, model_name)
+        loaded = model_calls.list_loaded(client, model_name)
     if as_json:
         listed = [output.json_value(version) for version in versions]
-        output.print_json({"model": output.json_value(model), "versions": listed})
+        reports = [output.json_value(report) for report in loaded]
+        output.print_json(
+            {"model": output.json_value(model), "versions": listed, "loaded": reports}
+        )
     else:
-        model_tables.print_model(model, versions)
+        model_tables.print_model(model, versions, loaded)
 
 
 def show_history(

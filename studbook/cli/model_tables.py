@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studbook.cli import output
+from studbook.cli import loaded_tables, output
 from studbook.cli.references import last_segment, short_run, short_version
 from studbook.cli.run_text import run_cell
 from studbook.registry.v1.promotion_service_pb2 import TransitionCause
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studbook.identity.v1.principal_pb2 import Principal
+    from studbook.registry.v1.loaded_pb2 import LoadedVersion
     from studbook.registry.v1.model_pb2 import Model
     from studbook.registry.v1.promotion_service_pb2 import (
         RollbackResponse,
@@ -40,13 +41,21 @@ def print_models(models: Iterable[Model]) -> None:
     output.print_table(("MODEL", "PRODUCTION", "HIGHEST", "CHANGED", "DESCRIPTION"), rows)
 
 
-def print_model(model: Model, versions: Sequence[Version]) -> None:
-    """A model and its versions."""
+def print_model(
+    model: Model, versions: Sequence[Version], loaded: Sequence[LoadedVersion] = ()
+) -> None:
+    """A model, its versions, and what instances have loaded of it."""
+    since = {version.name: version.stage_time for version in versions}
+    production = loaded_tables.in_production(
+        last_segment(model.production_version), since.get(model.production_version), loaded
+    )
     output.print_fields(
         [
             ("Model", last_segment(model.name)),
             ("Description", model.description),
-            ("Production", last_segment(model.production_version) or "none"),
+            ("Production", production),
+            ("Mismatch", loaded_tables.mismatch(loaded)),
+            ("Protected aliases", ", ".join(model.protected_aliases)),
             ("Tags", _tags(model.tags)),
             ("Created", f"{output.format_time(model.create_time)} by {who(model.creator)}"),
         ]
@@ -58,13 +67,18 @@ def print_model(model: Model, versions: Sequence[Version]) -> None:
             version.version,
             stage_text(version.stage),
             output.format_time(version.stage_time),
+            ", ".join(version.aliases) or output.MISSING,
             state_text(version.state),
             run_cell(version.source_run),
             version.description or output.MISSING,
         )
         for version in versions
     )
-    output.print_table(("VERSION", "STAGE", "SINCE", "STATE", "RUN", "DESCRIPTION"), rows)
+    output.print_table(
+        ("VERSION", "STAGE", "SINCE", "ALIASES", "STATE", "RUN", "DESCRIPTION"), rows
+    )
+    if loaded:
+        loaded_tables.print_loaded(loaded)
 
 
 def print_resolved(answer: ResolveVersionResponse, at: str) -> None:
@@ -84,6 +98,8 @@ def print_resolved(answer: ResolveVersionResponse, at: str) -> None:
                 "Stage now",
                 f"{stage_text(version.stage)} since {output.format_time(version.stage_time)}",
             ),
+            ("Named", _named(answer)),
+            ("Aliases", ", ".join(version.aliases)),
             ("State", state_text(version.state)),
             ("Reason", version.state_reason),
             ("Description", version.description),
@@ -206,6 +222,15 @@ def state_text(state: VersionState.ValueType) -> str:
     if state in VersionState.values():
         return VersionState.Name(state).removeprefix("VERSION_STATE_").lower()
     return f"state {state}"
+
+
+def _named(answer: ResolveVersionResponse) -> str:
+    """During which time the alias named it by which it was found."""
+    if not answer.HasField("alias_start_time"):
+        return ""
+    until = answer.alias_end_time if answer.HasField("alias_end_time") else None
+    end = output.format_time(until) if until is not None else "now"
+    return f"from {output.format_time(answer.alias_start_time)} until {end}"
 
 
 def _change(version: Version, displaced: Version, position: int) -> list[str]:

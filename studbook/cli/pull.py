@@ -13,13 +13,17 @@ def pull(
         str,
         typer.Argument(
             metavar="NAME[@SELECTOR]",
-            help="wine-cultivar@production, the default stage, or wine-cultivar@1.2.0.",
+            help="wine-cultivar@production, the default stage; or a number, an alias, a range.",
         ),
     ],
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Empty, new, or the target of a former pull.")
     ],
     *,
+    report: Annotated[
+        bool,
+        typer.Option(help="Tell the server what was loaded here, under the host's name."),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a version's files into a directory: all of them with the right digests, or none."""
@@ -27,13 +31,14 @@ def pull(
     from studbook.cli import model_tables, output
 
     with output.progress_bar(f"Fetching {name}") as moved:
-        fetched = model_registry.fetch(name, directory, progress=moved)
+        fetched = model_registry.fetch(name, directory, progress=moved, report=report)
     if as_json:
         output.print_json(
             {
                 "version": output.json_value(fetched.version),
                 "directory": str(fetched.path),
                 "files": [str(file) for file in fetched.files],
+                "reported": fetched.reported,
             }
         )
     else:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from studbook.model_reference import Reference, parse_reference
+from studbook.model_reference import Reference, parse_reference, parse_version
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
@@ -33,6 +33,20 @@ def numbered_version(text: str) -> Reference:
     if not reference.version:
         raise typer.BadParameter(f'"{text}" does not name a version; write it NAME@1.2.0.')
     return reference
+
+
+def version_to_register(text: str, next_part: str) -> Reference:
+    """The number of a version to be registered, or which comes next.
+
+    Args:
+        text: `NAME@1.2.0`, or `NAME` when the next number is wanted.
+        next_part: `patch`, `minor` or `major`; empty when a number is given.
+    """
+    if not next_part:
+        return numbered_version(text)
+    if names_version(text):
+        raise typer.BadParameter(f'"{text}" gives a number; leave it out, or leave out --next.')
+    return parse_version(text, f"next-{next_part}")
 
 
 def version_number(text: str) -> str:
