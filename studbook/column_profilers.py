@@ -155,6 +155,7 @@ class NumberProfiler:
                 nan_count=self._nans,
                 numbers=number_message(self._moments, self._quantiles),
                 top_values=_top_values(top),
+                top_value_error=self._frequent.error,
                 quantile_sketch=self._quantiles.serialised(),
                 distinct_sketch=sketch,
             )
@@ -211,6 +212,7 @@ class TextProfiler:
                 distinct_estimate=distinct,
                 texts=None if self._shortest is None else texts,
                 top_values=_top_values(top),
+                top_value_error=self._frequent.error,
                 distinct_sketch=sketch,
             )
         )
@@ -268,7 +270,8 @@ def within_limit(profile: dataset_pb2.ColumnProfile) -> dataset_pb2.ColumnProfil
         sketch = QuantileSketch(profile.quantile_sketch)
         profile.quantile_sketch = sketch.smaller(size).serialised()
     while profile.ByteSize() > MOST_BYTES and profile.top_values:
-        profile.top_values.pop()
+        lost = profile.top_values.pop().count
+        profile.top_value_error = max(profile.top_value_error, lost)
     return profile
 
 

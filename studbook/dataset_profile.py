@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from studbook.column_profilers import number_message, within_limit
 from studbook.column_sketches import Moments, QuantileSketch, merged_distinct
-from studbook.frequent_values import most_frequent
+from studbook.frequent_values import MOST_TOP_VALUES, most_frequent
 from studbook.tracking.v1 import dataset_pb2
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def merge(one: ColumnProfile, other: ColumnProfile) -> ColumnProfile:
         nan_count=one.nan_count + other.nan_count,
         texts=_texts((one, other)),
         top_values=_top_values((one, other)),
+        top_value_error=_top_value_error(one, other),
         distinct_sketch=sketch,
     )
     if one.quantile_sketch:
@@ -93,6 +94,25 @@ def _top_values(profiles: Iterable[ColumnProfile]) -> list[dataset_pb2.TopValue]
         for top in profile.top_values:
             counts[top.value] += top.count
     return [dataset_pb2.TopValue(value=value, count=n) for value, n in most_frequent(counts)]
+
+
+def _top_value_error(one: ColumnProfile, other: ColumnProfile) -> int:
+    """How much more often a value may occur than the lists of both say."""
+    unlisted = [_most_unlisted(profile) for profile in (one, other)]
+    errors = [one.top_value_error, other.top_value_error]
+    listed = [{top.value for top in profile.top_values} for profile in (one, other)]
+    of_both = [sum(errors)] if listed[0] & listed[1] else []
+    of_one = [errors[0] + unlisted[1]] if listed[0] - listed[1] else []
+    of_other = [errors[1] + unlisted[0]] if listed[1] - listed[0] else []
+    merged = _top_values((one, other))
+    rest = merged[-1].count if len(merged) >= MOST_TOP_VALUES else 1
+    return max(0, sum(unlisted) - rest, *of_both, *of_one, *of_other)
+
+
+def _most_unlisted(profile: ColumnProfile) -> int:
+    """How often a value that is not listed occurs, at most."""
+    full = len(profile.top_values) >= MOST_TOP_VALUES
+    return profile.top_value_error + (profile.top_values[-1].count if full else 1)
 
 
 def _merge_numbers(merged: ColumnProfile, one: ColumnProfile, other: ColumnProfile) -> None:

@@ -173,6 +173,8 @@ def _without(column: Column, fields: Sequence[_Part]) -> Column:
     from studbook.tracking.v1.dataset_pb2 import ColumnProfile  # noqa: PLC0415 - rarely needed
 
     profile: ColumnProfile = ColumnProfile.FromString(base64.b64decode(column.profile))
+    if "top_values" in fields and profile.top_values:
+        profile.top_value_error += profile.top_values[0].count
     for field in fields:
         profile.ClearField(field)
     return replace(column, profile=base64.b64encode(profile.SerializeToString()).decode())

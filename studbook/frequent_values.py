@@ -26,6 +26,8 @@ MOST_COUNTED = 2048
 _SAMPLE = 1024
 _LONG = 65_536
 _LONG_SAMPLE = 8192
+# A value that is expected so often in a sample is drawn twice, but for one of 80 000 times.
+_SURELY_DRAWN = 14
 # Of longer values only so many bytes are kept, which has room for what is shown of them.
 _KEPT_BYTES = 256
 
@@ -35,9 +37,13 @@ class FrequentNumbers:
 
     Args:
         most: How many different ones are counted at once.
+
+    Attributes:
+        error: How much more often than counted a value may occur, at most.
     """
 
     def __init__(self, most: int = MOST_COUNTED) -> None:
+        self.error = 0
         self._most = most
         self._keys: Keys = np.empty(0, dtype=np.int64)
         self._counts = np.empty(0, dtype=np.int64)
@@ -56,6 +62,7 @@ class FrequentNumbers:
             return different
         # Nearly all are different. What is frequent nonetheless was drawn more than once.
         candidates = sample[counts > 1]
+        self.error += math.ceil(_SURELY_DRAWN * len(keys) / int(counts.sum()))
         if len(candidates):
             places = np.minimum(np.searchsorted(candidates, keys), len(candidates) - 1)
             hits = places[candidates[places] == keys]
@@ -71,7 +78,9 @@ class FrequentNumbers:
             np.add.at(counts, places, weights)
         if len(keys) > self._most:
             kept = np.argpartition(counts, -self._most)[-self._most :]
+            # What is forgotten occurred no more often than what is kept.
             keys, counts = keys[kept], counts[kept]
+            self.error += int(counts.min())
         self._keys, self._counts = keys, counts
 
     def top(self) -> list[tuple[int | float, int]]:
@@ -90,9 +99,13 @@ class FrequentTexts:
 
     Args:
         most: How many different ones are counted at once.
+
+    Attributes:
+        error: How much more often than counted a value may occur, at most.
     """
 
     def __init__(self, most: int = MOST_COUNTED) -> None:
+        self.error = 0
         self._most = most
         self._counts: dict[bytes, int] = {}
 
@@ -100,12 +113,14 @@ class FrequentTexts:
         """Add counts."""
         if len(counts) > self._most:
             counts = {value: count for value, count in counts.items() if count > 1}
+            self.error += 1
         for value, count in counts.items():
             key = value if len(value) <= _KEPT_BYTES else _short(value)
             self._counts[key] = self._counts.get(key, 0) + count
         if len(self._counts) > 2 * self._most:
             kept = heapq.nlargest(self._most, self._counts.items(), key=lambda pair: pair[1])
             self._counts = dict(kept)
+            self.error += kept[-1][1]
 
     def top(self) -> list[tuple[bytes, int]]:
         """The most frequent values and their counts, most frequent first."""

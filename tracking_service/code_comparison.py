@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
+from service_chassis.repository_pages import is_same_repository, page_of_range
 
 if TYPE_CHECKING:
     from tracking_service.records import Code
-
-# Hosts whose pages are known, and below a repository's page the one that shows a range. Servers of
-# a company are known by the first part of their name; Bitbucket's have other pages than its cloud.
-_PAGES = (
-    (re.compile(r"github\..+"), "compare/{base}..{head}"),
-    (re.compile(r"gitlab\..+"), "-/compare/{base}...{head}?straight=true"),
-    (re.compile(r"bitbucket\.org"), "branches/compare/{head}%0D{base}#diff"),
-    (re.compile(r"(codeberg|gitea|forgejo)\..+"), "compare/{base}...{head}"),
-)
-# `git@host:path`, as ssh takes it. One letter before the colon is a drive, not a host.
-_SSH_PLACE = re.compile(r"(?:[^@/\s]+@)?(?P<host>[\w.-]{2,}):(?P<path>[^\s]+)", re.ASCII)
-# What can stand in the address of a page as it is, and does not lead elsewhere.
-_PLAIN_PATH = re.compile(r"(?!(?:.*/)?\.{1,2}(?:/|$))[\w.~-]+(?:/[\w.~-]+)+", re.ASCII)
-_WEB = frozenset({"http", "https"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +28,12 @@ def compare_code(baseline: Code | None, code: Code | None) -> CodeDifference:
         return CodeDifference(same=False, diff_artifact=patch)
     if baseline.commit == code.commit:
         return CodeDifference(same=_same_changes(baseline, code), diff_artifact=patch)
-    if _place(baseline.repository) != _place(code.repository):
+    if not is_same_repository(baseline.repository, code.repository):
         return CodeDifference(same=False, diff_artifact=patch)
     return CodeDifference(
         same=False,
         commit_range=f"{baseline.commit}..{code.commit}",
-        compare_url=_page(code.repository, baseline.commit, code.commit),
+        compare_url=page_of_range(code.repository, baseline.commit, code.commit),
         diff_artifact=patch,
     )
 
@@ -55,54 +41,3 @@ def compare_code(baseline: Code | None, code: Code | None) -> CodeDifference:
 def _same_changes(baseline: Code, code: Code) -> bool:
     known = all(of.diff_digest or of.untracked_count or not of.dirty for of in (baseline, code))
     return known and baseline.diff_digest == code.diff_digest
-
-
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """A repository as its address says.
-
-    Attributes:
-        scheme: How it is reached.
-        host: Where it is, with the port if that matters to a browser.
-        path: Which one it is there.
-    """
-
-    scheme: str
-    host: str
-    path: str
-
-
-def _remote(repository: str) -> _Remote | None:
-    """The parts of an address; None for a folder, and what else is at no host."""
-    if "://" not in repository:
-        found = _SSH_PLACE.fullmatch(repository)
-        return found and _Remote("ssh", found["host"].lower(), _trimmed(found["path"]))
-    try:
-        parts = urlsplit(repository)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port and parts.scheme in _WEB else ""
-    except ValueError:
-        return None
-    return _Remote(parts.scheme, host + port, _trimmed(parts.path)) if host else None
-
-
-def _trimmed(path: str) -> str:
-    return path.strip("/").removesuffix(".git")
-
-
-def _place(repository: str) -> str:
-    """The same for all ways to reach one repository; hosts tell no capitals apart in paths."""
-    remote = _remote(repository)
-    return repository if remote is None else f"{remote.host}/{remote.path}".lower()
-
-
-def _page(repository: str, base: str, head: str) -> str:
-    remote = _remote(repository)
-    if remote is None or not _PLAIN_PATH.fullmatch(remote.path):
-        return ""
-    scheme = remote.scheme if remote.scheme in _WEB else "https"
-    for host, page in _PAGES:
-        if host.fullmatch(remote.host):
-            where = page.format(base=base, head=head)
-            return f"{scheme}://{remote.host}/{remote.path}/{where}"
-    return ""

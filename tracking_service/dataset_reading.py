@@ -109,6 +109,7 @@ def _profile(column: dataset_pb2.Column, field: str, rows: int) -> bytes:
         raise invalid_field(f"{field}.distinct_estimate", estimate, "give 0 or more")
     _rows_of(profile.nan_count, f"{field}.nan_count", rows)
     _check_numbers(profile.numbers, f"{field}.numbers", rows)
+    check_not_negative(profile.top_value_error, f"{field}.top_value_error")
     check_not_negative(profile.texts.min_length, f"{field}.texts.min_length")
     check_not_negative(profile.texts.max_length, f"{field}.texts.max_length")
     check_count(profile.top_values, f"{field}.top_values", _MOST_TOP_VALUES)

@@ -183,6 +183,7 @@ class ColumnProfile(_message.Message):
     TOP_VALUES_FIELD_NUMBER: _builtins.int
     QUANTILE_SKETCH_FIELD_NUMBER: _builtins.int
     DISTINCT_SKETCH_FIELD_NUMBER: _builtins.int
+    TOP_VALUE_ERROR_FIELD_NUMBER: _builtins.int
     distinct_estimate: _builtins.float
     """Estimated number of different values that are not missing; the relative error is about 2 %."""
     nan_count: _builtins.int
@@ -191,6 +192,11 @@ class ColumnProfile(_message.Message):
     """KLL sketch of the values as doubles. Empty for columns that are not numbers."""
     distinct_sketch: _builtins.bytes
     """HLL sketch of the values."""
+    top_value_error: _builtins.int
+    """How much more often than `top_values` says a value may occur, at most: of many different values
+    not all are counted. A value that is not listed occurs no more often than the last one that is,
+    or once where fewer than 10 are listed, and this.
+    """
     @_builtins.property
     def numbers(self) -> Global___NumberProfile:
         """Smallest and largest value, mean, standard deviation and quantiles, of columns of numbers,
@@ -215,10 +221,11 @@ class ColumnProfile(_message.Message):
         top_values: _abc.Iterable[Global___TopValue] | None = ...,
         quantile_sketch: _builtins.bytes = ...,
         distinct_sketch: _builtins.bytes = ...,
+        top_value_error: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["numbers", b"numbers", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distinct_estimate", b"distinct_estimate", "distinct_sketch", b"distinct_sketch", "nan_count", b"nan_count", "numbers", b"numbers", "quantile_sketch", b"quantile_sketch", "texts", b"texts", "top_values", b"top_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distinct_estimate", b"distinct_estimate", "distinct_sketch", b"distinct_sketch", "nan_count", b"nan_count", "numbers", b"numbers", "quantile_sketch", b"quantile_sketch", "texts", b"texts", "top_value_error", b"top_value_error", "top_values", b"top_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

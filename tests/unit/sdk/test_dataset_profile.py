@@ -347,3 +347,26 @@ def test_names_that_the_contract_cannot_hold_are_shown_otherwise() -> None:
     assert columns[0].name == "(no name)"
     assert len(columns[1].name) == 256
     assert columns[2].name == "?\N{REPLACEMENT CHARACTER}"
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    different=st.integers(1, 3000),
+    parts=st.integers(1, 5),
+    as_text=st.booleans(),
+)
+@settings(max_examples=40)
+def test_no_value_is_more_frequent_than_the_profile_allows(
+    seed: int, different: int, parts: int, as_text: bool
+) -> None:
+    values = np.random.default_rng(seed).integers(0, different, 4000)
+    shown = values.astype(str) if as_text else values
+    seen = profile(shown[: 4000 // parts])
+    for part in range(1, parts):
+        seen = merge(seen, profile(shown[part * 4000 // parts : (part + 1) * 4000 // parts]))
+    listed = dict(tops(seen))
+    rest = min(listed.values()) if len(listed) == 10 else 1
+    known, counts = np.unique(values, return_counts=True)
+    for value, count in zip(known.tolist(), counts.tolist(), strict=True):
+        assert listed.get(str(value), 0) <= count
+        assert count <= listed.get(str(value), rest) + seen.top_value_error
