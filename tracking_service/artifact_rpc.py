@@ -219,16 +219,15 @@ class ArtifactServicer(artifact_service_pb2_grpc.ArtifactServiceServicer):
 
 def add_to(servicer: ArtifactServicer, server: grpc.aio.Server) -> None:
     """Let a server answer the calls, with bytes of files neither decoded nor encoded."""
+    handlers = {
+        "Upload": grpc.stream_unary_rpc_method_handler(
+            servicer.Upload, bulk_data.reader(pb.UploadRequest), bulk_data.write
+        ),
+        "Download": grpc.unary_stream_rpc_method_handler(
+            servicer.Download, pb.DownloadRequest.FromString, bulk_data.write
+        ),
+    }
+    service = pb.DESCRIPTOR.services_by_name["ArtifactService"].full_name
+    # The first handler that knows a method answers it.
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(servicer, server)
-    # These take precedence. The stubs do not know the method yet.
-    server.add_registered_method_handlers(  # type: ignore[attr-defined]
-        pb.DESCRIPTOR.services_by_name["ArtifactService"].full_name,
-        {
-            "Upload": grpc.stream_unary_rpc_method_handler(
-                servicer.Upload, bulk_data.reader(pb.UploadRequest), bulk_data.write
-            ),
-            "Download": grpc.unary_stream_rpc_method_handler(
-                servicer.Download, pb.DownloadRequest.FromString, bulk_data.write
-            ),
-        },
-    )
