@@ -18,17 +18,20 @@ from service_chassis.errors import (
     unavailable,
 )
 from service_chassis.status_details import DETAILS_KEY
-from studbook.tracking.v1 import run_service_pb2
+from studbook.tracking.v1 import dataset_service_pb2, run_service_pb2
+from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service_chassis.assertion import AssertionSigner
+    from studbook.tracking.v1.dataset_pb2 import Dataset
 
 _log = structlog.get_logger("studbook.tracking_client")
 
 _HOLD_RUN = "/studbook.tracking.v1.RunService/HoldRun"
+_GET_DATASET = "/studbook.tracking.v1.DatasetService/GetDataset"
 HOLD_FILES = run_service_pb2.HOLD_LEVEL_FILES
 HOLD_RUN = run_service_pb2.HOLD_LEVEL_RUN
 _OPTIONS = [
@@ -45,7 +48,7 @@ _OPTIONS = [
 
 
 class TrackingClient:
-    """Asks the tracking service to keep runs, in the name of the registry's caller.
+    """Asks the tracking service to keep runs and to tell of datasets, in the name of the caller.
 
     Args:
         address: Address of the service, `host:port` or any gRPC target.
@@ -56,6 +59,7 @@ class TrackingClient:
     def __init__(self, address: str, signer: AssertionSigner, timeout_s: float) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._runs = RunServiceStub(self._channel)
+        self._datasets = DatasetServiceStub(self._channel)
         self._signer = signer
         self._timeout_s = timeout_s
 
@@ -93,18 +97,41 @@ class TrackingClient:
         except grpc.aio.AioRpcError as error:
             raise _for_caller(error, run) from error
 
+    async def dataset(self, caller: Caller, name: str) -> Dataset:
+        """Read a dataset version with the profiles of its columns.
+
+        Args:
+            caller: Who calls the registry; must hold `datasets.read` on the dataset.
+            name: Name of the dataset version.
+
+        Raises:
+            StudbookError: PERMISSION_MISSING, NOT_FOUND or SERVICE_UNAVAILABLE.
+        """
+        caller.require("datasets.read", name)
+        vouched = Caller(caller.principal, {"datasets.read": (name,)}, via="registry")
+        assertion = self._signer.sign(vouched, _GET_DATASET, "tracking")
+        try:
+            answer = await self._datasets.GetDataset(
+                dataset_service_pb2.GetDatasetRequest(name=name),
+                timeout=self._timeout_s,
+                metadata=((METADATA_KEY, assertion),),
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _for_caller(error, name) from error
+        return answer.dataset
+
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close(None)
 
 
-def _for_caller(error: grpc.aio.AioRpcError, run: str) -> StudbookError:
+def _for_caller(error: grpc.aio.AioRpcError, resource: str) -> StudbookError:
     info = _error_info(error)
     if error.code() is grpc.StatusCode.NOT_FOUND and info is not None:
-        return not_found(run)
+        return not_found(resource)
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION and info is not None:
-        message = error.details() or f"{run} cannot be relied on."
-        return failed_precondition(info.reason, run, message, **dict(info.metadata))
+        message = error.details() or f"{resource} cannot be relied on."
+        return failed_precondition(info.reason, resource, message, **dict(info.metadata))
     if error.code() is grpc.StatusCode.ABORTED and info is not None:
         return StudbookError(
             Code.ABORTED, info.reason, error.details() or "", metadata=dict(info.metadata)
@@ -112,8 +139,8 @@ def _for_caller(error: grpc.aio.AioRpcError, run: str) -> StudbookError:
     _log.warning("tracking service failed", code=error.code().name, details=error.details())
     return unavailable(
         "SERVICE_UNAVAILABLE",
-        "The tracking service does not answer, and without it nothing can be said about the run; "
-        "try again shortly.",
+        f"The tracking service does not answer, and without it nothing can be said about "
+        f"{resource}; try again shortly.",
         service="tracking",
     )
 
