@@ -37,7 +37,7 @@ _OF_ALIAS = _STAYS.where(
 _PRESENT = _OF_ALIAS.where(alias_stays.c.end_us.is_(None))
 # One at a time: when the last that began is over, no earlier one goes on.
 _LAST_BEGUN = (
-    _OF_ALIAS.where(alias_stays.c.start_us <= sa.bindparam("us"))
+    _OF_ALIAS.where(alias_stays.c.start_us <= sa.bindparam("us", type_=sa.BigInteger))
     .order_by(alias_stays.c.start_us.desc())
     .limit(1)
 )

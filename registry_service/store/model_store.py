@@ -72,6 +72,11 @@ _MODELS = (
     .join_from(models, actors, actors.c.position == models.c.create_position)
     .where(models.c.delete_us.is_(None))
 )
+# Made once: making a statement takes longer than running it.
+_BY_NAME = _MODELS.where(models.c.name == sa.bindparam("name"))
+_UID = sa.select(models.c.uid).where(
+    models.c.name == sa.bindparam("name"), models.c.delete_us.is_(None)
+)
 
 
 class ModelStore:
@@ -83,14 +88,12 @@ class ModelStore:
 
     def find(self, name: str) -> Model | None:
         """The model of a name."""
-        rows = self._connection.execute(_MODELS.where(models.c.name == name)).all()
+        rows = self._connection.execute(_BY_NAME, {"name": name}).all()
         return next(iter(self._records(rows)), None)
 
     def uid(self, name: str) -> str | None:
         """The uid of the model of a name."""
-        return self._connection.execute(
-            sa.select(models.c.uid).where(models.c.name == name, models.c.delete_us.is_(None))
-        ).scalar_one_or_none()
+        return self._connection.execute(_UID, {"name": name}).scalar_one_or_none()
 
     def lock(self, name: str) -> Model | None:
         """The model of a name; nobody else changes it or its versions in this transaction."""

@@ -39,6 +39,20 @@ _STAYS = sa.select(stays, actors.c.principal_json).join_from(
     stays, actors, actors.c.position == stays.c.position
 )
 _TRANSITIONS = _STAYS.where(stays.c.cause != Cause.REGISTERED)
+# Made once: making a statement takes longer than running it.
+_US = sa.bindparam("us", type_=sa.BigInteger)
+_LAST_BEGUN = (
+    _STAYS.where(
+        stays.c.model_uid == sa.bindparam("model_uid"),
+        stays.c.to_stage == sa.bindparam("stage"),
+        stays.c.start_us <= _US,
+    )
+    .order_by(stays.c.start_us.desc(), stays.c.position.desc())
+    .limit(1)
+)
+_LAST_OF_THOSE_THAT_LASTED = _LAST_BEGUN.where(
+    sa.or_(stays.c.end_us.is_(None), stays.c.end_us > _US)
+)
 
 
 class StayStore:
@@ -77,21 +91,12 @@ class StayStore:
 
     def at(self, model_uid: str, stage: Stage, us: int) -> Stay | None:
         """The stay in a stage at a moment; of several, the one that began last."""
-        begun = (
-            _STAYS.where(
-                stays.c.model_uid == model_uid,
-                stays.c.to_stage == stage,
-                stays.c.start_us <= us,
-            )
-            .order_by(stays.c.start_us.desc(), stays.c.position.desc())
-            .limit(1)
-        )
+        given = {"model_uid": model_uid, "stage": stage, "us": us}
         if stage is Stage.PRODUCTION:
             # One at a time: when the last that began is over, no earlier one goes on.
-            row = self._connection.execute(begun).one_or_none()
+            row = self._connection.execute(_LAST_BEGUN, given).one_or_none()
             return None if row is None or _is_over(row, us) else _stay(row)
-        lasting = sa.or_(stays.c.end_us.is_(None), stays.c.end_us > us)
-        row = self._connection.execute(begun.where(lasting)).one_or_none()
+        row = self._connection.execute(_LAST_OF_THOSE_THAT_LASTED, given).one_or_none()
         return None if row is None else _stay(row)
 
     def present(self, version_uid: str) -> Stay:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -30,11 +31,7 @@ class TagRows:
     def of(self, owners: Sequence[str]) -> Mapping[str, dict[str, str]]:
         """The tags of several owners, by owner."""
         found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        rows = self._connection.execute(
-            sa.select(self._owner, self._table.c.key, self._table.c.value)
-            .where(self._owner.in_(owners))
-            .order_by(self._table.c.key)
-        )
+        rows = self._connection.execute(_tags_of(self._table, self._owner), {"owners": owners})
         for owner, key, value in rows:
             found[owner][key] = value
         return found
@@ -48,6 +45,16 @@ class TagRows:
                 self._table.insert(),
                 [{name: owner, "key": key, "value": value} for key, value in tags.items()],
             )
+
+
+@cache
+def _tags_of(table: sa.Table, owner: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """The statement, made once: that takes longer than running it."""
+    return (
+        sa.select(owner, table.c.key, table.c.value)
+        .where(owner.in_(sa.bindparam("owners", expanding=True)))
+        .order_by(table.c.key)
+    )
 
 
 def tag_value(

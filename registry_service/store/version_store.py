@@ -98,6 +98,22 @@ _VERSIONS = (
     .join_from(versions, actors, actors.c.position == versions.c.create_position)
     .where(versions.c.delete_us.is_(None))
 )
+# Made once: making a statement takes three times as long as running it, and these are asked by
+# every ops service that wants to know what is in Production.
+_BY_NAME = _VERSIONS.where(versions.c.name == sa.bindparam("name"))
+_LATEST_IN = (
+    _VERSIONS.where(
+        versions.c.model_uid == sa.bindparam("model_uid"),
+        versions.c.stage == sa.bindparam("stage"),
+    )
+    .order_by(versions.c.stage_us.desc(), versions.c.stage_position.desc())
+    .limit(1)
+)
+_FILES = (
+    sa.select(version_files)
+    .where(version_files.c.version_uid.in_(sa.bindparam("uids", expanding=True)))
+    .order_by(version_files.c.version_uid, version_files.c.path)
+)
 
 
 class VersionStore:
@@ -109,15 +125,11 @@ class VersionStore:
 
     def find(self, name: str) -> Version | None:
         """The version of a name."""
-        return self._one(_VERSIONS.where(versions.c.name == name))
+        return self._one(_BY_NAME, {"name": name})
 
     def latest_in(self, model_uid: str, stage: Stage) -> Version | None:
         """The version that entered the stage last, of those that stand there."""
-        return self._one(
-            _VERSIONS.where(versions.c.model_uid == model_uid, versions.c.stage == stage)
-            .order_by(versions.c.stage_us.desc(), versions.c.stage_position.desc())
-            .limit(1)
-        )
+        return self._one(_LATEST_IN, {"model_uid": model_uid, "stage": stage})
 
     def is_taken(self, name: str) -> bool:
         """Whether a version of this name exists or ever did."""
@@ -269,17 +281,12 @@ class VersionStore:
         )
         return self._records(rows), token
 
-    def _one(self, query: sa.Select[Any]) -> Version | None:
-        return next(iter(self._records(self._connection.execute(query).all())), None)
+    def _one(self, query: sa.Select[Any], given: Mapping[str, object]) -> Version | None:
+        return next(iter(self._records(self._connection.execute(query, given).all())), None)
 
     def _files(self, uids: Sequence[str]) -> Mapping[str, list[File]]:
         found: defaultdict[str, list[File]] = defaultdict(list)
-        rows = self._connection.execute(
-            sa.select(version_files)
-            .where(version_files.c.version_uid.in_(uids))
-            .order_by(version_files.c.version_uid, version_files.c.path)
-        )
-        for row in rows:
+        for row in self._connection.execute(_FILES, {"uids": uids}):
             found[row.version_uid].append(
                 File(row.path, row.digest, row.size_bytes, row.media_type)
             )
