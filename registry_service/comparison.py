@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from service_chassis.repository_pages import is_same_repository, page_of_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     Scalar = str | int | float | bool
 
@@ -187,14 +187,19 @@ def _verdict(changed: Sequence[Aspect], missing: Sequence[str]) -> Verdict:
     return Verdict.UNKNOWN if missing else Verdict.NOTHING_CHANGED
 
 
+def _once(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Each sentence once: both versions may be the same."""
+    return tuple(dict.fromkeys(sentences))
+
+
 def _of_items(aspect: Aspect, items: tuple[Item, ...]) -> AspectComparison:
     return AspectComparison(aspect, Sameness.CHANGED if items else Sameness.SAME, items)
 
 
 def _data(first: VersionFacts, second: VersionFacts) -> AspectComparison:
-    missing = tuple(
+    missing = _once(
         f"No dataset was recorded of the run that made {version.name}."
-        for version in dict.fromkeys((first, second))
+        for version in (first, second)
         if not version.datasets
     )
     if missing:
@@ -236,16 +241,14 @@ def _code(first: VersionFacts, second: VersionFacts) -> AspectComparison:
         if is_same_repository(one.repository, other.repository):
             page = page_of_range(other.repository, one.commit, other.commit)
         return AspectComparison(Aspect.CODE, Sameness.CHANGED, items, compare_url=page)
-    unknown = tuple(
+    unknown = _once(
         _unknown_code(version)
-        for version in dict.fromkeys((first, second))
+        for version in (first, second)
         if version.code is None or not version.code.is_known
     )
-    # Two different patches differ, and so do two programs, whatever else is not known.
-    surely = any(item.name in {"diff_digest", "entry_point"} for item in items) and not unknown
     if unknown:
         return AspectComparison(Aspect.CODE, Sameness.UNKNOWN, items, missing=unknown)
-    return AspectComparison(Aspect.CODE, Sameness.CHANGED if surely else Sameness.SAME, items)
+    return _of_items(Aspect.CODE, items)
 
 
 def _code_items(one: UsedCode, other: UsedCode) -> tuple[Item, ...]:
@@ -268,9 +271,9 @@ def _unknown_code(version: VersionFacts) -> str:
 
 
 def _environment(first: VersionFacts, second: VersionFacts) -> AspectComparison:
-    missing = tuple(
+    missing = _once(
         f"The environment in which {version.name} was made was not recorded."
-        for version in dict.fromkeys((first, second))
+        for version in (first, second)
         if version.environment is None
     )
     if missing or first.environment is None or second.environment is None:

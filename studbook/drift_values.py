@@ -86,8 +86,8 @@ class _Listed:
     def read(cls, profile: ColumnProfile, total: int, *, numbers: bool) -> _Listed:
         counts: Counter[Value] = Counter()
         for top in profile.top_values:
-            counts[_value(top.value, numbers=numbers)] += top.count
-        error = profile.top_value_error
+            counts[_value(top.value, numbers=numbers)] += max(top.count, 0)
+        error = max(profile.top_value_error, 0)
         full = len(profile.top_values) >= _MOST_LISTED
         unlisted = (min(counts.values()) if full else 1) + error
         ranged = numbers and profile.HasField("numbers")

@@ -23,6 +23,7 @@ from service_chassis.server import Server
 from service_chassis.status_details import DETAILS_KEY
 from studbook.registry.v1 import (
     alias_service_pb2,
+    comparison_service_pb2,
     lineage_service_pb2,
     model_service_pb2,
     policy_service_pb2,
@@ -30,7 +31,13 @@ from studbook.registry.v1 import (
     review_service_pb2,
     serving_service_pb2,
 )
-from studbook.tracking.v1 import run_service_pb2, run_service_pb2_grpc
+from studbook.tracking.v1 import (
+    dataset_pb2,
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
+    run_service_pb2,
+    run_service_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -49,6 +56,7 @@ _SERVICES = {
     service.name: service
     for module in (
         alias_service_pb2,
+        comparison_service_pb2,
         lineage_service_pb2,
         model_service_pb2,
         policy_service_pb2,
@@ -85,11 +93,14 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-class Tracking(run_service_pb2_grpc.RunServiceServicer):
-    """Knows the runs it is given, and who holds them."""
+class Tracking(
+    run_service_pb2_grpc.RunServiceServicer, dataset_service_pb2_grpc.DatasetServiceServicer
+):
+    """Knows the runs and datasets it is given, and who holds them."""
 
     def __init__(self) -> None:
         self.runs: dict[str, run_service_pb2.HoldRunResponse] = {}
+        self.datasets: dict[str, dataset_pb2.Dataset] = {}
         self.deleted: set[str] = set()
         self.holds: list[tuple[str, str, int]] = []
         self.calls = 0
@@ -111,6 +122,14 @@ class Tracking(run_service_pb2_grpc.RunServiceServicer):
         if not request.validate_only:
             self.holds.append((request.run, request.holder, request.level))
         return self.runs[request.run]
+
+
+    async def GetDataset(  # noqa: N802 - the contract's name
+        self, request: dataset_service_pb2.GetDatasetRequest, context: Any
+    ) -> dataset_service_pb2.GetDatasetResponse:
+        if request.name not in self.datasets:
+            raise not_found(request.name)
+        return dataset_service_pb2.GetDatasetResponse(dataset=self.datasets[request.name])
 
 
 @dataclass
@@ -265,6 +284,7 @@ def with_registry(
         verifier = AssertionVerifier("tracking", {"registry": REGISTRY_KEY.as_pem(private=False)})
         peer_server = grpc.aio.server(interceptors=[CallPipeline(verifier)])
         run_service_pb2_grpc.add_RunServiceServicer_to_server(peer, peer_server)
+        dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(peer, peer_server)
         peer_port = peer_server.add_insecure_port("127.0.0.1:0")
         await peer_server.start()
         chosen = settings_for(folder, peer_port, **settings)
