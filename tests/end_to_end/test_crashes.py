@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pytest
 
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
-from studbook.exceptions import StudbookError, Unavailable
+from studbook.exceptions import StudbookError
 from studbook.registry.v1 import (
     lineage_service_pb2,
     model_service_pb2,
@@ -22,27 +21,12 @@ from studbook.registry.v1 import (
 from studbook.tracking.v1 import artifact_service_pb2, metric_pb2, metric_service_pb2
 from tests.end_to_end import story
 from tests.end_to_end.conftest import Everyone, clients_of, tokens_of
+from tests.end_to_end.patience import insist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KILLS = 3
-PATIENCE_S = 120
-
-
-@pytest.fixture
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test uses, to be ill-treated."""
-    with LocalStack(tmp_path_factory.mktemp("crash"), Ports.from_base(0), separate=True) as running:
-        yield running
-
-
-@pytest.fixture
-def people(own_stack: LocalStack) -> Iterator[Everyone]:
-    """A client for each of the demo identities of the stack to be ill-treated."""
-    clients = clients_of(own_stack, tokens_of(own_stack))
-    yield clients
-    clients.close()
 
 
 def keep_killing(stack: LocalStack, name: str, work: Callable[[], None]) -> None:
@@ -70,20 +54,6 @@ def keep_killing(stack: LocalStack, name: str, work: Callable[[], None]) -> None
     stack.wait_serving()
     if failures:
         raise failures[0]
-
-
-def insist(call: Callable[[], object]) -> None:
-    """Repeat a call that is safe to repeat until it is answered."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            call()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)  # The next attempt; what is waited for is the answer.
-        else:
-            return
 
 
 @pytest.mark.parametrize("victim", ["tracking", "gateway"])

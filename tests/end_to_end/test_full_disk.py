@@ -10,13 +10,10 @@ import os
 import resource
 import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from local_stack.ports import Ports
-from local_stack.stack import LocalStack
 from studbook import artifact_transfer
 from studbook.exceptions import Unavailable
 from studbook.file_digests import hash_file
@@ -24,15 +21,17 @@ from studbook.file_upload import send_bytes
 from studbook.patience import Patience
 from studbook.tracking.v1 import artifact_service_pb2
 from tests.end_to_end import story
-from tests.end_to_end.conftest import Everyone, clients_of, tokens_of
+from tests.end_to_end.patience import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local_stack.stack import LocalStack
+    from tests.end_to_end.conftest import Everyone
+
 MIB = 1024 * 1024
 ROOM_MIB, LATER_MIB = 24, 96
-PATIENCE_S = 60
 
 
 class Disk(Protocol):
@@ -72,13 +71,8 @@ class ShortFiles:
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("full")
-
-
-@pytest.fixture
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(folder / "artifacts")
+def small_disk(own_folder: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(own_folder / "artifacts")
     if not disk.is_mounted:
         pytest.skip("a disk can only be mounted by root; the tests with short files stand for it")
     yield disk
@@ -91,19 +85,6 @@ def disk(request: pytest.FixtureRequest) -> Disk:
         return ShortFiles()
     mounted: Disk = request.getfixturevalue("small_disk")
     return mounted
-
-
-@pytest.fixture
-def own_stack(folder: Path) -> Iterator[LocalStack]:
-    with LocalStack(folder, Ports.from_base(0), separate=True) as running:
-        yield running
-
-
-@pytest.fixture
-def people(own_stack: LocalStack) -> Iterator[Everyone]:
-    clients = clients_of(own_stack, tokens_of(own_stack))
-    yield clients
-    clients.close()
 
 
 def names_below(folder: Path) -> set[str]:
@@ -123,7 +104,7 @@ def refusal(people: Everyone, run: str, file: Path) -> Unavailable:
 
 
 def test_a_full_disk_refuses_and_serves_and_takes_files_again(
-    disk: Disk, own_stack: LocalStack, people: Everyone, folder: Path, tmp_path: Path
+    disk: Disk, own_stack: LocalStack, people: Everyone, own_folder: Path, tmp_path: Path
 ) -> None:
     disk.limit(own_stack, ROOM_MIB)
     run = story.create_run(people.ada, story.create_experiment(people.ada, "full"))
@@ -138,8 +119,8 @@ def test_a_full_disk_refuses_and_serves_and_takes_files_again(
     # Nothing half is left, neither to be seen nor to take the room of others.
     listed = artifact_transfer.list_artifacts(people.ada, run)
     assert [artifact.path for artifact in listed] == ["small.bin"]
-    assert names_below(folder / "artifacts" / "sha256") == {story.digest_of(small)[7:]}
-    assert names_below(folder / "artifacts" / "partial") == set()
+    assert names_below(own_folder / "artifacts" / "sha256") == {story.digest_of(small)[7:]}
+    assert names_below(own_folder / "artifacts" / "partial") == set()
     # What is there is served, and what still fits is taken.
     artifact_transfer.download(people.ada, run, tmp_path / "back")
     assert (tmp_path / "back" / "small.bin").read_bytes() == small
@@ -176,16 +157,10 @@ def test_of_two_files_that_fit_one_by_one_the_first_gets_in(
     thread = threading.Thread(target=upload)
     thread.start()
     try:
-        wait_for_bytes(people, run, first, 11 * MIB)
+        query = artifact_service_pb2.QueryUploadRequest(run=run, digest=story.digest_of(first))
+        wait_until(lambda: people.ada.artifacts.QueryUpload(query).committed_size >= 11 * MIB)
         assert refusal(people, run, tmp_path / "second.bin").reason == "STORE_UNAVAILABLE"
     finally:
         go_on.set()
         thread.join()
     assert failures == []
-
-
-def wait_for_bytes(people: Everyone, run: str, data: bytes, count: int) -> None:
-    query = artifact_service_pb2.QueryUploadRequest(run=run, digest=story.digest_of(data))
-    deadline = time.monotonic() + PATIENCE_S
-    while people.ada.artifacts.QueryUpload(query).committed_size < count:
-        assert time.monotonic() < deadline

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_stack.ports import Ports
-from local_stack.stack import LocalStack
 from studbook.cli.__main__ import run as studbook_command
 from studbook.client import Client
 from studbook.tracking.v1 import metric_service_pb2
-from tests.end_to_end.conftest import FixedToken, tokens_of
+from tests.end_to_end.conftest import FixedToken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from local_stack.stack import LocalStack
 
 RUN = "workspaces/main/experiments/crash/runs/one"
 PROCESSES = 4
@@ -43,16 +42,14 @@ for step in itertools.count():
 
 
 @pytest.fixture
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test uses, to be ill-treated."""
-    with LocalStack(tmp_path_factory.mktemp("crash"), Ports.from_base(0), separate=True) as running:
-        yield running
-
-
-@pytest.fixture
-def token(own_stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def token(
+    own_stack: LocalStack,
+    own_tokens: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
     """Ada's token, and the settings of her processes."""
-    text = tokens_of(own_stack)["ada"]
+    text = own_tokens["ada"]
     monkeypatch.setenv("STUDBOOK_ADDRESS", own_stack.addresses.gateway)
     monkeypatch.setenv("STUDBOOK_TOKEN", text)
     monkeypatch.setenv("STUDBOOK_DIR", str(tmp_path / "records"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +15,11 @@ from studbook.cli.__main__ import run as studbook_command
 from studbook.client import Client
 from studbook.tracking.v1 import run_pb2, run_service_pb2
 from tests.end_to_end.conftest import FixedToken, tokens_of
+from tests.end_to_end.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-PATIENCE_S = 60
 
 _SILENT = """
 import sys, studbook
@@ -82,10 +80,7 @@ def state_of(client: Client, run_id: str) -> int:
 
 
 def wait_for(client: Client, run_id: str, state: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while (found := state_of(client, run_id)) != state:
-        assert time.monotonic() < deadline, f"{run_id} stays {found}"
-        time.sleep(0.1)  # The next look; what is waited for is the state.
+    wait_until(lambda: state_of(client, run_id) == state)
 
 
 def test_silence_is_told_from_having_nothing_to_say(

@@ -8,63 +8,31 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
 
-from local_stack.ports import Ports
-from local_stack.stack import LocalStack
 from studbook import artifact_transfer
-from studbook.exceptions import Unavailable
 from studbook.tracking.v1 import artifact_service_pb2
 from tests.end_to_end import story, transfer_process
-from tests.end_to_end.conftest import Everyone, clients_of, tokens_of
+from tests.end_to_end.patience import PATIENCE_S, insist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from local_stack.stack import LocalStack
+    from tests.end_to_end.conftest import Everyone
 
 MIB = 1024 * 1024
 KILLS = 3
-PATIENCE_S = 240
 # What is killed when is another thing in each run of the tests; what must hold is not.
 moments = random.Random()  # noqa: S311 - moments, not secrets
 
 
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test uses, to be ill-treated."""
-    folder = tmp_path_factory.mktemp("transfers")
-    with LocalStack(folder, Ports.from_base(0), separate=True) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tokens(own_stack: LocalStack) -> dict[str, str]:
-    return tokens_of(own_stack)
-
-
-@pytest.fixture(scope="module")
-def people(own_stack: LocalStack, tokens: dict[str, str]) -> Iterator[Everyone]:
-    """A client for each of the demo identities of the stack to be ill-treated."""
-    clients = clients_of(own_stack, tokens)
-    yield clients
-    clients.close()
-
-
 @pytest.fixture
-def run(people: Everyone, new_id: Callable[[str], str]) -> str:
-    made: list[str] = []
-
-    def make() -> None:
-        experiment = story.create_experiment(people.ada, new_id("crash"))
-        made.append(story.create_run(people.ada, experiment))
-
-    # The test before may have killed something in its last moment.
-    insist(make)
-    return made[0]
+def run(people: Everyone) -> str:
+    return story.create_run(people.ada, story.create_experiment(people.ada, "crash"))
 
 
 @pytest.fixture
@@ -120,19 +88,6 @@ class Killer:
             self._stack.kill_child(name)
 
 
-def insist(work: Callable[[], object]) -> None:
-    """Do as somebody whose program gave up: start it again."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            work()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return
-
-
 @pytest.mark.parametrize("first", ["tracking", "gateway"])
 def test_transfers_outlive_the_servers(
     own_stack: LocalStack, people: Everyone, run: str, source: Path, tmp_path: Path, first: str
@@ -176,7 +131,7 @@ def move(
 def test_transfers_outlive_the_client(
     own_stack: LocalStack,
     people: Everyone,
-    tokens: dict[str, str],
+    own_tokens: dict[str, str],
     run: str,
     source: Path,
     tmp_path: Path,
@@ -188,23 +143,25 @@ def test_transfers_outlive_the_client(
     committed = [0]
 
     for _ in range(KILLS):
-        code = move(own_stack, tokens["ada"], "upload", run, source, moments.randrange(1, 60 * MIB))
+        code = move(
+            own_stack, own_tokens["ada"], "upload", run, source, moments.randrange(1, 60 * MIB)
+        )
         assert code == -signal.SIGKILL
         committed.append(people.ada.artifacts.QueryUpload(query).committed_size)
         assert recorded(people, run) == {}
     # Of what has come nothing is lost.
     assert committed == sorted(committed)
-    assert move(own_stack, tokens["ada"], "upload", run, source, 0) == 0
+    assert move(own_stack, own_tokens["ada"], "upload", run, source, 0) == 0
     assert recorded(people, run) == expected
     check_store(own_stack)
 
     for _ in range(KILLS):
         code = move(
-            own_stack, tokens["ada"], "download", run, target, moments.randrange(1, 60 * MIB)
+            own_stack, own_tokens["ada"], "download", run, target, moments.randrange(1, 60 * MIB)
         )
         assert code == -signal.SIGKILL
         there = digests(target)
         whole = {name: there[name] for name in there if ".part" not in name}
         assert whole.items() <= {f"data/{name}": found for name, found in expected.items()}.items()
-    assert move(own_stack, tokens["ada"], "download", run, target, 0) == 0
+    assert move(own_stack, own_tokens["ada"], "download", run, target, 0) == 0
     assert digests(target / "data") == expected
