@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gateway.access_file import AccessFile, Issuer, PeopleIssuer, Pipeline
-from gateway.positioned_yaml import Document, YamlError, parse
 from service_chassis.permissions import (
     BUILT_IN_ROLES,
     INTERNAL_PERMISSIONS,
     PERMISSIONS,
     is_valid_pattern,
 )
+from studbook.positioned_yaml import Document, YamlError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic_core import ErrorDetails
 
-    from gateway.positioned_yaml import Path
+    from studbook.positioned_yaml import Path
 
 # A name can pass to somebody else; beside it must stand the number that cannot.
 _NAME_NEEDS_ID = {

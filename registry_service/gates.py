@@ -44,7 +44,7 @@ def evaluate_gate(policy: Policy, gate: Gate, sides: Mapping[str, Mapping[str, A
         rule=f"gates/{gate.id}",
         title=gate.title or gate.expression,
         outcome=outcome,
-        message=_explained(gate, message, figures),
+        message=_explained(message, figures),
         mode=gate.mode,
         figures=figures,
     )
@@ -74,9 +74,9 @@ def _on_missing(
     return RuleOutcome.INCONCLUSIVE, names
 
 
-def _explained(gate: Gate, message: str, figures: Mapping[str, str]) -> str:
+def _explained(message: str, figures: Mapping[str, str]) -> str:
     read = "; ".join(f"{path} = {figure}" for path, figure in figures.items())
-    return f"{gate.expression}: {message}" + (f" ({read})" if read else "")
+    return f"{message}: {read}" if read else message
 
 
 def _value(sides: Mapping[str, Mapping[str, Any]], path: Path) -> Any:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from registry_service.policy_records import Policy, RuleResult
     from registry_service.records import Version
 
-# gRPC drops messages beyond a few kilobytes; the violations have all of them.
-_MOST_IN_MESSAGE = 3
+# gRPC drops messages beyond a few kilobytes; the violations have all rules.
+_LONGEST_LIST = 1000
 
 
 class PolicyNotMetError(StudbookError):
@@ -21,15 +21,13 @@ class PolicyNotMetError(StudbookError):
 
     def __init__(self, version: Version, verdict: Verdict) -> None:
         unmet = verdict.unmet
-        named = "; ".join(f"{_name(one)}: {one.message}" for one in unmet[:_MOST_IN_MESSAGE])
-        more = len(unmet) - _MOST_IN_MESSAGE
-        rest = f"; and {more} more" if more > 0 else ""
         rules = "1 rule is" if len(unmet) == 1 else f"{len(unmet)} rules are"
+        names = ", ".join(map(_name, unmet))[:_LONGEST_LIST]
         super().__init__(
             Code.FAILED_PRECONDITION,
             "POLICY_NOT_MET",
-            f"{version.name} may not enter Production, {rules} not met. {named[:1500]}{rest}.",
-            metadata={"version": version.name, "rules": ", ".join(map(_name, unmet))[:1000]},
+            f"{version.name} may not enter Production: {rules} not met, {names}.",
+            metadata={"version": version.name, "rules": names},
             conditions=tuple(
                 UnmetCondition("POLICY_NOT_MET", _name(one), one.message) for one in unmet
             ),

@@ -183,8 +183,13 @@ class FailedPrecondition(StudbookError):
     exit_code = 5
 
     def _advice(self) -> str:
-        found = [held.description for held in self.conditions if held.description != self.message]
-        return "\n".join(found)
+        found = [held for held in self.conditions if held.description != self.message]
+        return "\n".join(
+            f"  {held.subject}: {held.description}"
+            if self.reason == "POLICY_NOT_MET"
+            else held.description
+            for held in found
+        )
 
 
 class Conflict(StudbookError):

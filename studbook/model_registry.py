@@ -239,6 +239,7 @@ def transition(
     reason: str = "",
     expected_production: str | None = None,
     validate_only: bool = False,
+    break_glass: bool = False,
     client: Client | None = None,
 ) -> promotion_service_pb2.TransitionStageResponse:
     """Move a version, named by number, to a stage.
@@ -250,6 +251,7 @@ def transition(
         expected_production: Number of the version that must be in Production, or `none`; the
             call is refused when another one is. Not checked when absent.
         validate_only: Check everything, change nothing.
+        break_glass: Pass the policies by in an emergency; marked for ever.
         client: Connection.
 
     Raises:
@@ -270,6 +272,7 @@ def transition(
             expected_production=_expected(model, expected_production),
             request_id="" if validate_only else str(uuid.uuid4()),
             validate_only=validate_only,
+            break_glass=break_glass,
         )
         return connection.promotions.TransitionStage(request)
 

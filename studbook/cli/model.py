@@ -2,7 +2,7 @@
 
 import typer
 
-from studbook.cli import model_change, model_names, model_read, model_review
+from studbook.cli import model_certificate, model_change, model_names, model_read, model_review
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,9 +17,12 @@ app.command("history")(model_read.show_history)
 app.command("lineage")(model_read.show_lineage)
 app.command("edit")(model_names.edit)
 app.add_typer(model_names.alias_app, name="alias")
+app.command("certificate")(model_certificate.write_certificate)
+app.command("sign")(model_certificate.sign_files)
 app.command("register")(model_change.register_version)
 app.command("promote")(model_change.promote_version)
 app.command("rollback")(model_change.roll_back)
+app.command("explain")(model_review.explain_promotion)
 app.command("request")(model_review.request_promotion)
 app.command("requests")(model_review.list_requests)
 app.command("approve")(model_review.approve_request)

@@ -98,6 +98,13 @@ def promote_version(
     reason: Reason = "",
     expect: Expect = "",
     dry_run: DryRun = False,
+    break_glass: Annotated[
+        bool,
+        typer.Option(
+            "--break-glass",
+            help="Pass the promotion policies by in an emergency; marked for ever.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Move a version to a stage.
@@ -114,6 +121,7 @@ def promote_version(
         reason=reason,
         expected_production=expected_production(expect),
         validate_only=dry_run,
+        break_glass=break_glass,
     )
     if as_json:
         output.print_json(answer)

@@ -21,6 +21,25 @@ Seen = Annotated[
 ]
 
 
+def explain_promotion(version: VersionArgument, *, as_json: AsJson = False) -> None:
+    """Say what each rule of the policies would do to a promotion now; changes nothing.
+
+    Ends with 0 when the version could enter Production, 5 when a rule keeps it out.
+    """
+    from studbook.cli import output, policy_tables, review_calls
+    from studbook.client import Client
+    from studbook.exceptions import FailedPrecondition
+
+    with Client() as client:
+        answer = review_calls.explain(client, version)
+    if as_json:
+        output.print_json(answer)
+    else:
+        policy_tables.print_explanation(answer, version)
+    if not answer.could_enter:
+        raise typer.Exit(FailedPrecondition.exit_code)
+
+
 def request_promotion(
     version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
 ) -> None:

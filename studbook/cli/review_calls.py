@@ -10,9 +10,11 @@ from studbook.cli.references import names_version, numbered_version
 from studbook.exceptions import NotFound
 from studbook.model_reference import parse_reference
 from studbook.registry.v1 import review_service_pb2 as messages
+from studbook.registry.v1.promotion_service_pb2 import ExplainTransitionRequest
 
 if TYPE_CHECKING:
     from studbook.client import Client
+    from studbook.registry.v1.promotion_service_pb2 import ExplainTransitionResponse
 
 
 def ask(client: Client, version: str, reason: str) -> messages.TransitionRequest:
@@ -21,6 +23,12 @@ def ask(client: Client, version: str, reason: str) -> messages.TransitionRequest
         version=_version_name(client, version), reason=reason, request_id=str(uuid.uuid4())
     )
     return client.reviews.RequestTransition(request).request
+
+
+def explain(client: Client, version: str) -> ExplainTransitionResponse:
+    """What the rules would do to a promotion of a version."""
+    request = ExplainTransitionRequest(name=_version_name(client, version))
+    return client.promotions.ExplainTransition(request)
 
 
 def review(

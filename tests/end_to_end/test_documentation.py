@@ -54,7 +54,14 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/first-steps.md", "docs/finding-runs.md", "examples/README.md"]
+    "page",
+    [
+        "docs/first-steps.md",
+        "docs/finding-runs.md",
+        "docs/promotion-policies.md",
+        "docs/approving-promotions.md",
+        "examples/README.md",
+    ],
 )
 def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page: str) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
