@@ -13,6 +13,7 @@ from gateway.metadata_filter import request_id_of, to_client
 from gateway.refusals import service_unavailable
 from service_chassis.call_pipeline import CLIENT_GONE
 from service_chassis.errors import StudbookError, message_too_large
+from service_chassis.metrics_endpoint import count_call
 from service_chassis.status_details import DETAILS_KEY, abort_with, internal_error
 
 if TYPE_CHECKING:
@@ -61,13 +62,16 @@ class Call:
         self._sent += len(message)
 
     def log(self, code: str, **more: str) -> None:
-        """Write the call's one line. Tokens and messages are never part of it."""
+        """Write the call's one line, and count it. Tokens and messages are no part of it."""
+        seconds = time.perf_counter() - self._start
+        # Callers can make up paths without end.
+        count_call(self.path if self.area else "unknown", code, seconds)
         _log.info(
             "call",
             method=self.path[:256],
             code=code,
             principal=self.principal,
-            ms=round((time.perf_counter() - self._start) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             received=self._received,
             sent=self._sent,
             request_id=self.request_id,

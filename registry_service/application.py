@@ -6,10 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from prometheus_client import REGISTRY
+
 from registry_service.alias_rpc import AliasService
 from registry_service.comparison_rpc import ComparisonService
 from registry_service.file_verifier import FileVerifier
 from registry_service.lineage_rpc import LineageService
+from registry_service.loaded_metrics import LoadedMetrics
 from registry_service.model_rpc import ModelService
 from registry_service.policy_rpc import PolicyService
 from registry_service.promotion_rpc import PromotionService
@@ -68,9 +71,9 @@ class Application:
         self._policies = PolicyService(database, tokens)
         self._promotions = PromotionService(database, self._tracking, tokens)
         self._reviews = ReviewService(database, tokens)
-        self._serving = ServingService(
-            database, self.blobs, tokens, settings.retention_of_reports()
-        )
+        retention = settings.retention_of_reports()
+        self._loaded_metrics = LoadedMetrics(database, retention)
+        self._serving = ServingService(database, self.blobs, tokens, retention)
         self._comparisons = ComparisonService(database, self._tracking)
         self._aliases = AliasService(database, tokens)
         self._lineage = LineageService(database, Signer(settings.signing_key.read_bytes()), tokens)
@@ -88,11 +91,14 @@ class Application:
 
     async def prepare(self) -> None:
         """Do what has to be done before the first call, and begin what goes on beside them."""
+        REGISTRY.register(self._loaded_metrics)
         await self._verifier.catch_up()
         self._sweeping = asyncio.create_task(self._verifier.run(), name="verification sweeps")
 
     async def close(self) -> None:
         """End background work and close all connections."""
+        with suppress(KeyError):
+            REGISTRY.unregister(self._loaded_metrics)
         if self._sweeping is not None:
             self._sweeping.cancel()
             with suppress(asyncio.CancelledError):

@@ -46,6 +46,10 @@ class RegistryDatabase:
             lambda connection: work(self._store(connection)), brief=brief
         )
 
+    def read_now(self, work: Callable[[RegistryStore], T]) -> T:
+        """`read` for callers without an event loop."""
+        return self._database.read_now(lambda connection: work(self._store(connection)))
+
     async def write(self, work: Callable[[RegistryStore], T]) -> T:
         """Run work that changes something. It may run several times."""
         return await self._database.write(lambda connection: work(self._store(connection)))

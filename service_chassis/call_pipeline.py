@@ -27,6 +27,7 @@ from service_chassis.errors import (
     required_field,
 )
 from service_chassis.method_access import Method, method_table, resource_names
+from service_chassis.metrics_endpoint import count_call
 from service_chassis.status_details import abort_with, internal_error
 
 if TYPE_CHECKING:
@@ -267,13 +268,15 @@ class _Call:
         asyncio.get_running_loop().call_soon(self.log, "OK")
 
     def log(self, code: str, **more: str) -> None:
-        """Write the call's one line."""
+        """Write the call's one line, and count it."""
+        seconds = time.perf_counter() - self._start
+        count_call(self.method.path, code, seconds)
         _log.info(
             "call",
             method=self.method.path,
             code=code,
             principal=self.caller.principal.id if self.caller else "",
-            ms=round((time.perf_counter() - self._start) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             request_id=self.request_id,
             **more,
         )

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service_chassis.method_access import file_descriptors
+from service_chassis.metrics_endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -86,6 +87,7 @@ class Server:
             names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self.grpc)
         self.port = 0
+        self._metrics: MetricsEndpoint | None = None
 
     async def start(self) -> None:
         """Bind and serve.
@@ -98,6 +100,9 @@ class Server:
         except RuntimeError as error:
             message = f"Cannot listen on {self._settings.listen}: {error}"
             raise SystemExit(message) from None
+        if self._settings.metrics_listen:
+            self._metrics = MetricsEndpoint(self._settings.metrics_listen)
+            _log.info("serving metrics", port=self._metrics.port)
         await self.grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         host = self._settings.listen.rsplit(":", 1)[0]
@@ -114,6 +119,8 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await asyncio.sleep(self._settings.announce_seconds)
         await self.grpc.stop(self._settings.drain_seconds)
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.close)
         _log.info("stopped")
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

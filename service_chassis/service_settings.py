@@ -42,6 +42,12 @@ class ServerSettings(BaseSettings):
         20.0, ge=0, description="How long running calls may go on after that."
     )
     reflection: bool = Field(default=False, description="Serve gRPC reflection.")
+    metrics_listen: str = Field(
+        "",
+        pattern=r"^$|^.*:\d{1,5}$",
+        description="Address to serve figures for Prometheus on, `host:port`, without a login: "
+        "let only Prometheus reach it. Empty: nowhere.",
+    )
 
 
 class TransferLimits(BaseSettings):

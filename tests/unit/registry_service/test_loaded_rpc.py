@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +112,41 @@ def test_reports_are_kept_in_limited_number_of_each_caller(tmp_path: Path) -> No
         assert pages == [["pod-4", "pod-3", "pod-2"], ["quiet"]]
 
     with_registry(tmp_path, test, loaded_instances=3)
+
+
+def test_prometheus_is_told_what_is_loaded_and_what_was_called(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        address = f"127.0.0.1:{chosen.getsockname()[1]}"
+
+    def scrape() -> dict[str, float]:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    def gauge(match: str) -> str:
+        return f'studbook_loaded_instances{{match="{match}",model="{MODEL}"}}'
+
+    async def test(registry: Registry) -> None:
+        digest = await prepare(registry)
+        assert gauge("production") not in await asyncio.to_thread(scrape)
+        await report(registry, ONE, digest)
+        await report(registry, ONE, digest_of(b"altered"), instance="pod-2")
+        method = "/studbook.registry.v1.ServingService/ReportLoaded"
+        calls = f'studbook_calls_total{{code="OK",method="{method}"}}'
+        found = await asyncio.to_thread(scrape)
+        before = found[calls]
+        assert (found[gauge("production")], found[gauge("other_bytes")]) == (1, 1)
+        assert found[f'studbook_call_seconds_count{{method="{method}"}}'] >= before
+        await registry.move("1.1.0", "PRODUCTION")
+        await report(registry, TWO, digest, instance="pod-3")
+        found = await asyncio.to_thread(scrape)
+        assert found[gauge("other_version")] == 1
+        assert found[calls] == before + 1
+
+    with_registry(tmp_path, test, metrics_listen=address)
+    with pytest.raises(urllib.error.URLError):
+        scrape()
 
 
 def test_old_reports_are_not_shown(tmp_path: Path) -> None:
