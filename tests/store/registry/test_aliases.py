@@ -67,9 +67,7 @@ def test_of_many_who_move_an_alias_at_once_each_sees_the_one_before(stud: Stud) 
 steps = st.lists(st.sampled_from([*NUMBERS, ""]), max_size=12)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_the_history_of_an_alias_is_that_of_its_changes(stud: Stud, wanted: list[str]) -> None:
     alias = AliasName(f"workspaces/main/models/{uuid.uuid4()}", "champion")

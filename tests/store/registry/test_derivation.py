@@ -128,7 +128,6 @@ def test_what_was_ever_in_production_can_be_asked_for_with_its_times(stud: Stud)
 
 
 @settings(
-    deadline=None,
     max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -189,7 +189,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(filters)
 def test_filters_select_what_they_mean(connection: sa.Connection, meaning: Meaning) -> None:
     text, holds = meaning

@@ -147,7 +147,7 @@ fresh_rows = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_rows_that_come_and_go_disturb_no_others(
     connection: sa.Connection, data: st.DataObject

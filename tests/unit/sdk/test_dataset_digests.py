@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook.dataset_progress import Progress
@@ -214,7 +214,6 @@ def _rows(chunk: Chunk) -> int:
 cells = st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=30)
 
 
-@settings(deadline=None)
 @given(cells, st.lists(st.integers(0, 30), max_size=5))
 def test_cutting_a_table_up_does_not_count(texts: list[str | None], cuts: list[int]) -> None:
     encoded = [None if text is None else text.encode() for text in texts]
@@ -232,7 +231,6 @@ def test_cutting_a_table_up_does_not_count(texts: list[str | None], cuts: list[i
     assert table(*edges) == table(0, len(texts))
 
 
-@settings(deadline=None)
 @given(cells, cells)
 def test_only_equal_columns_have_equal_digests(
     one: list[str | None], other: list[str | None]

@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook.datasets import describe_dataset
@@ -116,7 +116,6 @@ FORMS: list[tuple[Any, str, Any, int]] = [
 ]
 
 
-@settings(deadline=None)
 @given(st.lists(arrays(), min_size=1, max_size=3))
 def test_the_digest_is_the_documented_one(columns: list[pa.Array]) -> None:
     rows = min(map(len, columns))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.sdk.random_columns import arrays
@@ -131,7 +131,6 @@ def cut(draw: st.DrawFn, array: pa.Array) -> list[pa.Array]:
     return [array.slice(a, b - a) for a, b in itertools.pairwise(edges)]
 
 
-@settings(deadline=None)
 @given(arrays(), st.data())
 def test_the_layout_of_a_column_does_not_count(array: pa.Array, data: st.DataObject) -> None:
     whole = digest({"c": array})
@@ -145,7 +144,6 @@ def test_the_layout_of_a_column_does_not_count(array: pa.Array, data: st.DataObj
     assert digest(table) == digest(table.to_reader(max_chunksize=2)) == whole
 
 
-@settings(deadline=None)
 @given(arrays(), st.data())
 def test_any_other_cell_makes_another_digest(array: pa.Array, data: st.DataObject) -> None:
     rows = array.to_pylist()
@@ -158,7 +156,6 @@ def test_any_other_cell_makes_another_digest(array: pa.Array, data: st.DataObjec
     assert (digest({"c": changed}) == digest({"c": array})) == (rows[place] is None)
 
 
-@settings(deadline=None)
 @given(arrays(), st.integers(1, 4))
 def test_a_file_of_parquet_keeps_the_digest(array: pa.Array, group: int) -> None:
     file = pa.BufferOutputStream()

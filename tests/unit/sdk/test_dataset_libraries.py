@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook.datasets import describe_dataset
@@ -77,7 +77,6 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(deadline=None)
 @given(tables(), st.lists(st.integers(0, 20), max_size=6))
 def test_chunks_do_not_count(table: pa.Table, cuts: list[int]) -> None:
     edges = sorted({0, table.num_rows, *(min(cut, table.num_rows) for cut in cuts)})
@@ -91,7 +90,6 @@ def test_chunks_do_not_count(table: pa.Table, cuts: list[int]) -> None:
     assert digest({name: cut[name] for name in cut.column_names}) == whole
 
 
-@settings(deadline=None)
 @given(tables())
 def test_polars_and_pandas_agree_with_arrow(table: pa.Table) -> None:
     whole = digest(table)
@@ -104,7 +102,6 @@ def test_polars_and_pandas_agree_with_arrow(table: pa.Table) -> None:
     assert digest(table.to_pandas(types_mapper=pd.ArrowDtype)) == whole
 
 
-@settings(deadline=None)
 @given(tables())
 def test_parquet_and_its_row_groups_do_not_count(table: pa.Table) -> None:
     file = pa.BufferOutputStream()
@@ -114,7 +111,6 @@ def test_parquet_and_its_row_groups_do_not_count(table: pa.Table) -> None:
     assert digest(read.cast(table.schema)) == digest(table)
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.text(max_size=4), min_size=1, max_size=20))
 def test_texts_are_the_same_in_every_library(texts: list[str | None]) -> None:
     arrow = pa.table({"t": pa.array(texts, pa.string())})
@@ -140,7 +136,6 @@ def test_texts_are_the_same_in_every_library(texts: list[str | None]) -> None:
 _TEXT = datasets.Value("string")
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(), max_size=20))
 def test_numbers_are_the_same_in_every_library(numbers: list[float]) -> None:
     array = np.array(numbers, dtype=float)

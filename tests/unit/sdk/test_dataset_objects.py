@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studbook.datasets import describe_dataset
@@ -54,7 +54,6 @@ def test_types_of_lists(values: Any, expected: tuple[str, int]) -> None:
 texts = st.text(alphabet="a\0\u00e9\N{SNOWMAN}", max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=5), st.lists(texts, max_size=5))
 def test_every_character_counts(one: list[str], other: list[str]) -> None:
     # NumPy's own texts lose the zeros at their end.
@@ -66,14 +65,12 @@ def test_every_character_counts(one: list[str], other: list[str]) -> None:
 data = st.binary(max_size=3).map(lambda value: value.replace(b"\x01", b"\0"))
 
 
-@settings(deadline=None)
 @given(st.lists(data, min_size=1, max_size=5))
 def test_every_byte_counts(values: list[bytes]) -> None:
     assert digest(values) == digest(pa.array(values, pa.binary()))
     assert digest([*values, b"\0"]) != digest([*values, b""])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
 def test_whole_numbers_are_those_of_arrow(values: list[int]) -> None:
     assert digest(values) == digest(pa.array(values, pa.int64()))

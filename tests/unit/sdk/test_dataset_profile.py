@@ -226,7 +226,6 @@ column_values = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(column_values, st.integers(1, 3))
 def test_no_profile_is_larger_than_4_kb(values: list[Any], times: int) -> None:
     seen = profile(values * times)
