@@ -243,6 +243,7 @@ class Delivery:
             record.paths,
             description=record.description,
             tags=record.tags,
+            parents=record.parents,
             request_id=record.request_id,
             client=self._client,
         )

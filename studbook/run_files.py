@@ -15,9 +15,10 @@ from studbook.logged_values import tags_of
 from studbook.model_reference import parse_version
 from studbook.run_records import Artifacts, LoggedFile, VersionWanted
 from studbook.safe_paths import check_artifact_path
+from studbook.version_parents import check_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from studbook.file_digests import HashedFile
     from studbook.record_folder import RunFolder
@@ -88,15 +89,22 @@ def log_model_files(
 
 
 def version_wanted(
-    model: str | None, version: str | None, name: str, description: str, tags: Mapping[str, Any]
+    model: str | None,
+    version: str | None,
+    name: str,
+    description: str,
+    tags: Mapping[str, Any],
+    parents: Sequence[str],
 ) -> VersionWanted:
     """The record that a model, logged under `name`, is to be registered.
 
     Raises:
-        InvalidArgument: When the model's name or the version is missing or malformed.
+        InvalidArgument: When the model's name or the version is missing or malformed, or a parent.
         NotLoggable: When a tag cannot be recorded.
     """
     reference = parse_version(model, version)
+    for parent in parents:
+        check_parent(parent)
     return VersionWanted(
         model=reference.model,
         version=reference.version,
@@ -104,6 +112,7 @@ def version_wanted(
         request_id=str(uuid.uuid4()),
         description=description,
         tags=tags_of(tags),
+        parents=list(parents),
     )
 
 

@@ -208,6 +208,7 @@ class VersionWanted:
     request_id: str
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    parents: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from studbook.certificates.statement import Statement
 
 _MODEL = "model"
+_SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
+_SCP_FORM = re.compile(r"^([\w.-]+@[\w.-]+):")
 
 
 def render_bom(statement: Statement, envelope: Envelope) -> str:
@@ -158,12 +161,14 @@ def _pedigree(predicate: Mapping[str, Any]) -> Pedigree | None:
 def _references(predicate: Mapping[str, Any]) -> Iterator[ExternalReference]:
     code = predicate["code"] or {}
     if code.get("repository"):
-        yield ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(code["repository"]))
+        # What Git takes for a URL need not be one: `git@host:path` says the same as `ssh://`.
+        url = _SCP_FORM.sub(r"ssh://\1/", code["repository"])
+        yield ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(url))
 
 
 def _hashes(digest: str) -> list[HashType]:
-    digits = digest.removeprefix("sha256:")
-    return [HashType(alg=HashAlgorithm.SHA_256, content=digits)] if digits else []
+    found = _SHA256.fullmatch(digest)
+    return [HashType(alg=HashAlgorithm.SHA_256, content=found[1])] if found else []
 
 
 def _model_card(predicate: Mapping[str, Any]) -> dict[str, Any]:

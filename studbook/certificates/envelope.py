@@ -74,7 +74,6 @@ def malformed(what: str, why: str) -> VerificationFailed:
     """The refusal of something that is not as Studbook writes it."""
     return VerificationFailed(
         f"{what[:1].upper()}{what[1:]} is not as a registry of Studbook writes it: {why}.",
-        reason="CERTIFICATE_INVALID",
         next_step="Do not rely on it. Fetch the certificate from the registry again.",
     )
 

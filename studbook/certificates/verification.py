@@ -198,8 +198,9 @@ def _stages(statement: Statement) -> str:
     if last["endTime"] is not None or last["startTime"] < stays[0]["startTime"]:
         message = "the last one is over"
         raise _ClaimError(message)
-    production = sum(stay["stage"] == "PRODUCTION" for stay in stays)
-    return f"{last['stage']} since {last['startTime']}; {production} times in PRODUCTION"
+    count = sum(stay["stage"] == "PRODUCTION" for stay in stays)
+    stood = f"{count} {'stay' if count == 1 else 'stays'} in PRODUCTION"
+    return f"{last['stage']} since {last['startTime']}; {stood}"
 
 
 def _ledger(statement: Statement) -> str:

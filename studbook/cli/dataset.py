@@ -72,6 +72,40 @@ def show_dataset(
         dataset_tables.print_dataset(found, uses)
 
 
+@app.command("lineage")
+def show_descendants(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]|DIGEST",
+            help="Without a version all of them; sha256:... finds the bytes under any name.",
+        ),
+    ],
+    *,
+    production: Annotated[
+        bool, typer.Option("--production", help="Only what is or ever was in Production.")
+    ] = False,
+    limit: Limit = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """List every model version that learned from a dataset, and when it was in Production.
+
+    Also what began from such a version: its children have learned from the data as well.
+    """
+    from studbook.cli import derivation_calls, derivation_table, output
+    from studbook.client import Client
+
+    with Client() as client:
+        origin = derivation_calls.dataset_origin(client, dataset)
+        found = derivation_calls.list_derived(client, origin, limit, production=production)
+    if as_json:
+        output.print_json(found)
+    else:
+        derivation_table.print_derived(found)
+        if len(found) == limit and output.for_people():
+            output.note(f"The first {limit}; print more with --limit.")
+
+
 @app.command("digest")
 def digest_data(
     path: Annotated[str, typer.Argument(metavar="PATH", help="File, folder or pattern.")],

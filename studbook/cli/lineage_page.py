@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studbook.cli import output
+from studbook.cli.derivation_table import how, parent_text
 from studbook.cli.model_tables import cause_text, stage_text, who
 from studbook.cli.references import short_run, short_version
 from studbook.cli.run_text import own_and_of_machine
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
         LineageEnvironment,
         LineageMetric,
         LineageParam,
+        LineageParent,
         LineageRun,
     )
-    from studbook.registry.v1.lineage_service_pb2 import GetLineageResponse
+    from studbook.registry.v1.lineage_service_pb2 import DerivedVersion, GetLineageResponse
     from studbook.registry.v1.promotion_service_pb2 import Transition
     from studbook.registry.v1.version_pb2 import Version
 
@@ -36,13 +38,19 @@ _FRAMEWORKS = (
 _CLAIMS = ("repository", "ref", "environment", "workflow_ref", "sha", "run_id", "actor")
 
 
-def print_lineage(answer: GetLineageResponse) -> None:
-    """Print which model, by which run, on what, from where, and who let it through when."""
+def print_lineage(answer: GetLineageResponse, derived: Sequence[DerivedVersion] = ()) -> None:
+    """Print which model, by which run, on what, from where, and who let it through when.
+
+    Args:
+        answer: The version and its lineage.
+        derived: What came of it.
+    """
     lineage = answer.lineage
     results, load = own_and_of_machine(lineage.run.metrics)
     output.print_fields(
         [
             *_version_fields(answer.version),
+            *(("Begun from", _parent(parent)) for parent in lineage.parents),
             *_run_fields(lineage.run),
             *_figures("Result", results),
             *(("On data", _dataset(dataset)) for dataset in lineage.datasets),
@@ -55,8 +63,18 @@ def print_lineage(answer: GetLineageResponse) -> None:
             ),
             *_figures("Its load", load),
             *_stage_fields(answer.version, list(answer.transitions)),
+            *(("Led to", _descendant(one)) for one in derived),
         ]
     )
+
+
+def _parent(parent: LineageParent) -> str:
+    return f"{parent_text(parent)}, {output.short_digest(parent.digest)}"
+
+
+def _descendant(one: DerivedVersion) -> str:
+    stage = stage_text(one.version.stage)
+    return f"{short_version(one.version.name)}, in {stage}, {how(one)}"
 
 
 def _version_fields(version: Version) -> Iterator[_Field]:

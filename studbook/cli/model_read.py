@@ -19,6 +19,9 @@ SelectorArgument = Annotated[
     ),
 ]
 
+# So many of the versions that came of one are shown; ListDerivedVersions has all of them.
+_DESCENDANTS_SHOWN = 100
+
 
 def list_models(
     *,
@@ -104,12 +107,13 @@ def show_history(
 
 
 def show_lineage(name: SelectorArgument, *, at: At = "", as_json: AsJson = False) -> None:
-    """Explain how a version came to be.
+    """Explain how a version came to be, and what came of it.
 
-    Its run, parameters, data, code and environment, and who let it through when.
+    Its run, parameters, data, code, environment and parents, who let it through when, and the
+    versions that began from it.
     """
     from studbook import model_registry
-    from studbook.cli import lineage_page, output
+    from studbook.cli import derivation_calls, lineage_page, output
     from studbook.cli.references import moment
     from studbook.client import Client
 
@@ -117,7 +121,10 @@ def show_lineage(name: SelectorArgument, *, at: At = "", as_json: AsJson = False
         if at:
             name = model_registry.resolve(name, at=moment(at), client=client).version.name
         answer = model_registry.lineage(name, client=client)
+        origin = derivation_calls.version_origin(answer.version.name)
+        derived = derivation_calls.list_derived(client, origin, _DESCENDANTS_SHOWN)
     if as_json:
-        output.print_json(answer)
+        listed = [output.json_value(one) for one in derived]
+        output.print_json({**output.json_value(answer), "derivedVersions": listed})
     else:
-        lineage_page.print_lineage(answer)
+        lineage_page.print_lineage(answer, derived)
