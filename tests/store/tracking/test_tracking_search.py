@@ -186,6 +186,27 @@ def test_the_caller_sees_what_it_may_read(runs: Tracking) -> None:
     assert refused.value.reason == "PERMISSION_MISSING"
 
 
+def test_runs_with_very_many_metrics_stand_on_shorter_pages(tracking: Tracking) -> None:
+    metrics = {f"metric-{number:05}": [(1, float(number))] for number in range(8000)}
+    for name in "abcde":
+        tracking.append(tracking.run(name).name, "w", 1, **metrics)
+    tracking.run("f")
+
+    request = pb.ListRunsRequest(parent=WINE, order_by="name", page_size=1000)
+    pages = [tracking.call("ListRuns", request)]
+    while pages[-1].next_page_token:
+        request.page_token = pages[-1].next_page_token
+        pages.append(tracking.call("ListRuns", request))
+
+    assert [[run.name[-1] for run in page.runs] for page in pages] == [
+        ["a", "b"],
+        ["c", "d"],
+        ["e", "f"],
+    ]
+    assert max(page.ByteSize() for page in pages) < 4 * 1024 * 1024
+    assert {len(run.metrics) for page in pages for run in page.runs} == {8000, 0}
+
+
 def test_lists_show_what_was_logged_but_not_long_lists(runs: Tracking) -> None:
     name = f"{WINE}/runs/d"
     conda = {"name": "training", "packages": {"numpy": "2.0=py311_0"}}
