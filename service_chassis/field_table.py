@@ -76,7 +76,8 @@ class Lookup:
         listed: Any = self.listed if owner is None else owner
         matching = self.owners(condition).where(self.owner == listed)
         # The offset keeps PostgreSQL from joining the whole table before the limit is applied.
-        return sa.exists(matching.correlate(listed.table).offset(0))
+        matching = matching.correlate(listed.table).suffix_with("OFFSET 0", dialect="postgresql")
+        return sa.exists(matching)
 
     def owners(self, condition: ColumnElement[bool]) -> Select[Any]:
         """The owners of the rows that meet a condition."""

@@ -24,7 +24,7 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
         StudbookError: NOT_FOUND for the run or a dataset, RUN_NOT_ACTIVE, FIELD_INVALID for a
             parameter that is set to another value, or for too many tags.
     """
-    run = found(store.runs.find_for_change(name), name)
+    run = found(store.runs.find_for_records(name), name)
     require_open(run)
     changes = [
         _log_params(store, run, records.params),

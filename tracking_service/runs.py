@@ -38,14 +38,14 @@ def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> R
     Raises:
         StudbookError: NOT_FOUND for the experiment, ALREADY_EXISTS.
     """
-    experiment = found(store.experiments.find_for_new_run(new.experiment), new.experiment)
+    experiment = found(store.experiments.key_for_new_run(new.experiment), new.experiment)
     uid = uuid.uuid4().hex
     run = Run(
         key=0,
-        experiment_key=experiment.key,
+        experiment_key=experiment,
         uid=uid,
-        name=f"{experiment.name}/runs/{new.run_id or uid}",
-        workspace=experiment.name.split("/")[1],
+        name=f"{new.experiment}/runs/{new.run_id or uid}",
+        workspace=new.experiment.split("/")[1],
         display_name=new.display_name,
         description=new.description,
         state=RunState.RUNNING,
@@ -62,7 +62,7 @@ def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> R
         code=None,
         tags=new.tags,
     )
-    stored = store.runs.add(experiment, run)
+    stored = store.runs.add(run)
     if stored is None:
         raise already_exists(run.name, "choose another run_id, or leave it empty to be given one")
     return stored

@@ -24,6 +24,7 @@ _KEY_OF_NAME = sa.select(experiments.c.id).where(
     experiments.c.workspace == sa.bindparam("workspace"),
     experiments.c.experiment == sa.bindparam("experiment"),
 )
+_KEY_FOR_NEW_RUN = _KEY_OF_NAME.with_for_update(read=True, key_share=True)
 
 
 class ExperimentStore:
@@ -38,15 +39,15 @@ class ExperimentStore:
 
     def key(self, name: str) -> int | None:
         """The database key of the experiment of this name."""
-        return self._connection.execute(_KEY_OF_NAME, EXPERIMENT.parse(name)).scalar_one_or_none()
+        return self._key(_KEY_OF_NAME, name)
 
     def find_for_change(self, name: str) -> Experiment | None:
         """The experiment of this name, locked: nobody else changes it or adds a run to it."""
         return self._find(self._named(name).with_for_update())
 
-    def find_for_new_run(self, name: str) -> Experiment | None:
-        """The experiment of this name, locked so that it cannot be deleted meanwhile."""
-        return self._find(self._named(name).with_for_update(read=True, key_share=True))
+    def key_for_new_run(self, name: str) -> int | None:
+        """The database key of the experiment, which is locked: it cannot be deleted meanwhile."""
+        return self._key(_KEY_FOR_NEW_RUN, name)
 
     def add(self, experiment: Experiment) -> Experiment | None:
         """Store a new experiment; None when its name is taken. Its `key` is filled in."""
@@ -114,6 +115,9 @@ class ExperimentStore:
             experiments.c.workspace == ids["workspace"],
             experiments.c.experiment == ids["experiment"],
         )
+
+    def _key(self, statement: sa.Select[int], name: str) -> int | None:
+        return self._connection.execute(statement, EXPERIMENT.parse(name)).scalar_one_or_none()
 
     def _find(self, statement: sa.Select[Any]) -> Experiment | None:
         rows = self._connection.execute(statement).all()

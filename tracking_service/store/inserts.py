@@ -25,23 +25,25 @@ def insert_absent(connection: sa.Connection, table: sa.Table) -> postgresql.Inse
 
 def insert_new(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int | None:
     """Insert one row and return its `id`; None when a unique key of it is taken."""
-    statement = insert_absent(connection, table).values(values).returning(table.c.id)
-    key: int | None = connection.execute(statement).scalar_one_or_none()
+    statement = _insert_of_one(connection.dialect.name, table, table.c.id)
+    key: int | None = connection.execute(statement, values).scalar_one_or_none()
     return key
 
 
 def is_inserted(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
     """Insert one row; False when a unique key of it is taken."""
-    statement = _insert_of_one(connection.dialect.name, table)
+    # Asked for in so many words, because not every driver counts the rows of an insert.
+    statement = _insert_of_one(connection.dialect.name, table, _ONE)
     return connection.execute(statement, values).scalar_one_or_none() is not None
+
+
+_ONE = sa.literal(1)
 
 
 # Kept, because making a statement takes several times as long as running it.
 @cache
-def _insert_of_one(dialect: str, table: sa.Table) -> sa.Executable:
-    module = sqlite if dialect == "sqlite" else postgresql
-    # Asked for in so many words, because not every driver counts the rows of an insert.
+def _insert_of_one(dialect: str, table: sa.Table, answer: sa.ColumnElement[Any]) -> sa.Executable:
     statement: sa.Executable = (
-        module.insert(table).on_conflict_do_nothing().returning(sa.literal(1))
+        insert_into(dialect, table).on_conflict_do_nothing().returning(answer)
     )
     return statement

@@ -42,22 +42,25 @@ class RunContents:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def fill(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs with parameters, tags, metrics, datasets and heartbeats, in five queries."""
+    def fill(self, runs: Sequence[Run], *, with_metrics: bool = True) -> list[Run]:
+        """The runs with parameters, tags, metrics, datasets and heartbeats, in five queries.
+
+        Heartbeats of writers of metrics belong to the metrics.
+        """
         keys = [run.key for run in runs]
         if not keys:
             return []
         found_params = self._params(keys)
         found_tags = self._tags(keys)
-        found_metrics = self._metrics(keys)
+        found_metrics = self._metrics(keys) if with_metrics else {}
         found_inputs = self._dataset_inputs(keys)
-        heard = self._heard(keys)
+        heard = self._heard(keys) if with_metrics else {}
         return [
             replace(
                 run,
                 params=tuple(found_params[run.key]),
                 tags=found_tags[run.key],
-                metrics=tuple(found_metrics[run.key]),
+                metrics=tuple(found_metrics.get(run.key, ())),
                 dataset_inputs=tuple(found_inputs[run.key]),
                 heartbeat_us=max(run.heartbeat_us, heard.get(run.key, 0)),
             )
@@ -88,6 +91,10 @@ class RunContents:
     def set_tags(self, run: Run, new: Mapping[str, str]) -> None:
         """Make these the run's tags, in place of all it had; the run is locked."""
         self._connection.execute(tags.delete().where(tags.c.run == run.key))
+        self.add_tags(run, new)
+
+    def add_tags(self, run: Run, new: Mapping[str, str]) -> None:
+        """Store tags of keys that the run does not have yet; the run is locked or new."""
         if new:
             rows = [
                 {"run": run.key, "experiment": run.experiment_key, "key": key, "value": value}

@@ -20,11 +20,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from service_chassis.listing import PageRequest
-    from tracking_service.records import Experiment
 
-_RUN_ROWS = sa.select(runs, experiments.c.experiment.label("experiment_id")).join(
-    experiments, experiments.c.id == runs.c.experiment
-)
+# All but what repeats parts of the documents to be searched by.
+_RUN_ROWS = sa.select(
+    runs.c.id,
+    runs.c.uid,
+    runs.c.experiment,
+    runs.c.workspace,
+    runs.c.run,
+    runs.c.display_name,
+    runs.c.description,
+    runs.c.state,
+    runs.c.state_reason,
+    runs.c.creator,
+    runs.c.start_time,
+    runs.c.end_time,
+    runs.c.create_time,
+    runs.c.update_time,
+    runs.c.delete_time,
+    runs.c.heard_time,
+    runs.c.revision,
+    runs.c.environment,
+    runs.c.code,
+    runs.c.exit_code,
+    runs.c.signal,
+    experiments.c.experiment.label("experiment_id"),
+).join(experiments, experiments.c.id == runs.c.experiment)
 
 
 # Made once: making and naming a statement takes longer than running it.
@@ -41,6 +62,25 @@ _PLACE = (
     runs.c.state,
     runs.c.delete_time,
     runs.c.workspace,
+)
+_CHANGEABLE = (
+    "display_name",
+    "description",
+    "state",
+    "state_reason",
+    "start_time",
+    "end_time",
+    "exit_code",
+    "signal",
+    "update_time",
+    "delete_time",
+    "heard_time",
+    "revision",
+)
+_SAVE = (
+    runs.update()
+    .where(runs.c.id == sa.bindparam("run_key"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _CHANGEABLE})
 )
 _PLACE_OF_NAME = _OF_NAME.with_only_columns(*_PLACE)
 _PLACE_OF_NAME_FOR_CHANGE = _OF_NAME_FOR_CHANGE.with_only_columns(*_PLACE)
@@ -83,6 +123,10 @@ class RunStore:
         """The run of this name with all that was logged, locked."""
         return self._find(_OF_NAME_FOR_CHANGE, name)
 
+    def find_for_records(self, name: str) -> Run | None:
+        """The run of this name with all that was logged but metrics, locked."""
+        return self._find(_OF_NAME_FOR_CHANGE, name, with_metrics=False)
+
     def place(self, name: str) -> RunPlace | None:
         """Where the records of the run of this name go."""
         return self._place(_PLACE_OF_NAME, name)
@@ -91,13 +135,13 @@ class RunStore:
         """Where the records of the run of this name go; the run is locked."""
         return self._place(_PLACE_OF_NAME_FOR_CHANGE, name)
 
-    def add(self, experiment: Experiment, run: Run) -> Run | None:
-        """Store a new run with its tags; None when its name is taken. Its keys are filled in."""
+    def add(self, run: Run) -> Run | None:
+        """Store a new run with its tags; None when its name is taken. Its `key` is filled in."""
         ids = RUN.parse(run.name)
         values = {
             **_changeable(run),
             "uid": run.uid,
-            "experiment": experiment.key,
+            "experiment": run.experiment_key,
             "workspace": ids["workspace"],
             "run": ids["run"],
             "creator_id": run.creator.id,
@@ -107,13 +151,14 @@ class RunStore:
         key = insert_new(self._connection, runs, values)
         if key is None:
             return None
-        stored = replace(run, key=key, experiment_key=experiment.key)
-        self._contents.set_tags(stored, run.tags)
+        stored = replace(run, key=key)
+        self._contents.add_tags(stored, run.tags)
         return stored
 
     def save(self, run: Run) -> None:
         """Store the names, state and times of a run that is locked."""
-        self._connection.execute(runs.update().where(runs.c.id == run.key).values(_changeable(run)))
+        columns = {f"new_{name}": value for name, value in _changeable(run).items()}
+        self._connection.execute(_SAVE, {"run_key": run.key, **columns})
 
     def set_environment(self, run: Run, environment: Environment) -> None:
         """Record where a run ran, in place of what was recorded before."""
@@ -184,9 +229,13 @@ class RunStore:
             rows, token = listed(replace(page, size=readable))
         return [_without_untracked(run) for run in self._records(rows)], token
 
-    def _find(self, statement: sa.Select[Any], name: str) -> Run | None:
+    def _find(
+        self, statement: sa.Select[Any], name: str, *, with_metrics: bool = True
+    ) -> Run | None:
         row = self._connection.execute(statement, _ids(name)).one_or_none()
-        return None if row is None else self._with_packages(self._records([row]))[0]
+        if row is None:
+            return None
+        return self._with_packages(self._records([row], with_metrics=with_metrics))[0]
 
     def _with_packages(self, found: Sequence[Run]) -> list[Run]:
         keys = [run.key for run in found if run.environment is not None]
@@ -213,9 +262,9 @@ class RunStore:
             delete_us=row.delete_time,
         )
 
-    def _records(self, rows: Sequence[sa.Row[Any]]) -> list[Run]:
+    def _records(self, rows: Sequence[sa.Row[Any]], *, with_metrics: bool = True) -> list[Run]:
         found = [_record(row) for row in rows]
-        return self._contents.fill(found)
+        return self._contents.fill(found, with_metrics=with_metrics)
 
 
 def _with_installed(run: Run, environment: Environment, installed: sa.Row[Any]) -> Run:
