@@ -18,6 +18,8 @@ from registry_service.store import RegistryStore
 from registry_service.verification import conclude
 from service_chassis.caller import Caller, Principal
 from service_chassis.timestamps import now_us
+from studbook.identity.v1 import principal_pb2
+from studbook.registry.v1.lineage_pb2 import Lineage, LineageRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ T = TypeVar("T")
 
 MODEL = "workspaces/main/models/wine-cultivar"
 RUN = "workspaces/main/experiments/wine/runs/r1"
+AUTHOR = principal_pb2.Principal(id="user:demo:author")
 START_US = 1_770_000_000_000_000
 
 ALL_GRANTS: Mapping[str, tuple[str, ...]] = {
@@ -96,14 +99,17 @@ class Stud:
         fault: str = "",
         datasets: tuple[DatasetUse, ...] = (),
         parents: tuple[str, ...] = (),
+        lineage: Lineage | None = None,
     ) -> Version:
         files = (file("model.joblib", content),)
         name = parse_version_name(f"{model}/versions/{number}")
         registration = Registration(name, RUN, ("model.joblib",), f"number {number}", tags or {})
         wishes = [ParentWish("parents[0]", parent, "", "") for parent in parents]
         begun_from = self.read(lambda store: find_parents(store, wishes))
-        digest = hashlib.sha256(b"lineage").hexdigest()
-        snapshot = Snapshot(b"lineage", digest, files, datasets, begun_from)
+        recorded = lineage or Lineage(run=LineageRun(creator=AUTHOR))
+        written = recorded.SerializeToString(deterministic=True)
+        digest = hashlib.sha256(written).hexdigest()
+        snapshot = Snapshot(written, digest, files, datasets, begun_from)
         version = self.write(lambda store: register(store, GRACE, registration, snapshot, files))
         if verified or fault:
             done = self.write(lambda store: conclude(store, version.name, fault))

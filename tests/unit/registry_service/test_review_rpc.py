@@ -23,7 +23,7 @@ ONE = f"{MODEL}/versions/1.0.0"
 POLICY = f"{PARENT}/policies/production"
 QUALITY = "group:demo:quality"
 ASKS = {"models.transition": ("**",), "models.read": ("**",)}
-REVIEWS = {"models.review": ("**",), "models.read": ("**",)}
+REVIEWS: dict[str, tuple[str, ...]] = {"models.review": ("**",), "models.read": ("**",)}
 ADA = caller("ada", ASKS)
 ROSA = replace(caller("rosa", REVIEWS), groups=(QUALITY, "group:demo:everybody"))
 SAM = replace(caller("sam", REVIEWS), groups=("group:demo:sales",))
