@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_PROTECTED = 64
+# Always names the version that was in Production before the present one, and is not to be had.
+PREVIOUS = "previous"
 
 _ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _LIKE_A_NUMBER = re.compile(r"v\d.*|x(\..*)?")
 _RESERVED = frozenset({stage.name.lower() for stage in Stage}) | {
-    # What people would take for the highest number or the former Production, and `register` for
-    # a number yet to be given.
-    *("latest", "previous", "next-patch", "next-minor", "next-major")
+    # What people would take for the highest number, and `register` for a number yet to be given.
+    *("latest", PREVIOUS, "next-patch", "next-minor", "next-major")
 }
 
 

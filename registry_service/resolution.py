@@ -111,6 +111,28 @@ def resolve_alias(
     )
 
 
+def resolve_previous(store: RegistryStore, caller: Caller, model_name: str) -> Resolution:
+    """The version that was in Production before the present one: what a rollback returns to.
+
+    Raises:
+        StudbookError: PERMISSION_MISSING; NOT_FOUND for the model; STAGE_EMPTY when there is none.
+    """
+    caller.require(READ, model_name)
+    uid = _model_uid(store, model_name)
+    present = store.versions.latest_in(uid, Stage.PRODUCTION)
+    name = store.stays.last_in_production(uid, present.uid if present else "")
+    version = store.versions.find(name) if name else None
+    if version is None:
+        raise StudbookError(
+            Code.NOT_FOUND,
+            "STAGE_EMPTY",
+            f"No version of {model_name} was in Production before the present one.",
+            metadata={"model": model_name, "stage": Stage.PRODUCTION.name},
+            resource=model_name,
+        )
+    return _present(version)
+
+
 def resolve_range(
     store: RegistryStore, caller: Caller, model_name: str, wanted: VersionRange
 ) -> Resolution:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-from registry_service.alias_names import AliasName, check_alias
+from registry_service.alias_names import PREVIOUS, AliasName, check_alias
 from registry_service.loaded import LONGEST_INSTANCE, Loading, keep_report
 from registry_service.moments import settled_read, shown
 from registry_service.names import VersionName, parse_version_name
@@ -18,6 +18,7 @@ from registry_service.resolution import (
     readable_version,
     resolve_alias,
     resolve_number,
+    resolve_previous,
     resolve_range,
     resolve_stage,
     resolve_stage_at,
@@ -152,7 +153,7 @@ class ServingService(ServingServiceServicer):
     ) -> Resolution:
         caller.require(READ, request.model)
         selector = request.WhichOneof("selector")
-        if selector in {"version", "range"}:
+        if selector in {"version", "range"} or request.alias == PREVIOUS:
             raise invalid_field("at", shown(request.at), "it goes with a stage or alias only")
         if selector == "alias":
             name = AliasName(request.model, check_alias(request.alias, "alias"))
@@ -179,6 +180,8 @@ def _answer_now(
             number = parse_number(request.version, "version", leading_v=True)
             version = VersionName(request.model, number)
             return lambda store: resolve_number(store, caller, version)
+        case "alias" if request.alias == PREVIOUS:
+            return lambda store: resolve_previous(store, caller, request.model)
         case "alias":
             alias = AliasName(request.model, check_alias(request.alias, "alias"))
             return lambda store: resolve_alias(store, caller, alias)

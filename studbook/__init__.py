@@ -15,21 +15,27 @@ if TYPE_CHECKING:
     from studbook.client import Client
     from studbook.dataset_reference import reference
     from studbook.exceptions import StudbookError
+    from studbook.input_profile import InputProfile, profile_inputs
     from studbook.media import Histogram, Image, Table
+    from studbook.model_comparison import check_inputs, compare_versions
     from studbook.run import Run, active_run, finish, init, log
 
 __all__ = [
     "Client",
     "Histogram",
     "Image",
+    "InputProfile",
     "Run",
     "StudbookError",
     "Table",
     "__version__",
     "active_run",
+    "check_inputs",
+    "compare_versions",
     "finish",
     "init",
     "log",
+    "profile_inputs",
     "reference",
 ]
 
@@ -37,13 +43,17 @@ _HOMES = {
     "Client": "studbook.client",
     "Histogram": "studbook.media",
     "Image": "studbook.media",
+    "InputProfile": "studbook.input_profile",
     "Run": "studbook.run",
     "StudbookError": "studbook.exceptions",
     "Table": "studbook.media",
     "active_run": "studbook.run",
+    "check_inputs": "studbook.model_comparison",
+    "compare_versions": "studbook.model_comparison",
     "finish": "studbook.run",
     "init": "studbook.run",
     "log": "studbook.run",
+    "profile_inputs": "studbook.input_profile",
     "reference": "studbook.dataset_reference",
 }
 

@@ -19,14 +19,15 @@ def dataset_message(record: DatasetUse) -> dataset_pb2.Dataset:
         digest=record.digest,
         format=record.format,
         source=record.source,
-        columns=[_column(column) for column in record.columns],
+        columns=[column_message(column) for column in record.columns],
         row_count=record.row_count,
         size_bytes=record.size_bytes,
         reference=None if reference is None else dataset_pb2.DatasetReference(**asdict(reference)),
     )
 
 
-def _column(column: Column) -> dataset_pb2.Column:
+def column_message(column: Column) -> dataset_pb2.Column:
+    """What is registered of a column."""
     message = dataset_pb2.Column(name=column.name, type=column.type, null_count=column.null_count)
     if column.profile:
         message.profile.ParseFromString(base64.b64decode(column.profile))

@@ -79,7 +79,7 @@ def read_table(table: Table, progress: Progress, *, profile: bool) -> TableConte
             len(readers),
             MOST_COLUMNS,
         )
-    return TableContent(digest, _of_fitting_size(columns), rows, sum(h.size for h in hashes))
+    return TableContent(digest, of_fitting_size(columns), rows, sum(h.size for h in hashes))
 
 
 class _ColumnReader:
@@ -140,7 +140,7 @@ def _read_together(table: Table, readers: Sequence[_ColumnReader]) -> Iterator[i
             yield batch.rows
 
 
-def _of_fitting_size(columns: list[Column]) -> list[Column]:
+def of_fitting_size(columns: list[Column]) -> list[Column]:
     """The columns with profiles that fit into one message: whole, or without their bulky parts."""
     fitting, missing = columns, ""
     for fields, said in _BULKY_PARTS:

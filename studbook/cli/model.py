@@ -2,7 +2,14 @@
 
 import typer
 
-from studbook.cli import model_certificate, model_change, model_names, model_read, model_review
+from studbook.cli import (
+    model_certificate,
+    model_change,
+    model_compare,
+    model_names,
+    model_read,
+    model_review,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +22,8 @@ app.command("ls")(model_read.list_models)
 app.command("show")(model_read.show_model)
 app.command("history")(model_read.show_history)
 app.command("lineage")(model_read.show_lineage)
+app.command("compare")(model_compare.compare_versions)
+app.command("check-inputs")(model_compare.check_inputs)
 app.command("edit")(model_names.edit)
 app.add_typer(model_names.alias_app, name="alias")
 app.command("certificate")(model_certificate.write_certificate)

@@ -42,7 +42,9 @@ class ResolveVersionRequest(_message.Message):
     version: _builtins.str
     """The version with this number."""
     alias: _builtins.str
-    """The version that this alias names, e.g. `champion`."""
+    """The version that this alias names, e.g. `champion`. `previous` always names the version that
+    was in Production before the present one, to which Rollback returns; not with `at`.
+    """
     range: _builtins.str
     """The READY version of the highest precedence in a range of SemVer numbers: `~1.2`, `^1`,
     `1.x`, `>=1.0 <2`, `1.2 - 1.4`, `~1.2 || ^3`. Comparators beside each other must all hold.

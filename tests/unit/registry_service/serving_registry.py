@@ -30,6 +30,8 @@ from studbook.registry.v1 import (
     promotion_service_pb2,
     review_service_pb2,
     serving_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from studbook.tracking.v1 import (
     dataset_pb2,
@@ -63,6 +65,8 @@ _SERVICES = {
         promotion_service_pb2,
         review_service_pb2,
         serving_service_pb2,
+        watch_service_pb2,
+        webhook_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 }
@@ -123,7 +127,6 @@ class Tracking(
             self.holds.append((request.run, request.holder, request.level))
         return self.runs[request.run]
 
-
     async def GetDataset(  # noqa: N802 - the contract's name
         self, request: dataset_service_pb2.GetDatasetRequest, context: Any
     ) -> dataset_service_pb2.GetDatasetResponse:
@@ -157,14 +160,18 @@ class Registry:
 
     async def stream(self, method_name: str, *, by: Caller = GRACE, **fields: Any) -> list[Any]:
         """Call a server-streaming method and return all messages."""
+        call: AsyncIterator[Any] = self.open_stream(method_name, by=by, **fields)
+        return [message async for message in call]
+
+    def open_stream(self, method_name: str, *, by: Caller = GRACE, **fields: Any) -> Any:
+        """Call a server-streaming method and return the call, to read from."""
         method, metadata = self._prepare(method_name, by)
         ask = self.channel.unary_stream(
             method.path,
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=method.response.FromString,
         )
-        call: AsyncIterator[Any] = ask(method.request(**fields), metadata=metadata, timeout=30)
-        return [message async for message in call]
+        return ask(method.request(**fields), metadata=metadata, timeout=30)
 
     def _prepare(self, name: str, by: Caller) -> tuple[_Method, Any]:
         service, rpc = name.split(".")
@@ -172,7 +179,10 @@ class Registry:
         path = f"/studbook.registry.v1.{service}/{rpc}"
         needed = method_table()[path].permissions
         vouched = Caller(
-            by.principal, {key: by.grants.get(key, ()) for key in needed}, groups=by.groups
+            by.principal,
+            {key: by.grants.get(key, ()) for key in needed},
+            groups=by.groups,
+            until_s=by.until_s,
         )
         method = _Method(
             path,

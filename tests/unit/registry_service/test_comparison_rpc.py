@@ -195,8 +195,8 @@ def test_both_versions_have_to_be_readable(tmp_path: Path) -> None:
 
 async def check(registry: Registry, table: dict[str, Any], **fields: Any) -> Any:
     profile = profile_of(table)
-    inputs = {"row_count": profile.row_count, "columns": profile.columns}
-    given = {"version": OLD, "inputs": pb.InputProfile(**inputs), **fields}
+    inputs = pb.InputProfile(row_count=profile.row_count, columns=profile.columns)
+    given = {"version": OLD, "inputs": inputs, **fields}
     return await registry.call("ComparisonService.CompareInputs", **given)
 
 
@@ -276,7 +276,8 @@ def test_profiles_that_cannot_be_right_are_refused(
 ) -> None:
     async def test(registry: Registry) -> None:
         columns = [dataset_pb2.Column(name="c", type="int64")]
-        inputs = pb.InputProfile(**({"row_count": 10, "columns": columns} | change))
+        whole: dict[str, Any] = {"row_count": 10, "columns": columns}
+        inputs = pb.InputProfile(**(whole | change))
         call = registry.call("ComparisonService.CompareInputs", version=OLD, inputs=inputs)
         _, found, metadata = await refusal(call)
         assert found == reason
