@@ -60,6 +60,8 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
         "docs/finding-runs.md",
         "docs/promotion-policies.md",
         "docs/approving-promotions.md",
+        "docs/certificates.md",
+        "docs/lineage.md",
         "examples/README.md",
     ],
 )
@@ -68,7 +70,9 @@ def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page:
     run_commands(stack_of_a_page, tmp_path, commands(ROOT / page))
 
 
-@pytest.mark.parametrize("name", ["logging-runs.md", "files.md", "datasets.md"])
+@pytest.mark.parametrize(
+    "name", ["logging-runs.md", "files.md", "datasets.md", "stages-and-names.md"]
+)
 def test_programs_and_commands_of_the_page(
     stack_of_a_page: LocalStack, tmp_path: Path, name: str
 ) -> None:
