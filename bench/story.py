@@ -41,9 +41,10 @@ class Story:
 
     Args:
         stack: A running Studbook.
+        points: How many points of a metric the run has when it is registered.
     """
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self, stack: LocalStack, points: int = 0) -> None:
         gateway = stack.addresses.gateway
         person = login.as_demo_person(gateway, "ada").access_token
         job = ask_for_token(stack.addresses.ci_issuer, stack.ci_secret(), release_job())
@@ -53,6 +54,8 @@ class Story:
         self._turn = itertools.cycle(("1.1.0", "1.0.0"))
         self._digest = ""
         self.run = self._make_run()
+        if points:
+            self.append(points)
         self.model = self._make_versions()
 
     def _make_run(self) -> str:

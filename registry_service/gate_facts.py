@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from studbook.registry.v1 import lineage_pb2
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 _SUMMARIES = ("last", "min", "max", "mean", "count", "last_step")
 _CODE = ("repository", "commit", "branch", "entry_point")
 _ENVIRONMENT = ("python_version", "platform", "machine", "container_image_digest")
+
+
+# What there is of no version: `has(production.version)` and the like are false, and no error.
+NO_VERSION: Mapping[str, Any] = MappingProxyType(
+    {
+        name: {}
+        for name in ("metrics", "params", "tags", "datasets", "code", "environment", "files", "run")
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,8 @@ def facts_of(version: Version, lineage: bytes) -> Facts:
         lineage: Its lineage as it was written down.
     """
     known = lineage_pb2.Lineage.FromString(lineage)
-    values = {
+    values: dict[str, Any] = {
+        **NO_VERSION,
         "version": version.number,
         "digest": f"sha256:{version.digest}",
         "metrics": {metric.key: _metric(metric) for metric in known.run.metrics},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from registry_service.gate_expressions import compiled
 from registry_service.policy_records import OnMissing, RuleOutcome, RuleResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from registry_service.gate_expressions import Path
     from registry_service.policy_records import Gate, Policy
@@ -28,7 +29,7 @@ def evaluate_gate(policy: Policy, gate: Gate, sides: Mapping[str, Mapping[str, A
     expression = compiled(gate.expression)
     figures = {str(path): _figure(sides, path) for path in expression.paths}
     try:
-        result = expression.program.execute(dict(sides))
+        result = expression.program.execute({side: dict(seen) for side, seen in sides.items()})
     except KeyError as error:
         missing = [path for path in expression.paths if _value(sides, path) is None]
         outcome, message = _on_missing(gate, missing, sides, str(error))
@@ -63,7 +64,7 @@ def _on_missing(
 ) -> tuple[RuleOutcome, str]:
     names = ", ".join(map(str, missing)) or key
     only_production = bool(missing) and all(path.side == "production" for path in missing)
-    if only_production and not sides["production"]:
+    if only_production and "version" not in sides["production"]:
         names = "no version is in Production"
     else:
         names = f"missing or not a number: {names}"
@@ -82,7 +83,7 @@ def _explained(message: str, figures: Mapping[str, str]) -> str:
 def _value(sides: Mapping[str, Mapping[str, Any]], path: Path) -> Any:
     value: Any = sides
     for key in path.keys:
-        value = value.get(key) if isinstance(value, dict) else None
+        value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
@@ -90,7 +91,7 @@ def _figure(sides: Mapping[str, Mapping[str, Any]], path: Path) -> str:
     value = _value(sides, path)
     if value is None:
         return _MISSING
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return f"{len(value)} entries"
     if isinstance(value, bool):
         return str(value).lower()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry_service.approvals import reviewed_digest, standing
-from registry_service.gate_facts import facts_of
+from registry_service.gate_facts import NO_VERSION, facts_of
 from registry_service.gates import evaluate_gate
 from registry_service.policy_rules import (
     completeness_results,
@@ -60,7 +60,7 @@ def evaluate(
     seen = facts_of(candidate, store.versions.lineage(candidate))
     sides = {
         "candidate": seen.values,
-        "production": {}
+        "production": NO_VERSION
         if production is None
         else facts_of(production, store.versions.lineage(production)).values,
     }
