@@ -32,6 +32,8 @@ _CONTRACTS = {
         "review_service",
         "serving_service",
         "lineage_service",
+        "watch_service",
+        "webhook_service",
     ),
 }
 

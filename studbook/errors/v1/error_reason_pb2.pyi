@@ -183,6 +183,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. A policy does not allow to be passed by, or asks for a longer reason.
     Metadata: `policy`, `min_reason_length`.
     """
+    ERROR_REASON_RESUME_TOKEN_INVALID: _ErrorReason.ValueType  # 170
+    """INVALID_ARGUMENT. A resume token was not issued by this server, or for a watch of something
+    else. Metadata: `field`, `value`.
+    """
+    ERROR_REASON_RESUME_TOKEN_TOO_OLD: _ErrorReason.ValueType  # 171
+    """OUT_OF_RANGE. What has happened since is too long ago to be told, or the ledger is not the one
+    that the token speaks of; begin anew without a token. Metadata: `position`.
+    """
+    ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 172
+    """UNAVAILABLE. The server is being stopped; call another, or the same in a moment."""
+    ERROR_REASON_WEBHOOKS_NOT_SET_UP: _ErrorReason.ValueType  # 173
+    """FAILED_PRECONDITION. The server has no key to sign deliveries with; its administrator can set
+    `STUDBOOK_REGISTRY_WEBHOOK_KEY_FILE`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Open: clients must accept values they do not know."""
@@ -342,5 +356,19 @@ Metadata: `version`, `rules`.
 ERROR_REASON_BREAK_GLASS_REFUSED: ErrorReason.ValueType  # 161
 """FAILED_PRECONDITION. A policy does not allow to be passed by, or asks for a longer reason.
 Metadata: `policy`, `min_reason_length`.
+"""
+ERROR_REASON_RESUME_TOKEN_INVALID: ErrorReason.ValueType  # 170
+"""INVALID_ARGUMENT. A resume token was not issued by this server, or for a watch of something
+else. Metadata: `field`, `value`.
+"""
+ERROR_REASON_RESUME_TOKEN_TOO_OLD: ErrorReason.ValueType  # 171
+"""OUT_OF_RANGE. What has happened since is too long ago to be told, or the ledger is not the one
+that the token speaks of; begin anew without a token. Metadata: `position`.
+"""
+ERROR_REASON_DRAINING: ErrorReason.ValueType  # 172
+"""UNAVAILABLE. The server is being stopped; call another, or the same in a moment."""
+ERROR_REASON_WEBHOOKS_NOT_SET_UP: ErrorReason.ValueType  # 173
+"""FAILED_PRECONDITION. The server has no key to sign deliveries with; its administrator can set
+`STUDBOOK_REGISTRY_WEBHOOK_KEY_FILE`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
