@@ -44,7 +44,12 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
     if not rule.permission and not rule.any_caller:
         # A contract that says nothing grants nothing.
         raise permission_held_nowhere("(none)", principal.id, "none")
-    return Caller(principal, grants, groups=_groups(authenticated) if rule.needs_groups else ())
+    return Caller(
+        principal,
+        grants,
+        groups=_groups(authenticated) if rule.needs_groups else (),
+        until_s=authenticated.expires_at,
+    )
 
 
 def _groups(authenticated: Authenticated) -> tuple[str, ...]:

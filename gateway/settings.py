@@ -33,6 +33,12 @@ class GatewaySettings(TransferLimits, ServerSettings):
         description="Configuration of the embedded development issuer, to start it. For trying "
         "things out on one machine: it logs people in without asking who they are.",
     )
+    concurrent_calls: int = Field(
+        5000,
+        ge=1,
+        description="Most calls at a time, watches included; more are refused with "
+        "RESOURCE_EXHAUSTED.",
+    )
     tls_certificate: FilePath | None = Field(None, description="Certificate chain (PEM) for TLS.")
     tls_private_key: FilePath | None = Field(None, description="Private key (PEM) for TLS.")
     allow_plaintext: bool = Field(

@@ -49,6 +49,7 @@ async def _serve(
         registry_port,
         gateway.server,
         close=[gateway.close, registry.close, tracking.close],
+        end_calls=[registry.end_calls],
     )
 
 

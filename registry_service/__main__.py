@@ -19,7 +19,7 @@ async def _serve(settings: RegistrySettings) -> None:
     pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
     server = Server(settings, [pipeline], ["registry"])
     application.add_to(server.grpc)
-    await serve_until_stopped(server, close=[application.close])
+    await serve_until_stopped(server, close=[application.close], end_calls=[application.end_calls])
 
 
 def main() -> None:

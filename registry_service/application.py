@@ -16,15 +16,18 @@ from registry_service.loaded_metrics import LoadedMetrics
 from registry_service.model_rpc import ModelService
 from registry_service.policy_rpc import PolicyService
 from registry_service.promotion_rpc import PromotionService
-from registry_service.registry_database import RegistryDatabase
+from registry_service.registry_database import LEDGER_CHANNEL, RegistryDatabase
 from registry_service.review_rpc import ReviewService
 from registry_service.serving_rpc import ServingService
 from registry_service.signing import Signer
 from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
+from registry_service.watch_feed import Feed
+from registry_service.watch_rpc import WatchService
 from service_chassis.assertion import AssertionSigner
 from service_chassis.blob_store import open_blob_store
 from service_chassis.database import Database
+from service_chassis.notifications import listen
 from service_chassis.page_tokens import PageTokens
 from studbook.registry.v1.alias_service_pb2_grpc import add_AliasServiceServicer_to_server
 from studbook.registry.v1.comparison_service_pb2_grpc import (
@@ -36,6 +39,7 @@ from studbook.registry.v1.policy_service_pb2_grpc import add_PolicyServiceServic
 from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionServiceServicer_to_server
 from studbook.registry.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
+from studbook.registry.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
 if TYPE_CHECKING:
     import grpc
@@ -65,7 +69,7 @@ class Application:
             settings.tracking_address, signer, settings.tracking_timeout_seconds
         )
         self._verifier = FileVerifier(database, self.blobs, settings.verify_at_once_bytes)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         registrar = Registrar(database, self._tracking, self._verifier)
         self._models = ModelService(database, registrar, tokens)
         self._policies = PolicyService(database, tokens)
@@ -76,6 +80,8 @@ class Application:
         self._serving = ServingService(database, self.blobs, tokens, retention)
         self._comparisons = ComparisonService(database, self._tracking)
         self._aliases = AliasService(database, tokens)
+        self._feed = Feed(database, poll_s=settings.watch_poll_seconds, most=settings.watchers)
+        self._watches = WatchService(database, self._feed, tokens, settings.limits_of_watches())
         self._lineage = LineageService(database, Signer(settings.signing_key.read_bytes()), tokens)
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -88,21 +94,28 @@ class Application:
         add_AliasServiceServicer_to_server(self._aliases, server)
         add_ComparisonServiceServicer_to_server(self._comparisons, server)
         add_LineageServiceServicer_to_server(self._lineage, server)
+        add_WatchServiceServicer_to_server(self._watches, server)
 
     async def prepare(self) -> None:
         """Do what has to be done before the first call, and begin what goes on beside them."""
         REGISTRY.register(self._loaded_metrics)
         await self._verifier.catch_up()
-        self._sweeping = asyncio.create_task(self._verifier.run(), name="verification sweeps")
+        await self._feed.start()
+        listening = listen(self._database.engine, LEDGER_CHANNEL, self._feed.look)
+        for work in (self._verifier.run(), self._feed.run(), listening):
+            self._background.append(asyncio.create_task(work))
+
+    def end_calls(self) -> None:
+        """End calls that would last, because the server is about to stop."""
+        self._feed.end()
 
     async def close(self) -> None:
         """End background work and close all connections."""
         with suppress(KeyError):
             REGISTRY.unregister(self._loaded_metrics)
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeping
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._verifier.close()
         await self._tracking.close()
         await asyncio.to_thread(self._database.close)

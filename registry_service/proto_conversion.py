@@ -47,6 +47,16 @@ _OUTCOMES = {
 }
 
 
+def to_stage(stage: Stage) -> version_pb2.Stage.ValueType:
+    """A stage as the contract shows it."""
+    return _STAGES[stage]
+
+
+def to_cause(cause: Cause) -> promotion_service_pb2.TransitionCause.ValueType:
+    """A cause as the contract shows it, to which a registration is no transition."""
+    return _CAUSES.get(cause, promotion_service_pb2.TRANSITION_CAUSE_UNSPECIFIED)
+
+
 def to_model(model: Model) -> model_pb2.Model:
     """A model as the contract shows it."""
     return model_pb2.Model(

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from registry_service.store import RegistryStore
 from registry_service.tables import answered_requests
+from service_chassis.notifications import notify
 from service_chassis.request_dedup import once
 from service_chassis.timestamps import now_us
 
@@ -24,7 +25,14 @@ T = TypeVar("T")
 Response = TypeVar("Response", bound=Message)
 
 
+LEDGER_CHANNEL = "studbook_ledger"
+
+
 class _NotAnsweredError(Exception):
+    pass
+
+
+def _ignore() -> None:
     pass
 
 
@@ -34,11 +42,16 @@ class RegistryDatabase:
     Args:
         database: The database.
         clock: The present moment in microseconds.
+
+    Attributes:
+        on_append: Called in the event loop when a transaction that appended to the ledger is
+            committed. Other processes are notified.
     """
 
     def __init__(self, database: Database, clock: Callable[[], int] = now_us) -> None:
         self._database = database
         self._clock = clock
+        self.on_append: Callable[[], None] = _ignore
 
     async def read(self, work: Callable[[RegistryStore], T], *, brief: bool = False) -> T:
         """Run read-only work; `brief` as for `Database.read`."""
@@ -52,7 +65,7 @@ class RegistryDatabase:
 
     async def write(self, work: Callable[[RegistryStore], T]) -> T:
         """Run work that changes something. It may run several times."""
-        return await self._database.write(lambda connection: work(self._store(connection)))
+        return await self._commit(lambda _, store: work(store))
 
     async def write_once(
         self,
@@ -63,13 +76,12 @@ class RegistryDatabase:
     ) -> Response:
         """Run work that changes something, unless this request was answered before."""
 
-        def in_transaction(connection: sa.Connection) -> Response:
-            store = self._store(connection)
+        def in_transaction(connection: sa.Connection, store: RegistryStore) -> Response:
             return once(
                 connection, answered_requests, caller, request, response_type, lambda: work(store)
             )
 
-        return await self._database.write(in_transaction)
+        return await self._commit(in_transaction)
 
     async def earlier_answer(
         self, caller: Caller, request: Any, response_type: type[Response]
@@ -88,6 +100,23 @@ class RegistryDatabase:
             return await self.write_once(caller, request, response_type, give_up)
         except _NotAnsweredError:
             return None
+
+    async def _commit(self, work: Callable[[sa.Connection, RegistryStore], T]) -> T:
+        appended = False
+
+        def in_transaction(connection: sa.Connection) -> T:
+            nonlocal appended
+            store = self._store(connection)
+            done = work(connection, store)
+            appended = store.ledger.appended
+            if appended:
+                notify(connection, LEDGER_CHANNEL)
+            return done
+
+        done = await self._database.write(in_transaction)
+        if appended:
+            self.on_append()
+        return done
 
     def _store(self, connection: sa.Connection) -> RegistryStore:
         return RegistryStore(connection, self._clock)

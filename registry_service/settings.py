@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from registry_service.loaded_records import Retention
+from registry_service.watch_records import WatchLimits
 from service_chassis.service_settings import ServiceSettings
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -46,6 +47,41 @@ class RegistrySettings(ServiceSettings):
     loaded_instances: int = Field(
         1000, ge=1, description="Of how many instances of each caller and model reports are kept."
     )
+
+    concurrent_calls: int = Field(
+        5000,
+        ge=1,
+        description="Most calls at a time, watches included; more are refused with "
+        "RESOURCE_EXHAUSTED.",
+    )
+    concurrent_streams: int = Field(
+        5000,
+        ge=1,
+        description="Most calls at a time per connection. A gateway has one connection for all of "
+        "its callers.",
+    )
+    watchers: int = Field(
+        2000, ge=1, description="Most watches at a time; more are refused with RESOURCE_EXHAUSTED."
+    )
+    watch_minutes: float = Field(
+        10.0,
+        gt=0,
+        le=14,
+        description="After how many minutes a watch ends, so that permissions are looked at anew "
+        "when the watcher calls again.",
+    )
+    watch_replay_days: float = Field(
+        7.0, gt=0, description="How old changes may be that a resumed watch still tells, in days."
+    )
+    watch_poll_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="How often to look for changes of which no word has come, in seconds.",
+    )
+
+    def limits_of_watches(self) -> WatchLimits:
+        """How long watches last, and how far back they reach."""
+        return WatchLimits(self.watch_minutes * 60, int(self.watch_replay_days * _DAY_US))
 
     def retention_of_reports(self) -> Retention:
         """Which reports of what was loaded are kept."""

@@ -76,6 +76,8 @@ class AssertionSigner:
         }
         if caller.groups:
             claims["groups"] = list(caller.groups)
+        if caller.until_s is not None:
+            claims["caller_until"] = caller.until_s
         header = {"alg": _ALGORITHM, "typ": _TYPE}
         return jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM])
 
@@ -148,6 +150,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
         grants={name: tuple(patterns) for name, patterns in claims["grants"].items()},
         via=claims["iss"],
         groups=tuple(claims.get("groups", ())),
+        until_s=claims.get("caller_until"),
     )
 
 

@@ -36,12 +36,15 @@ class Caller:
         via: Which component vouched for it: `gateway`, or a service that calls another.
         groups: The groups it belongs to, `group:{issuer}:{name}`; empty unless the called method's
             access rule asks for them.
+        until_s: When the token behind the call ends, in seconds since 1970; None when the call
+            does not rest on a token. Calls that last end by then.
     """
 
     principal: Principal
     grants: dict[str, tuple[str, ...]] = field(hash=False)
     via: str = "gateway"
     groups: tuple[str, ...] = ()
+    until_s: float | None = None
 
     def may(self, permission: str, resource: str) -> bool:
         """Whether the caller holds the permission on the resource."""

@@ -113,11 +113,17 @@ class Server:
             return self.grpc.add_insecure_port(address)
         return self.grpc.add_secure_port(address, self._credentials)
 
-    async def stop(self) -> None:
-        """Say NOT_SERVING, let running calls end within the drain time, then stop."""
+    async def stop(self, end_calls: Sequence[Callable[[], None]] = ()) -> None:
+        """Say NOT_SERVING, let running calls end within the drain time, then stop.
+
+        Args:
+            end_calls: What tells calls to end that would last, such as watches.
+        """
         _log.info("draining", seconds=self._settings.drain_seconds)
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await asyncio.sleep(self._settings.announce_seconds)
+        for end in end_calls:
+            end()
         await self.grpc.stop(self._settings.drain_seconds)
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
@@ -133,7 +139,9 @@ def _not_registered(_service: str, _handlers: Mapping[str, Any]) -> None:
 
 
 async def serve_until_stopped(
-    *servers: Server, close: Sequence[Callable[[], Awaitable[None] | None]] = ()
+    *servers: Server,
+    close: Sequence[Callable[[], Awaitable[None] | None]] = (),
+    end_calls: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, drain, then run the given closers in order.
 
@@ -150,7 +158,7 @@ async def serve_until_stopped(
     gc.freeze()
     await stopping.wait()
     for server in reversed(servers):
-        await server.stop()
+        await server.stop(end_calls)
     for closer in close:
         done = closer()
         if done is not None:

@@ -10,6 +10,7 @@ from registry_service.store.lineage_store import LineageStore
 from registry_service.store.loaded_store import LoadedStore
 from registry_service.store.model_store import ModelStore
 from registry_service.store.policy_store import PolicyStore
+from registry_service.store.standing_store import StandingStore
 from registry_service.store.stay_store import StayStore
 from registry_service.store.transition_request_store import TransitionRequestStore
 from registry_service.store.version_store import VersionStore
@@ -37,6 +38,7 @@ class RegistryStore:
         self.lineages = LineageStore(connection)
         self.stays = StayStore(connection)
         self.aliases = AliasStore(connection)
+        self.standing = StandingStore(connection)
         self.loaded = LoadedStore(connection)
         self.policies = PolicyStore(connection)
         self.requests = TransitionRequestStore(connection)

@@ -14,7 +14,7 @@ from service_chassis.field_table import Field, FieldTable, Kind
 from service_chassis.listing import list_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from service_chassis.listing import PageRequest
 
@@ -38,11 +38,16 @@ _ENTRIES = sa.select(ledger, actors.c.salt, actors.c.principal_json).join_from(
 
 
 class LedgerStore:
-    """Appends to the ledger and reads it."""
+    """Appends to the ledger and reads it.
+
+    Attributes:
+        appended: Whether anything was appended through this object.
+    """
 
     def __init__(self, connection: sa.Connection, clock: Callable[[], int]) -> None:
         self._connection = connection
         self._clock = clock
+        self.appended = False
 
     def head(self) -> chain.Head:
         """Where the ledger ends, as far as this transaction sees."""
@@ -86,6 +91,7 @@ class LedgerStore:
                 position=entry.position, hash=entry.hash, settled_us=entry.create_us
             )
         )
+        self.appended = True
         return entry
 
     def settle(self, us: int) -> None:
@@ -105,6 +111,42 @@ class LedgerStore:
             _ENTRIES.where(ledger.c.position > after_position).order_by(ledger.c.position)
         )
         return map(_entry, found)
+
+    def at(self, position: int) -> chain.Entry | None:
+        """The entry at a position."""
+        query = _ENTRIES.where(ledger.c.position == position)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _entry(row)
+
+    def done(
+        self,
+        actions: Collection[str],
+        after_position: int,
+        *,
+        workspace: str = "",
+        model: str = "",
+        limit: int,
+    ) -> list[chain.Entry]:
+        """The first entries behind a position that did one of some actions.
+
+        Args:
+            actions: The actions.
+            after_position: Where to begin, this position not included.
+            workspace: Only those of this workspace; empty for all.
+            model: Only those of this model; empty for all.
+            limit: Most entries.
+        """
+        query = _ENTRIES.where(
+            ledger.c.position > after_position,
+            ledger.c.action.in_(actions),
+            ledger.c.outcome == chain.Outcome.DONE,
+        )
+        if model:
+            query = query.where(ledger.c.model == model)
+        elif workspace:
+            query = query.where(ledger.c.workspace == workspace)
+        rows = self._connection.execute(query.order_by(ledger.c.position).limit(limit))
+        return [_entry(row) for row in rows]
 
     def page(self, workspace: str, model: str, page: PageRequest) -> tuple[list[chain.Entry], str]:
         """One page of the entries of a workspace or model; of all when both are empty."""

@@ -1,0 +1,64 @@
+"""Notifications between the processes that share a PostgreSQL database.
+
+They make things fast, never right: one can be lost with its connection, so whoever is told by them
+looks for himself now and then as well. SQLite has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = structlog.get_logger("studbook.notifications")
+
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 10.0
+# A connection that the network dropped in silence is noticed after half a minute.
+_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+def notify(connection: sa.Connection, channel: str) -> None:
+    """Notify whoever listens, when this transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_notify(channel, "")))
+
+
+async def listen(engine: sa.Engine, channel: str, tell: Callable[[], None]) -> None:
+    """Listen until cancelled, connecting anew whenever the connection is lost.
+
+    Args:
+        engine: Leads to the database. Of its connections none is used.
+        channel: Name of the channel.
+        tell: Called for notifications, and when a connection is made, since there may have been
+            some before.
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    address = make_conninfo(
+        "", **{**_KEEPALIVE, **arguments, "application_name": "studbook-listen"}
+    )
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                address, autocommit=True
+            ) as connection:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                pause_s = _FIRST_PAUSE_S
+                tell()
+                async for _ in connection.notifies():
+                    tell()
+        except (psycopg.Error, OSError) as error:
+            _log.warning("not_listening", channel=channel, error=type(error).__name__)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
