@@ -59,8 +59,10 @@ class RuleMet:
     @property
     def result(self) -> RuleResult:
         """How the rule turned out, as all rules of a policy do."""
-        who = ", ".join(review.reviewer.display_name or review.reviewer.id for review in self.by)
-        given = f"{len(self.by)} of {self.rule.count} approved" + (f": {who}" if who else "")
+        # By position: people can be erased, and what stands in the ledger cannot be changed.
+        where = ", ".join(str(review.position) for review in self.by)
+        given = f"{len(self.by)} of {self.rule.count} approved"
+        given += f", ledger {'entry' if len(self.by) == 1 else 'entries'} {where}" if where else ""
         may = f" May approve: {', '.join(self.rule.approvers)}." if self.rule.approvers else ""
         return RuleResult(
             policy=self.policy.name,
@@ -69,7 +71,11 @@ class RuleMet:
             title=f"approval by {_people(self.rule.count)}",
             outcome=RuleOutcome.PASS if self.met else RuleOutcome.FAIL,
             message=f"{given}." + ("" if self.met else may),
-            figures={"approvals": str(len(self.by)), "wanted": str(self.rule.count)},
+            figures={
+                "approvals": str(len(self.by)),
+                "wanted": str(self.rule.count),
+                "ledger_positions": where,
+            },
         )
 
 
