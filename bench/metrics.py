@@ -1,7 +1,8 @@
 """`python -m bench.metrics`: points of metrics through the gateway, durable, and back.
 
 Beside each figure of writing stands what the disk allows in the same run: a commit cannot be faster
-than an fsync. `--separate` measures with each service in a process of its own.
+than an fsync. The peer's client logs to the peer's server in the same run. `--separate` measures
+with each service in a process of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.__main__ import SECONDS, latency, rate, transport_limit
+from bench.__main__ import transport_limit
+from bench.peer import Peer, PeerUnavailableError
+from bench.timing import SECONDS, latency, rate
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from studbook import login
@@ -38,6 +41,29 @@ if TYPE_CHECKING:
 
 LONG = 1_000_000
 SHORT = 100_000
+
+_PEER = """
+import itertools, json
+from bench.timing import latency, rate
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+client = MlflowClient()
+run = client.create_run(client.create_experiment("bench")).info.run_id
+steps = itertools.count()
+
+def log_one():
+    client.log_metric(run, "loss", 0.5, step=next(steps))
+
+def log_batch():
+    client.log_batch(run, [Metric("loss", 0.5, 0, next(steps)) for _ in range(1000)])
+    return 1000
+
+print(json.dumps({
+    "log_metric, one point": latency(log_one, 60),
+    "log_batch of 1 000, points/s": rate(log_batch),
+}))
+"""
 
 
 def columns(first: int, values: Sequence[float]) -> tuple[bytes, bytes, bytes]:
@@ -189,18 +215,31 @@ def measure(stack: LocalStack, folder: Path) -> dict[str, object]:
     return figures
 
 
+def measure_peer(folder: Path) -> object:
+    """The peer's own: the most that its client sends at once is a batch of 1 000."""
+    try:
+        with Peer(folder) as peer:
+            return peer.run(_PEER)
+    except PeerUnavailableError as error:
+        return str(error)
+
+
 def main() -> None:
     """Start a stack, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--separate", action="store_true", help="each service in a process of its own"
     )
+    parser.add_argument("--no-peer", action="store_true", help="leave out MLflow")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ports = Ports.from_base(0)
         with LocalStack(folder / "stack", ports, separate=options.separate) as stack:
-            print(json.dumps(measure(stack, folder), indent=2))
+            figures = measure(stack, folder)
+        if not options.no_peer:
+            figures["peer"] = measure_peer(folder / "peer")
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

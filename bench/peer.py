@@ -141,6 +141,7 @@ class Peer:
 
         Args:
             program: Python; the server's address is in its environment, as its client wants it.
+                It can import `bench.timing`.
             arguments: What it finds in `sys.argv` from 1 on.
         """
         done = subprocess.run(  # noqa: S603 - a bench's own program
@@ -148,7 +149,12 @@ class Peer:
             check=True,
             stdout=subprocess.PIPE,
             timeout=_PROGRAM_TIMEOUT_S,
-            env={**os.environ, **_QUIET, "MLFLOW_TRACKING_URI": self.address},
+            env={
+                **os.environ,
+                **_QUIET,
+                "MLFLOW_TRACKING_URI": self.address,
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+            },
         )
         found: dict[str, Any] = json.loads(done.stdout.decode().splitlines()[-1])
         return found
