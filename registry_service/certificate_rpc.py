@@ -35,15 +35,21 @@ class CertificateMethods:
     ) -> messages.GetCertificateResponse:
         """State all that is known of a version, signed."""
         name = str(parse_version_name(request.name))
-        subject = await self._database.read(lambda store: _read(store, name))
-        payload = write_statement(subject)
+        # Written in the thread that reads: of a large version that takes some milliseconds.
+        payload, position = await self._database.read(lambda store: _state(store, name))
         signature = self._signer.sign(signed_bytes(IN_TOTO, payload))
         envelope = Envelope(IN_TOTO, payload, self._signer.key_id, signature)
         return messages.GetCertificateResponse(
             envelope=envelope.encode(),
             key_id=self._signer.key_id,
-            ledger_position=subject.head.position,
+            ledger_position=position,
         )
+
+
+def _state(store: RegistryStore, name: str) -> tuple[bytes, int]:
+    """The statement about a version, and the position of the ledger that it was made at."""
+    subject = _read(store, name)
+    return write_statement(subject), subject.head.position
 
 
 def _read(store: RegistryStore, name: str) -> Subject:

@@ -59,5 +59,5 @@ def _refused(path: Path, why: str) -> InvalidArgument:
     return InvalidArgument(
         f"{path} cannot serve as a key: {why}.",
         reason="FIELD_INVALID",
-        next_step="`studbook audit keys` prints the public keys of the registry.",
+        next_step="Whoever runs the registry has its public keys, and gives them to all who ask.",
     )

@@ -272,7 +272,7 @@ class GetCertificateResponse(_message.Message):
     `https://studbook.dev/certificate/v1`; both are described in docs/certificates.md.
     """
     key_id: _builtins.str
-    """Id of the key it is signed with, as GetLedgerKeys gives it."""
+    """Id of the key it is signed with: SHA-256 over the 32 bytes of its public half, in hexadecimal."""
     ledger_position: _builtins.int
     """Position of the last ledger entry that it takes into account."""
     def __init__(

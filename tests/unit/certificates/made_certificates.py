@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from registry_service.canonical_json import JsonObject
+
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 KEYS = {key_id(KEY.public_key()): KEY.public_key()}
@@ -90,7 +92,7 @@ LINEAGE = {
     ],
 }
 _START_US = 1_772_000_000_000_000
-_DECISION = {
+_DECISION: JsonObject = {
     "version_uid": "uid",
     "before": {"stage": "STAGING"},
     "after": {"stage": "PRODUCTION"},

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from studbook.registry.v1.lineage_pb2 import LineageParent
+
+
 Point = tuple[int, int, float]
 
 
@@ -65,6 +68,7 @@ class Stored:
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     artifacts: dict[tuple[str, str], artifact_pb2.Artifact] = field(default_factory=dict)
     versions: dict[str, version_pb2.Version] = field(default_factory=dict)
+    parents: dict[str, list[LineageParent]] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     requests: dict[str, Any] = field(default_factory=dict)
@@ -367,6 +371,7 @@ class Models(Part, model_service_pb2_grpc.ModelServiceServicer):
             digest="sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest(),
         )
         self.stored.versions[name] = version
+        self.stored.parents[name] = list(request.parents)
         return model_service_pb2.CreateVersionResponse(version=version)
 
 

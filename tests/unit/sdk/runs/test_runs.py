@@ -252,6 +252,24 @@ def test_a_model_is_stored_and_registered(online: Path, stored: Stored, tmp_path
     assert run.refusals == []
 
 
+def test_parents_of_a_model_are_named_when_it_is_registered(
+    online: Path, stored: Stored, tmp_path: Path
+) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"weights")
+    base = f"https://hub.example/base@sha256:{'a' * 64}"
+    with studbook.init("wine") as run:
+        model = tmp_path / "weights.bin"
+        with pytest.raises(InvalidArgument):
+            run.log_model(model, register_as="wine", version="1.1.0", parents=["wine@production"])
+        run.log_model(model, register_as="wine", version="1.1.0", parents=["wine@1.0.0", base])
+    named = stored.parents["workspaces/main/models/wine/versions/1.1.0"]
+    assert [(one.version, one.uri, one.digest) for one in named] == [
+        ("workspaces/main/models/wine/versions/1.0.0", "", ""),
+        ("", "https://hub.example/base", f"sha256:{'a' * 64}"),
+    ]
+    assert run.refusals == []
+
+
 def test_a_refused_registration_does_not_fail_the_run(
     online: Path, stored: Stored, tmp_path: Path
 ) -> None:
