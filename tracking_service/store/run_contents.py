@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from service_chassis.resource_names import DATASET_VERSION
 from tracking_service.records import DatasetInput, Param
-from tracking_service.store.metrics import summary_record
+from tracking_service.store.metrics import SUMMARY, summary_record
 from tracking_service.tables import (
     dataset_inputs,
     datasets,
@@ -36,36 +35,32 @@ _MOST_METRICS = 20_000
 _RUNS_COUNTED = 50
 
 
+class Held(NamedTuple):
+    """What runs hold, by the keys of the runs; those that hold nothing of a kind are left out."""
+
+    params: Mapping[int, list[Param]]
+    tags: Mapping[int, dict[str, str]]
+    metrics: Mapping[int, list[MetricSummary]]
+    dataset_inputs: Mapping[int, list[DatasetInput]]
+    # When a writer of metrics was last heard of.
+    heard_us: Mapping[int, int]
+
+
 class RunContents:
     """What runs hold, within one transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def fill(self, runs: Sequence[Run], *, with_metrics: bool = True) -> list[Run]:
-        """The runs with parameters, tags, metrics, datasets and heartbeats, in five queries.
-
-        Heartbeats of writers of metrics belong to the metrics.
-        """
-        keys = [run.key for run in runs]
-        if not keys:
-            return []
-        found_params = self._params(keys)
-        found_tags = self._tags(keys)
-        found_metrics = self._metrics(keys) if with_metrics else {}
-        found_inputs = self._dataset_inputs(keys)
-        heard = self._heard(keys) if with_metrics else {}
-        return [
-            replace(
-                run,
-                params=tuple(found_params[run.key]),
-                tags=found_tags[run.key],
-                metrics=tuple(found_metrics.get(run.key, ())),
-                dataset_inputs=tuple(found_inputs[run.key]),
-                heartbeat_us=max(run.heartbeat_us, heard.get(run.key, 0)),
-            )
-            for run in runs
-        ]
+    def of(self, keys: Collection[int], *, with_metrics: bool = True) -> Held:
+        """What the runs hold, in five queries; without metrics, and their writers, in three."""
+        return Held(
+            params=self._params(keys),
+            tags=self._tags(keys),
+            metrics=self._metrics(keys) if with_metrics else {},
+            dataset_inputs=self._dataset_inputs(keys),
+            heard_us=self._heard(keys) if with_metrics else {},
+        )
 
     def readable(self, keys: Sequence[int]) -> int:
         """How many of the runs, from the first on, have few enough metrics to be read at once."""
@@ -122,8 +117,8 @@ class RunContents:
 
     def _metrics(self, keys: Collection[int]) -> Mapping[int, list[MetricSummary]]:
         found = defaultdict(list)
-        for row in self._rows(_METRICS, keys):
-            found[row.run].append(summary_record(row))
+        for run, *summary in self._rows(_METRICS, keys):
+            found[run].append(summary_record(*summary))
         return found
 
     def _dataset_inputs(self, keys: Collection[int]) -> Mapping[int, list[DatasetInput]]:
@@ -160,7 +155,7 @@ _PARAMS = _of_runs(
 _TAGS = _of_runs(tags.c.run, tags.c.key, tags.c.value, run=tags.c.run).order_by(
     tags.c.run, tags.c.key
 )
-_METRICS = _of_runs(metric_series, run=metric_series.c.run).order_by(
+_METRICS = _of_runs(metric_series.c.run, *SUMMARY, run=metric_series.c.run).order_by(
     metric_series.c.run, metric_series.c.key
 )
 _METRIC_COUNTS = _of_runs(
