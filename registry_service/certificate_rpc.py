@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from registry_service.certificate_statement import Subject, write_statement
+from registry_service.certificate_statement import (
+    Subject,
+    approvals_in,
+    write_statement,
+)
 from registry_service.names import parse_version_name
 from registry_service.promotion import not_ready
 from registry_service.proto_conversion import to_lineage
@@ -15,11 +18,15 @@ from studbook.certificates.envelope import IN_TOTO, Envelope, signed_bytes
 from studbook.registry.v1 import lineage_service_pb2 as messages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from grpc.aio import ServicerContext
 
+    from registry_service.ledger import Entry
     from registry_service.registry_database import RegistryDatabase
     from registry_service.signing import Signer
     from registry_service.store import RegistryStore
+    from registry_service.store.lineage_store import Evidence
 
 
 class CertificateMethods:
@@ -58,14 +65,21 @@ def _read(store: RegistryStore, name: str) -> Subject:
         raise not_found(name)
     if version.state is not VersionState.READY:
         raise not_ready(version)
-    lineage = store.versions.lineage(version)
+    evidence = store.lineages.evidence(version.uid)
     head = store.ledger.head()
     return Subject(
         version=version,
-        lineage=to_lineage(lineage),
-        lineage_digest=hashlib.sha256(lineage).hexdigest(),
+        lineage=to_lineage(store.versions.lineage(version)),
+        lineage_digest=store.lineages.digest(version.uid),
         stays=tuple(store.stays.all_of(version.uid)),
-        evidence=store.lineages.evidence(version.uid),
+        evidence=evidence,
+        approvals=_approvals(store, evidence.values()),
         head=head,
         head_us=store.ledger.time_of(head.position),
     )
+
+
+def _approvals(store: RegistryStore, evidence: Iterable[Evidence]) -> Mapping[int, Entry]:
+    positions = {position for entry in evidence for position in approvals_in(entry)}
+    found = (store.ledger.at(position) for position in sorted(positions))
+    return {entry.position: entry for entry in found if entry is not None}

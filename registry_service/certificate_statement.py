@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from registry_service.canonical_json import Json, JsonObject
-    from registry_service.ledger import Head
+    from registry_service.ledger import Entry, Head
     from registry_service.records import Stay, Version
     from registry_service.store.lineage_store import Evidence
     from studbook.registry.v1 import lineage_pb2
@@ -46,6 +46,7 @@ class Subject:
     Attributes:
         lineage_digest: SHA-256 over the stored bytes of the lineage.
         evidence: The ledger entries of the stays, by position.
+        approvals: The ledger entries of the approvals that these rest on, by position.
         head: Where the ledger ended.
         head_us: Time of its last entry.
     """
@@ -55,6 +56,7 @@ class Subject:
     lineage_digest: str
     stays: tuple[Stay, ...]
     evidence: Mapping[int, Evidence]
+    approvals: Mapping[int, Entry]
     head: Head
     head_us: int
 
@@ -77,7 +79,10 @@ def write_statement(subject: Subject) -> bytes:
                 "digest": f"sha256:{subject.lineage_digest}",
                 "snapshotTime": _timestamp(subject.lineage.snapshot_time),
             },
-            "stages": [_stay(stay, subject.evidence[stay.position]) for stay in subject.stays],
+            "stages": [
+                _stay(stay, subject.evidence[stay.position], subject.approvals)
+                for stay in subject.stays
+            ],
             "ledger": {
                 "position": subject.head.position,
                 "hash": subject.head.hash.hex(),
@@ -200,7 +205,17 @@ def _parent(parent: lineage_pb2.LineageParent) -> JsonObject:
     return {"version": parent.version, "uri": parent.uri, "digest": parent.digest}
 
 
-def _stay(stay: Stay, evidence: Evidence) -> JsonObject:
+def approvals_in(evidence: Evidence) -> list[int]:
+    """Positions of the ledger entries of the approvals that a transition rests on."""
+    found: set[int] = set()
+    for result in json.loads(evidence.content_json).get("rules", ()):
+        if result["rule"].startswith("approvals/"):
+            positions = result["figures"].get("ledger_positions", "")
+            found.update(int(position) for position in positions.split(", ") if position)
+    return sorted(found)
+
+
+def _stay(stay: Stay, evidence: Evidence, approvals: Mapping[int, Entry]) -> JsonObject:
     """A stay in a stage, with the decision that led to it as the ledger has it."""
     decision: JsonObject = {}
     if stay.cause is not Cause.REGISTERED:
@@ -215,8 +230,19 @@ def _stay(stay: Stay, evidence: Evidence) -> JsonObject:
         "reason": stay.reason,
         "by": _principal(to_message(stay.actor)),
         "decision": decision,
+        "approvals": [_approval(approvals[position]) for position in approvals_in(evidence)],
         "ledgerPosition": stay.position,
         "ledgerHash": evidence.hash.hex(),
+    }
+
+
+def _approval(entry: Entry) -> JsonObject:
+    return {
+        "by": _principal(to_message(entry.actor)),
+        "time": _time(entry.create_us),
+        "comment": entry.reason,
+        "ledgerPosition": entry.position,
+        "ledgerHash": entry.hash.hex(),
     }
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from registry_service.lineage_tables import version_datasets, version_parents
 from registry_service.records import DatasetUse, Parent
-from registry_service.tables import ledger, stays
+from registry_service.tables import ledger, stays, version_lineages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,6 +94,14 @@ class LineageStore:
             self._connection.execute(version_datasets.insert(), datasets)
         if parents:
             self._connection.execute(version_parents.insert(), parents)
+
+    def digest(self, version_uid: str) -> str:
+        """The digest of a version's lineage as it was written down, which the ledger holds too."""
+        return self._connection.execute(
+            sa.select(version_lineages.c.digest).where(
+                version_lineages.c.version_uid == version_uid
+            )
+        ).scalar_one()
 
     def datasets(self, origin: Origin, uids: Sequence[str]) -> Mapping[str, list[DatasetUse]]:
         """The datasets asked after that versions used themselves, by uid of the version."""

@@ -191,10 +191,19 @@ def _stage(stay: Mapping[str, Any]) -> Html:
         ("By", _who(stay["by"])),
         ("Reason", value_of(stay["reason"])),
         *((key, value_of(value)) for key, value in sorted(stay["decision"].items())),
+        ("Approved by", _approvals(stay["approvals"])),
         ("Ledger entry", text(f"{stay['ledgerPosition']}, hash {stay['ledgerHash']}")),
     ]
     title = stay["stage"].capitalize()
     return Html(f"<h3>{text(title)}</h3>{fields(rows)}")
+
+
+def _approvals(approvals: list[Mapping[str, Any]]) -> Html:
+    rows = [
+        [_who(one["by"]), text(one["time"]), text(one["comment"]), text(one["ledgerPosition"])]
+        for one in approvals
+    ]
+    return table(("By", "At", "Comment", "Ledger entry"), rows) if rows else Html("")
 
 
 def _who(principal: Mapping[str, Any]) -> Html:

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from registry_service.canonical_json import canonical_json
 from registry_service.certificate_statement import Subject, write_statement
 from registry_service.file_selection import digest_files
-from registry_service.ledger import Head
+from registry_service.ledger import SALT_BYTES, Draft, Entry, Head, seal
 from registry_service.records import Cause, File, Stage, Stay, Version, VersionState
 from registry_service.store.lineage_store import Evidence
 from service_chassis.caller import Principal
@@ -97,7 +97,15 @@ _DECISION: JsonObject = {
     "before": {"stage": "STAGING"},
     "after": {"stage": "PRODUCTION"},
     "cause": "REQUESTED",
-    "rules": [{"rule": "gates/accuracy", "outcome": "PASS", "message": "0.97 \u202e>= 0.96"}],
+    "rules": [
+        {"rule": "gates/accuracy", "outcome": "PASS", "message": "0.97 \u202e>= 0.96"},
+        {
+            "rule": "approvals/two",
+            "outcome": "PASS",
+            "message": "1 of 1 approved, ledger entry 7.",
+            "figures": {"approvals": "1", "wanted": "1", "ledger_positions": "7"},
+        },
+    ],
 }
 
 
@@ -122,9 +130,15 @@ def subject() -> Subject:
             stay.position: Evidence(bytes([stay.position]) * 32, canonical_json(_DECISION))
             for stay in stays
         },
+        approvals={7: _approval()},
         head=Head(11, b"\x07" * 32, _START_US + 9),
         head_us=_START_US + 9,
     )
+
+
+def _approval() -> Entry:
+    draft = Draft(JOB, "transition.review", f"{MODEL}/versions/1.2.0", {}, "looks right")
+    return seal(Head(6, bytes(32), _START_US), draft, _START_US + 1, bytes(SALT_BYTES))
 
 
 def _version(files: tuple[File, ...]) -> Version:

@@ -66,6 +66,7 @@ def test_page_tells_all_that_the_certificate_says() -> None:
         "wine/trainer",
         "gates/accuracy",
         "PASS",
+        "looks right",
         "0.97",
         "c" * 40,
         "pandas 2.2",

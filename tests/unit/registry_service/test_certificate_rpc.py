@@ -132,3 +132,46 @@ def test_only_verified_versions_that_exist_are_certified(tmp_path: Path) -> None
         assert (await refusal(call))[1] == "PERMISSION_MISSING"
 
     with_registry(tmp_path, test)
+
+
+def test_certificate_names_rules_figures_and_who_approved(tmp_path: Path) -> None:
+    async def test(registry: Registry) -> None:
+        await prepare(registry)
+        await registry.register("1.0.0")
+        await registry.call(
+            "PolicyService.SetPromotionPolicy",
+            policy={
+                "name": f"{PARENT}/policies/production",
+                "models": ["*"],
+                "gates": [
+                    {"id": "accuracy", "expression": "candidate.metrics.accuracy.last > 0.9"}
+                ],
+                "approval_rules": [{"id": "one", "count": 1}],
+            },
+        )
+        asked = await registry.call(
+            "ReviewService.RequestTransition", version=NAME, by=caller("ada")
+        )
+        await registry.call(
+            "ReviewService.ReviewTransition",
+            name=asked.request.name,
+            decision=1,
+            comment="looks right",
+            reviewed_digest=asked.request.reviewed_digest,
+            by=caller("rosa"),
+        )
+        await registry.move("1.0.0", "PRODUCTION")
+
+        stay = stated(await certificate(registry))["predicate"]["stages"][-1]
+        outcomes = {one["rule"]: one["outcome"] for one in stay["decision"]["rules"]}
+        assert outcomes == {"gates/accuracy": "PASS", "approvals/one": "PASS"}
+        gate = next(one for one in stay["decision"]["rules"] if one["rule"] == "gates/accuracy")
+        assert "0.97" in gate["figures"].values()
+        assert stay["decision"]["broke_glass"] is False
+        (approval,) = stay["approvals"]
+        assert approval["by"]["id"] == "user:demo:rosa"
+        assert approval["comment"] == "looks right"
+        entry = (await registry.ledger())[approval["ledgerPosition"] - 1]
+        assert (entry.action, approval["ledgerHash"]) == ("transition.review", entry.hash.hex())
+
+    with_registry(tmp_path, test)
