@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from service_chassis.listing import PageRequest
+    from tracking_service.store.run_contents import Held
 
 # All but what repeats parts of the documents to be searched by.
 _RUN_ROWS = sa.select(
@@ -263,8 +264,10 @@ class RunStore:
         )
 
     def _records(self, rows: Sequence[sa.Row[Any]], *, with_metrics: bool = True) -> list[Run]:
-        found = [_record(row) for row in rows]
-        return self._contents.fill(found, with_metrics=with_metrics)
+        if not rows:
+            return []
+        held = self._contents.of([row.id for row in rows], with_metrics=with_metrics)
+        return [_record(row, held) for row in rows]
 
 
 def _with_installed(run: Run, environment: Environment, installed: sa.Row[Any]) -> Run:
@@ -303,9 +306,10 @@ def _changeable(run: Run) -> dict[str, Any]:
     }
 
 
-def _record(row: sa.Row[Any]) -> Run:
+def _record(row: sa.Row[Any], held: Held) -> Run:
+    key = row.id
     return Run(
-        key=row.id,
+        key=key,
         experiment_key=row.experiment,
         uid=row.uid,
         name=_name(row),
@@ -320,12 +324,16 @@ def _record(row: sa.Row[Any]) -> Run:
         create_us=row.create_time,
         update_us=row.update_time,
         delete_us=row.delete_time,
-        heartbeat_us=row.heard_time,
+        heartbeat_us=max(row.heard_time, held.heard_us.get(key, 0)),
         revision=row.revision,
         exit_code=row.exit_code,
         signal=row.signal or "",
         environment=None if row.environment is None else _environment(row.environment),
         code=None if row.code is None else _code(row.code),
+        params=tuple(held.params.get(key, ())),
+        tags=held.tags.get(key, {}),
+        metrics=tuple(held.metrics.get(key, ())),
+        dataset_inputs=tuple(held.dataset_inputs.get(key, ())),
     )
 
 
