@@ -29,12 +29,18 @@ _OUTCOMES: Mapping[Outcome, comparison_pb2.ColumnOutcome.ValueType] = {
     Outcome.UNKNOWN: comparison_pb2.COLUMN_OUTCOME_UNKNOWN,
     Outcome.UNPROFILED: comparison_pb2.COLUMN_OUTCOME_UNKNOWN,
 }
+_SAID = {
+    Outcome.DRIFTED: "drifted",
+    Outcome.ADDED: "came",
+    Outcome.REMOVED: "went",
+}
 _KINDS: Mapping[Kind, comparison_pb2.DriftMeasureKind.ValueType] = {
     Kind.MISSING: comparison_pb2.DRIFT_MEASURE_KIND_MISSING,
     Kind.QUANTILES: comparison_pb2.DRIFT_MEASURE_KIND_QUANTILE_DISTANCE,
     Kind.PSI: comparison_pb2.DRIFT_MEASURE_KIND_PSI,
     Kind.JENSEN_SHANNON: comparison_pb2.DRIFT_MEASURE_KIND_JENSEN_SHANNON,
     Kind.SHARE: comparison_pb2.DRIFT_MEASURE_KIND_VALUE_SHARE,
+    Kind.NEW: comparison_pb2.DRIFT_MEASURE_KIND_NEW_VALUES,
     Kind.DISTINCT: comparison_pb2.DRIFT_MEASURE_KIND_DISTINCT,
 }
 
@@ -155,15 +161,16 @@ def _summary(comparison: Comparison, drifts: Sequence[TableDrift]) -> str:
 
 
 def _drift_sentence(drift: TableDrift) -> str:
-    compared = sum(column.old is not None and column.new is not None for column in drift.columns)
-    hits = drift.hits
-    if not hits:
+    if not drift.hits:
         rest = ", as far as is known" if drift.missing else ""
         return f"No column of the {drift.role} data drifted{rest}."
-    return (
-        f"Of the {drift.role} data, {len(hits)} {_columns(len(hits))} drifted, came or went "
-        f"({named(hits)}); {compared} are in both."
-    )
+    both = sum(column.old is not None and column.new is not None for column in drift.columns)
+    parts = []
+    for outcome, said in _SAID.items():
+        hits = [column for column in drift.hits if column.outcome is outcome]
+        if hits:
+            parts.append(f"{len(hits)} {said} ({named(hits)})")
+    return f"Of the {drift.role} data, with {both} columns in both, {_and(parts)}."
 
 
 def named(columns: Iterable[ColumnDrift]) -> str:
@@ -172,10 +179,6 @@ def named(columns: Iterable[ColumnDrift]) -> str:
     shown = ", ".join(names[:_MOST_NAMED])
     more = len(names) - _MOST_NAMED
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _columns(count: int) -> str:
-    return "column" if count == 1 else "columns"
 
 
 def _and(words: Sequence[str]) -> str:

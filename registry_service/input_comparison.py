@@ -111,8 +111,11 @@ def compare_inputs(
         answer.summary = f"The inputs are not what {version} was trained on: {named(drift.hits)}."
     elif not missing:
         answer.verdict = comparison_pb2.INPUT_VERDICT_INPUT_AS_TRAINED
+        absent = [column for column in drift.columns if column.new is None]
+        beside = f" Not among the inputs: {named(absent)}." if absent else ""
         answer.summary = (
             f"The inputs look like what {version} was trained on, in all of {len(common)} columns."
+            f"{beside}"
         )
     answer.drift.CopyFrom(drift_message(drift, all_columns=all_columns))
     return answer

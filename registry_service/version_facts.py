@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from registry_service.comparison import Scalar
     from registry_service.records import Version
 
+# What the SDK records of the machine a run is on.
+_OF_MACHINE = "system/"
+
 
 def facts_of(version: Version, lineage: bytes) -> VersionFacts:
     """What is compared of a version.
@@ -28,7 +31,12 @@ def facts_of(version: Version, lineage: bytes) -> VersionFacts:
         params={param.key: _value(param) for param in known.run.params},
         environment=None if environment is None else _environment(environment),
         packages={} if environment is None else dict(environment.packages),
-        metrics={metric.key: metric.last for metric in known.run.metrics},
+        # How busy the machine was is no result.
+        metrics={
+            metric.key: metric.last
+            for metric in known.run.metrics
+            if not metric.key.startswith(_OF_MACHINE)
+        },
         files={file.path: f"sha256:{file.digest}" for file in version.files},
     )
 

@@ -184,7 +184,7 @@ def _compare_profiles(
             measures += compare_numbers(one.quantile_sketch, other.quantile_sketch, chance)
         except ValueError as error:
             reason = str(error)
-    measures += compare_values(one, present[0], other, present[1], chance, numbers=kind == "number")
+    measures += compare_values(one, present[0], other, present[1], chance, kind)
     return measures, reason
 
 

@@ -22,7 +22,7 @@ FALSE_ALARMS = 0.005
 LEAST_QUANTILE_DISTANCE = 0.1
 LEAST_PSI = 0.1
 LEAST_JENSEN_SHANNON = 0.1
-LEAST_DISTINCT_RATIO = 1.25
+LEAST_DISTINCT_RATIO = 1.5
 # Cochran's rule: of bins or values that are expected more rarely, chi-square says too little.
 LEAST_EXPECTED = 5
 
@@ -105,6 +105,12 @@ def least_share_change(one: float, other: float) -> float:
     return min(_LEAST_SHARE, effect - rare)
 
 
+def choices(total: float, chosen: int) -> float:
+    """Logarithm of the number of ways to choose so many of all."""
+    rest = max(total - chosen, 0.0)
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(rest + 1)
+
+
 def share_chance(one: int, of_one: int, other: int, of_other: int) -> float:
     """How likely two shares differ as much as this by chance: Fisher's exact test, from above.
 
@@ -124,14 +130,10 @@ def share_chance(one: int, of_one: int, other: int, of_other: int) -> float:
     if ratio >= 1:
         return 1.0
     logarithm = (
-        _choices(of_one, one) + _choices(of_other, other) - _choices(of_one + of_other, one + other)
+        choices(of_one, one) + choices(of_other, other) - choices(of_one + of_other, one + other)
     )
-    return min(1.0, 2 * math.exp(logarithm) / (1 - ratio))
-
-
-def _choices(total: int, chosen: int) -> float:
-    """Logarithm of the number of ways to choose so many of all."""
-    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
+    # It is one of a probability; of very many rows it is rounded.
+    return min(1.0, 2 * math.exp(min(logarithm, 0.0)) / (1 - ratio))
 
 
 def psi(shares: Shares) -> float:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     PSI = "PSI"
     JENSEN_SHANNON = "Jensen-Shannon"
     SHARE = "share of a value"
+    NEW = "values that the other has not"
     DISTINCT = "different values"
 
 

@@ -11,20 +11,29 @@ from studbook.drift_limits import (
     LEAST_DISTINCT_RATIO,
     LEAST_EXPECTED,
     Shares,
+    choices,
     distinct_limit,
     least_share_change,
     share_chance,
 )
 from studbook.drift_measures import Kind, Measure, measures_of_shares
+from studbook.sketch_values import read_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from studbook.sketch_values import SeenValues
     from studbook.tracking.v1.dataset_pb2 import ColumnProfile
 
     Value = str | float
 
 _MOST_LISTED = 10
+# Longer values are cut off where they are shown.
+_LONGEST_VALUE = 64
+# The largest exponent of which there is a number.
+_MOST_WAYS = 700.0
+# Whole numbers up to here are doubles, too.
+_LARGEST_EXACT = 2**53
 
 
 def compare_missing(
@@ -36,13 +45,7 @@ def compare_missing(
 
 
 def compare_values(
-    one: ColumnProfile,
-    of_one: int,
-    other: ColumnProfile,
-    of_other: int,
-    chance: float,
-    *,
-    numbers: bool,
+    one: ColumnProfile, of_one: int, other: ColumnProfile, of_other: int, chance: float, kind: str
 ) -> Iterator[Measure]:
     """Compare the most frequent values, and how many different ones there are.
 
@@ -52,12 +55,17 @@ def compare_values(
         other: Profile of the second column.
         of_other: How many values it has.
         chance: How often, at most, each of the two comparisons may err.
-        numbers: Values are told apart as numbers: 3 and 3.0 are the same.
+        kind: Kind of the values: of numbers, 3 and 3.0 are the same.
     """
-    first = _Listed.read(one, of_one, numbers=numbers)
-    second = _Listed.read(other, of_other, numbers=numbers)
+    first = _Listed.read(one, of_one, kind)
+    second = _Listed.read(other, of_other, kind)
     if first.counts or second.counts:
-        yield from _compare_shares(first, second, chance, binned=not one.HasField("numbers"))
+        yield from _compare_shares(first, second, chance / 3)
+        if kind == "text":
+            different = one.distinct_estimate + other.distinct_estimate
+            yield _compare_new(first, second, different, chance / 3)
+        if not one.HasField("numbers"):
+            yield from measures_of_shares(_shares(first, second), chance / 3)
     estimates = (one.distinct_estimate, other.distinct_estimate)
     yield _compare_distinct(estimates, (of_one, of_other), chance)
 
@@ -73,6 +81,7 @@ class _Listed:
         total: How many values there are.
         least: Smallest number; of other columns, minus infinity.
         largest: Largest number; of other columns, infinity.
+        seen: Of texts, what the sketch of different values remembers of them.
     """
 
     counts: Mapping[Value, int]
@@ -81,16 +90,17 @@ class _Listed:
     total: int
     least: float
     largest: float
+    seen: SeenValues | None
 
     @classmethod
-    def read(cls, profile: ColumnProfile, total: int, *, numbers: bool) -> _Listed:
+    def read(cls, profile: ColumnProfile, total: int, kind: str) -> _Listed:
         counts: Counter[Value] = Counter()
         for top in profile.top_values:
-            counts[_value(top.value, numbers=numbers)] += max(top.count, 0)
+            counts[_value(top.value, numbers=kind == "number")] += max(top.count, 0)
         error = max(profile.top_value_error, 0)
         full = len(profile.top_values) >= _MOST_LISTED
         unlisted = (min(counts.values()) if full else 1) + error
-        ranged = numbers and profile.HasField("numbers")
+        ranged = kind == "number" and profile.HasField("numbers")
         return cls(
             counts,
             error,
@@ -98,6 +108,7 @@ class _Listed:
             total,
             profile.numbers.min if ranged else -math.inf,
             profile.numbers.max if ranged else math.inf,
+            _seen(profile.distinct_sketch) if kind == "text" else None,
         )
 
     def bounds(self, value: Value) -> tuple[int, int]:
@@ -105,9 +116,28 @@ class _Listed:
         if value in self.counts:
             count = min(self.counts[value], self.total)
             return count, min(count + self.error, self.total)
-        if isinstance(value, float) and not self.least <= value <= self.largest:
-            return 0, 0
-        return 0, self.unlisted
+        return 0, 0 if self.surely_lacks(value) else self.unlisted
+
+    def surely_lacks(self, value: Value) -> bool:
+        """Whether a value that is not listed certainly does not occur."""
+        if isinstance(value, float):
+            return not self.least <= value <= self.largest
+        # What was cut off, or is shown in place of something else, is not the value.
+        whole = len(value) < _LONGEST_VALUE and "\N{REPLACEMENT CHARACTER}" not in value
+        return whole and self.seen is not None and self.seen.surely_lacks(value)
+
+
+def _seen(sketch: bytes) -> SeenValues | None:
+    try:
+        return read_values(sketch)
+    except ValueError:
+        return None  # then less is known
+
+
+def _text(value: Value) -> str:
+    """A value as a person would write it: whole numbers without a point."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT
+    return f"{value:.0f}" if whole else str(value)
 
 
 def _value(text: str, *, numbers: bool) -> Value:
@@ -119,28 +149,52 @@ def _value(text: str, *, numbers: bool) -> Value:
     return text
 
 
-def _compare_shares(
-    first: _Listed, second: _Listed, chance: float, *, binned: bool
-) -> Iterator[Measure]:
-    """Compare the shares of all listed values, each as near to the other as the profiles allow."""
-    values = sorted(first.counts.keys() | second.counts.keys(), key=str)
-    pairs = [_nearest(first, second, value) for value in values]
-    measures = [
-        _share_measure(
-            Kind.SHARE,
-            (one, first.total, other, second.total),
-            chance / 2 / len(values),
-            about=str(value),
-        )
-        for value, (one, other) in zip(values, pairs, strict=True)
-    ]
+def _compare_shares(first: _Listed, second: _Listed, chance: float) -> Iterator[Measure]:
+    """The listed value whose share changed most, for what such a change has to be."""
+    values = _values(first, second)
+    measures = []
+    for value in values:
+        one, other = _nearest(first, second, value)
+        counts = (one, first.total, other, second.total)
+        measures.append(_share_measure(Kind.SHARE, counts, chance / len(values), _text(value)))
     yield max(measures, key=lambda measure: (measure.drifted, measure.value / measure.limit))
-    if binned:
-        yield from measures_of_shares(_shares(pairs, first.total, second.total), chance / 2)
 
 
-def _shares(pairs: Sequence[tuple[int, int]], of_one: int, of_other: int) -> Shares:
-    """Shares of the values, those that are rare together with all that are not listed."""
+def _compare_new(first: _Listed, second: _Listed, different: float, chance: float) -> Measure:
+    """The share of the listed values of one table that the other certainly has not."""
+    gone, came = _rows_without(first, second), _rows_without(second, first)
+    found = []
+    for counts, values in (
+        ((gone[0], first.total, 0, second.total), gone[1]),
+        ((0, first.total, came[0], second.total), came[1]),
+    ):
+        # They were chosen from all values for being frequent here and missing there.
+        ways = math.exp(min(choices(max(different, values), values), _MOST_WAYS))
+        found.append(_share_measure(Kind.NEW, counts, chance / 2 / ways))
+    return max(found, key=lambda measure: (measure.drifted, measure.value / measure.limit))
+
+
+def _rows_without(listed: _Listed, other: _Listed) -> tuple[int, int]:
+    """How many rows have a listed value that the other table certainly has not; how many values."""
+    lacking = [
+        count
+        for value, count in listed.counts.items()
+        if value not in other.counts and other.surely_lacks(value)
+    ]
+    return min(sum(lacking), listed.total), len(lacking)
+
+
+def _values(first: _Listed, second: _Listed) -> list[Value]:
+    return sorted(first.counts.keys() | second.counts.keys(), key=str)
+
+
+def _shares(first: _Listed, second: _Listed) -> Shares:
+    """Shares of the values, those that are rare together with all that are not listed.
+
+    Each is as near to the other as the profiles allow.
+    """
+    of_one, of_other = first.total, second.total
+    pairs = [_nearest(first, second, value) for value in _values(first, second)]
     common = [
         (one, other)
         for one, other in pairs

@@ -21,6 +21,7 @@ _MEASURES = {
     pb.DRIFT_MEASURE_KIND_PSI: "PSI",
     pb.DRIFT_MEASURE_KIND_JENSEN_SHANNON: "Jensen-Shannon",
     pb.DRIFT_MEASURE_KIND_VALUE_SHARE: "share of",
+    pb.DRIFT_MEASURE_KIND_NEW_VALUES: "values that the other has not",
     pb.DRIFT_MEASURE_KIND_DISTINCT: "different values",
 }
 _OUTCOMES = {

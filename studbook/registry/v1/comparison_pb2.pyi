@@ -244,6 +244,8 @@ class _DriftMeasureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Drif
     """Difference of the shares of the value in `about`."""
     DRIFT_MEASURE_KIND_DISTINCT: _DriftMeasureKind.ValueType  # 6
     """How many times more different values one has than the number of rows explains, less 1."""
+    DRIFT_MEASURE_KIND_NEW_VALUES: _DriftMeasureKind.ValueType  # 7
+    """Share of frequent texts of one table that the other certainly has not."""
 
 class DriftMeasureKind(_DriftMeasureKind, metaclass=_DriftMeasureKindEnumTypeWrapper):
     """How the difference of two columns is measured. Open: clients must accept values they do not know."""
@@ -262,6 +264,8 @@ DRIFT_MEASURE_KIND_VALUE_SHARE: DriftMeasureKind.ValueType  # 5
 """Difference of the shares of the value in `about`."""
 DRIFT_MEASURE_KIND_DISTINCT: DriftMeasureKind.ValueType  # 6
 """How many times more different values one has than the number of rows explains, less 1."""
+DRIFT_MEASURE_KIND_NEW_VALUES: DriftMeasureKind.ValueType  # 7
+"""Share of frequent texts of one table that the other certainly has not."""
 Global___DriftMeasureKind: _TypeAlias = DriftMeasureKind  # noqa: Y015
 
 @_typing.final
@@ -290,9 +294,9 @@ class DriftMeasure(_message.Message):
     about: _builtins.str
     """The value whose share is meant, of VALUE_SHARE."""
     first_share: _builtins.float
-    """The share in the first table, of MISSING and VALUE_SHARE."""
+    """The share in the first table, of MISSING, VALUE_SHARE and NEW_VALUES."""
     second_share: _builtins.float
-    """The share in the second table, of MISSING and VALUE_SHARE."""
+    """The share in the second table, of MISSING, VALUE_SHARE and NEW_VALUES."""
     def __init__(
         self,
         *,

@@ -100,7 +100,9 @@ def test_drifted_data_is_the_verdict_with_the_columns_as_evidence(tmp_path: Path
         distance = measures[pb.DRIFT_MEASURE_KIND_QUANTILE_DISTANCE]
         assert distance.drifted
         assert distance.value == pytest.approx(0.2, abs=0.05)
-        assert "1 column drifted, came or went (alcohol)" in answer.summary
+        assert answer.summary == (
+            "Data changed. Of the training data, with 3 columns in both, 1 drifted (alcohol)."
+        )
         assert list(answer.missing) == []
 
         whole = await compare(registry, all_columns=True)
@@ -302,5 +304,23 @@ def test_forged_profiles_are_answered(tmp_path: Path) -> None:
             "ComparisonService.CompareInputs", by=GRACE, version=OLD, inputs=forged
         )
         assert answer.verdict != pb.INPUT_VERDICT_INPUT_AS_TRAINED
+
+    with_registry(tmp_path, test)
+
+
+def test_absurd_counts_are_answered(tmp_path: Path) -> None:
+    async def test(registry: Registry) -> None:
+        add_dataset(registry, "a", wine(1))
+        await add_version(registry, "1.0.0", "a")
+        inputs = profile_of(wine(3))
+        for column in inputs.columns:
+            column.null_count = 2**61
+            column.profile.top_value_error = 2**63 - 1
+            column.profile.distinct_estimate = float("inf")
+            for top in column.profile.top_values:
+                top.count = 2**63 - 1
+        forged = pb.InputProfile(row_count=2**63 - 1, columns=inputs.columns)
+        answer = await registry.call("ComparisonService.CompareInputs", version=OLD, inputs=forged)
+        assert answer.verdict == pb.INPUT_VERDICT_INPUT_DRIFTED
 
     with_registry(tmp_path, test)

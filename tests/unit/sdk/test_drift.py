@@ -72,6 +72,8 @@ DRIFTS: dict[str, tuple[str, Callable[[Column], Column], Kind]] = {
     "other odds": ("truth", lambda values: ~values, Kind.SHARE),
     "a new category": ("colour", lambda values: replaced(values, 0.02, "beige"), Kind.SHARE),
     "another mix": ("colour", lambda values: replaced(values, 0.15, "word 1"), Kind.SHARE),
+    "other words": ("words", lambda values: np.char.add(values, "!"), Kind.NEW),
+    "other colours": ("colour", lambda values: np.char.add(values, "!"), Kind.SHARE),
     "fewer categories": (
         "words",
         lambda values: np.random.default_rng(3).choice(WORDS[:100], len(values)),
