@@ -56,7 +56,7 @@ class Delivery:
         client: Connection.
         start: First record of the file.
         folder: The run's folder, which the copies of logged files lie in.
-        on_progress: Called whenever the server has taken something.
+        on_progress: Called whenever the server has taken something, or refused it for good.
     """
 
     def __init__(
@@ -104,6 +104,10 @@ class Delivery:
         self._client.metrics.AppendMetrics(
             metric_service_pb2.AppendMetricsRequest.FromString(request)
         )
+        self._on_progress()
+
+    def progressed(self) -> None:
+        """Tell that the server has answered, were it only to refuse."""
         self._on_progress()
 
     def heartbeat(self) -> None:

@@ -205,7 +205,8 @@ class LimitExceeded(StudbookError):
     """Larger or more than the server takes."""
 
     def _advice(self) -> str:
-        return "Send less in one call."
+        # The message names the limit that was set, and what to do instead.
+        return "" if self.reason == "QUOTA_EXCEEDED" else "Send less in one call."
 
 
 class OutOfRange(StudbookError):

@@ -242,6 +242,7 @@ class Shipment:
 
     def _refused(self, what: str, why: str, content: dict[str, Any]) -> None:
         note_refusal(self.chain.refused, what, why, content)
+        self._delivery.progressed()
         self._refusals.append(f"{what}: {why}")
 
     def take_refusals(self) -> list[str]:

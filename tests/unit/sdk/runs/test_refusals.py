@@ -7,6 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import studbook
+from studbook.record_folder import RunFolder
+from studbook.shipment import Shipment
 from studbook.sync import sync_pending
 from studbook.tracking.v1 import run_pb2
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from studbook.client import Client
     from tests.unit.sdk.runs.loopback_server import Stored
 
 RUN = "workspaces/main/experiments/wine/runs/one"
@@ -56,10 +59,29 @@ def test_metrics_of_a_run_that_has_too_many_go_on(offline: Path, stored: Stored)
     assert [point[0] for point in stored.points[RUN, "loss"]] == list(range(2000))
     assert len(stored.points) == 101
     assert sum(int(refusal.split()[0]) for refusal in synced.refusals) == 1900
-    assert "Too many metrics." in synced.refusals[0]
+    assert synced.refusals[0].endswith("Too many metrics.")
     # What there is no room for is noted in few pieces, and asked for as seldom.
     assert len(synced.refusals) < 30
     assert stored.calls.count("AppendMetrics") < 60
+
+
+def test_a_refusal_is_an_answer(offline: Path, stored: Stored, client: Client) -> None:
+    stored.refused_keys = {"bad"}
+    with studbook.init("wine", run_id="one") as run:
+        run.log({"bad": 1.0})
+    (folder,) = offline.iterdir()
+    (chain,) = RunFolder(folder).chains()
+    answered: list[str] = []
+
+    shipment = Shipment.acquire(client, chain, lambda: answered.append(stored.calls[-1]))
+
+    assert shipment is not None
+    while shipment.advance():
+        pass
+    shipment.close()
+    # Whoever waits for the end of the run is told that the server is there.
+    assert "AppendMetrics" in answered
+    assert len(shipment.take_refusals()) == 1
 
 
 def test_a_batch_that_is_too_large_for_the_server_arrives_in_parts(
