@@ -49,7 +49,7 @@ class Story:
         person = login.as_demo_person(gateway, "ada").access_token
         job = ask_for_token(stack.addresses.ci_issuer, stack.ci_secret(), release_job())
         self._trainer = Client(gateway, workspace="main", token_source=FixedToken(person))
-        self._release = Client(gateway, workspace="main", token_source=FixedToken(job))
+        self.release = Client(gateway, workspace="main", token_source=FixedToken(job))
         self._sequence = itertools.count(1)
         self._turn = itertools.cycle(("1.1.0", "1.0.0"))
         self._digest = ""
@@ -84,7 +84,7 @@ class Story:
         return model
 
     def _move(self, number: str) -> None:
-        self._release.promotions.TransitionStage(
+        self.release.promotions.TransitionStage(
             promotion_service_pb2.TransitionStageRequest(
                 name=f"{self.model}/versions/{number}",
                 to_stage=version_pb2.STAGE_PRODUCTION,
@@ -112,7 +112,7 @@ class Story:
 
     def resolve(self) -> object:
         """What is in Production."""
-        return self._release.serving.ResolveVersion(
+        return self.release.serving.ResolveVersion(
             serving_service_pb2.ResolveVersionRequest(model=self.model)
         )
 

@@ -46,9 +46,9 @@ def resolve_stage(store: RegistryStore, model_name: str, stage: Stage) -> Resolu
     Raises:
         StudbookError: NOT_FOUND for the model, or STAGE_EMPTY.
     """
-    uid = _model_uid(store, model_name)
-    version = store.versions.latest_in(uid, stage)
+    version = store.versions.latest_of(model_name, stage)
     if version is None:
+        _model_uid(store, model_name)
         raise _stage_empty(model_name, stage)
     return _present(version)
 

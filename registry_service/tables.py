@@ -62,6 +62,8 @@ actors = sa.Table(
     sa.Column("actor", KEY, nullable=False, index=True),
     sa.Column("salt", sa.LargeBinary, nullable=False),
     sa.Column("principal_json", sa.Text, nullable=False),
+    # Of the ledger entry by which the actor was erased.
+    sa.Column("erased_by", sa.BigInteger),
 )
 
 models = sa.Table(
@@ -205,6 +207,7 @@ stays = sa.Table(
         postgresql_where=sa.text("end_us IS NULL"),
     ),
     sa.Index("stays_by_stage", "model_uid", "to_stage", "start_us"),
+    sa.Index("stays_by_time", "model_uid", "start_us", "position"),
     sa.Index("stays_by_version", "version_uid", "position"),
 )
 

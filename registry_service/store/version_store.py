@@ -101,13 +101,17 @@ _VERSIONS = (
 # Made once: making a statement takes three times as long as running it, and these are asked by
 # every ops service that wants to know what is in Production.
 _BY_NAME = _VERSIONS.where(versions.c.name == sa.bindparam("name"))
-_LATEST_IN = (
-    _VERSIONS.where(
-        versions.c.model_uid == sa.bindparam("model_uid"),
-        versions.c.stage == sa.bindparam("stage"),
-    )
+_LATEST = (
+    _VERSIONS.where(versions.c.stage == sa.bindparam("stage"))
     .order_by(versions.c.stage_us.desc(), versions.c.stage_position.desc())
     .limit(1)
+)
+_LATEST_IN = _LATEST.where(versions.c.model_uid == sa.bindparam("model_uid"))
+_LATEST_OF = _LATEST.where(
+    versions.c.model_uid
+    == sa.select(models.c.uid)
+    .where(models.c.name == sa.bindparam("model"), models.c.delete_us.is_(None))
+    .scalar_subquery()
 )
 _FILES = (
     sa.select(version_files)
@@ -130,6 +134,10 @@ class VersionStore:
     def latest_in(self, model_uid: str, stage: Stage) -> Version | None:
         """The version that entered the stage last, of those that stand there."""
         return self._one(_LATEST_IN, {"model_uid": model_uid, "stage": stage})
+
+    def latest_of(self, model: str, stage: Stage) -> Version | None:
+        """The same by the name of the model, in one step."""
+        return self._one(_LATEST_OF, {"model": model, "stage": stage})
 
     def is_taken(self, name: str) -> bool:
         """Whether a version of this name exists or ever did."""

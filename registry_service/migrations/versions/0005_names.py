@@ -1,4 +1,4 @@
-"""Aliases of versions and what was really loaded."""
+"""Aliases of versions, what was really loaded, and an index for long histories."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_alias_stays()
     _create_protected_aliases()
     _create_loaded_versions()
+    op.create_index("stays_by_time", "stays", ["model_uid", "start_us", "position"])
 
 
 def _create_alias_stays() -> None:
