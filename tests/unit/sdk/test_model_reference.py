@@ -44,7 +44,8 @@ def test_references(text: str, expected: Reference) -> None:
         "", "@", "wine@", "wine@latest", "wine@*", "wine@x", "wine@Champion", "wine@01.2.0",
         "wine@1.2.0+build", "Wine",
         "wine@1.2.0@production", "wine@1 ||",
-        "workspaces/lab/models/wine/versions/~1", "workspaces/lab/models/wine/versions/1.2.0@production",
+        "workspaces/lab/models/wine/versions/~1",
+        "workspaces/lab/models/wine/versions/1.2.0@production",
         "a/b", "wine@" + "1" * 300, "wine@1.2.0\n",
     ],
 )  # fmt: skip
