@@ -55,11 +55,12 @@ def ensure_assertion_key(folder: Path, component: str) -> None:
 
 
 def ensure_service_keys(folder: Path) -> None:
-    """What the three processes need among themselves: assertion keys and the page-token key."""
+    """What the processes need of each other, and keys that all replicas of one share."""
     ensure_assertion_key(folder, "gateway")
     ensure_assertion_key(folder, "registry")
     ensure_assertion_key(folder, "ledger")
     ensure_random(folder / "page-tokens")
+    ensure_random(folder / "webhooks")
 
 
 def ensure_people_key(path: Path) -> None:
@@ -98,7 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = parser.parse_args(arguments).folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_service_keys(folder)
-    print(f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, and page-tokens.")
+    print(
+        f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, page-tokens and "
+        "webhooks."
+    )
     return 0
 
 

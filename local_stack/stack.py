@@ -80,6 +80,9 @@ def _settings(
             "ASSERTION_PRIVATE_KEY": str(keys / "registry.pem"),
             "SIGNING_KEY": str(keys / "ledger.pem"),
             "TRACKING_ADDRESS": addresses.tracking,
+            "WEBHOOK_KEY_FILE": str(keys / "webhooks"),
+            # There is nothing but this machine.
+            "WEBHOOK_ALLOWED_NETWORKS": '["127.0.0.0/8", "::1/128"]',
         },
         "gateway": {
             "DRAIN_SECONDS": str(_DRAIN_S),

@@ -16,6 +16,7 @@ from registry_service.loaded_metrics import LoadedMetrics
 from registry_service.model_rpc import ModelService
 from registry_service.policy_rpc import PolicyService
 from registry_service.promotion_rpc import PromotionService
+from registry_service.public_addresses import read_networks
 from registry_service.registry_database import LEDGER_CHANNEL, RegistryDatabase
 from registry_service.review_rpc import ReviewService
 from registry_service.serving_rpc import ServingService
@@ -24,6 +25,11 @@ from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
 from registry_service.watch_feed import Feed
 from registry_service.watch_rpc import WatchService
+from registry_service.webhook_courier import Office
+from registry_service.webhook_delivery import WebhookDelivery
+from registry_service.webhook_rpc import Delivering, WebhookService
+from registry_service.webhook_secrets import WebhookSecrets
+from registry_service.webhook_sender import WebhookSender
 from service_chassis.assertion import AssertionSigner
 from service_chassis.blob_store import open_blob_store
 from service_chassis.database import Database
@@ -40,6 +46,7 @@ from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionService
 from studbook.registry.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
 from studbook.registry.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
+from studbook.registry.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 if TYPE_CHECKING:
     import grpc
@@ -82,7 +89,26 @@ class Application:
         self._aliases = AliasService(database, tokens)
         self._feed = Feed(database, poll_s=settings.watch_poll_seconds, most=settings.watchers)
         self._watches = WatchService(database, self._feed, tokens, settings.limits_of_watches())
+        self._sender: WebhookSender | None = None
+        self._delivering = self._deliver(database, settings)
+        self._webhooks = WebhookService(
+            database,
+            tokens,
+            self._delivering,
+            read_networks(settings.webhook_allowed_networks),
+            settings.webhooks,
+        )
         self._lineage = LineageService(database, Signer(settings.signing_key.read_bytes()), tokens)
+
+    def _deliver(self, database: RegistryDatabase, settings: RegistrySettings) -> Delivering | None:
+        if settings.webhook_key_file is None:
+            return None
+        networks = read_networks(settings.webhook_allowed_networks)
+        self._sender = WebhookSender(networks, settings.webhook_timeout_seconds)
+        secrets = WebhookSecrets(settings.webhook_key_file.read_bytes())
+        limits = settings.limits_of_deliveries()
+        office = Office(database, self._feed, self._sender, secrets, limits)
+        return Delivering(office, WebhookDelivery(office, settings.watch_poll_seconds))
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer calls that come to this server."""
@@ -95,6 +121,7 @@ class Application:
         add_ComparisonServiceServicer_to_server(self._comparisons, server)
         add_LineageServiceServicer_to_server(self._lineage, server)
         add_WatchServiceServicer_to_server(self._watches, server)
+        add_WebhookServiceServicer_to_server(self._webhooks, server)
 
     async def prepare(self) -> None:
         """Do what has to be done before the first call, and begin what goes on beside them."""
@@ -102,7 +129,10 @@ class Application:
         await self._verifier.catch_up()
         await self._feed.start()
         listening = listen(self._database.engine, LEDGER_CHANNEL, self._feed.look)
-        for work in (self._verifier.run(), self._feed.run(), listening):
+        works = [self._verifier.run(), self._feed.run(), listening]
+        if self._delivering is not None:
+            works.append(self._delivering.delivery.run())
+        for work in works:
             self._background.append(asyncio.create_task(work))
 
     def end_calls(self) -> None:
@@ -116,6 +146,8 @@ class Application:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self._sender is not None:
+            await self._sender.close()
         await self._verifier.close()
         await self._tracking.close()
         await asyncio.to_thread(self._database.close)

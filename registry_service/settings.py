@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from registry_service.loaded_records import Retention
+from registry_service.public_addresses import read_networks
 from registry_service.watch_records import WatchLimits
+from registry_service.webhook_records import DeliveryLimits
 from service_chassis.service_settings import ServiceSettings
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -78,6 +80,49 @@ class RegistrySettings(ServiceSettings):
         gt=0,
         description="How often to look for changes of which no word has come, in seconds.",
     )
+
+    webhook_key_file: Path | None = Field(
+        None,
+        description="File with the key from which the secrets of webhooks follow, 16 bytes or "
+        "more, the same for all replicas. Without it there are no webhooks; with another one all "
+        "secrets change.",
+    )
+    webhook_allowed_networks: list[str] = Field(
+        [],
+        description="Networks that webhooks may call although they are not public, also without "
+        'TLS, as a JSON list, e.g. `["10.1.0.0/16"]`.',
+    )
+    webhook_timeout_seconds: float = Field(
+        10.0, gt=0, le=60, description="How long a webhook may take to answer, in seconds."
+    )
+    webhook_retry_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        description="How long to wait after a first failed delivery, in seconds; doubled with "
+        "each further one, up to an hour.",
+    )
+    webhook_pause_hours: float = Field(
+        24.0, gt=0, description="A webhook is paused when all deliveries fail for so many hours."
+    )
+    webhook_deliveries: int = Field(
+        1000, ge=1, description="How many deliveries of each webhook are kept to be looked at."
+    )
+    webhooks: int = Field(100, ge=0, description="Most webhooks of one workspace.")
+
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _are_networks(cls, texts: list[str]) -> list[str]:
+        read_networks(texts)
+        return texts
+
+    def limits_of_deliveries(self) -> DeliveryLimits:
+        """How deliveries to webhooks are repeated and kept."""
+        return DeliveryLimits(
+            first_pause_us=int(self.webhook_retry_seconds * 1_000_000),
+            give_up_us=int(self.webhook_pause_hours * 3600 * 1_000_000),
+            keep=self.webhook_deliveries,
+        )
 
     def limits_of_watches(self) -> WatchLimits:
         """How long watches last, and how far back they reach."""

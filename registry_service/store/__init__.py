@@ -14,6 +14,7 @@ from registry_service.store.standing_store import StandingStore
 from registry_service.store.stay_store import StayStore
 from registry_service.store.transition_request_store import TransitionRequestStore
 from registry_service.store.version_store import VersionStore
+from registry_service.store.webhook_store import WebhookStore
 from service_chassis.timestamps import now_us
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class RegistryStore:
         self.stays = StayStore(connection)
         self.aliases = AliasStore(connection)
         self.standing = StandingStore(connection)
+        self.webhooks = WebhookStore(connection)
         self.loaded = LoadedStore(connection)
         self.policies = PolicyStore(connection)
         self.requests = TransitionRequestStore(connection)
