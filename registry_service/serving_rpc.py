@@ -10,6 +10,7 @@ from registry_service.alias_names import PREVIOUS, AliasName, check_alias
 from registry_service.loaded import LONGEST_INSTANCE, Loading, keep_report
 from registry_service.moments import settled_read, shown
 from registry_service.names import VersionName, parse_version_name
+from registry_service.present_answers import PresentAnswers
 from registry_service.promotion import not_ready
 from registry_service.proto_conversion import read_stage, to_file, to_loaded, to_resolved
 from registry_service.records import Stage, VersionState
@@ -20,7 +21,6 @@ from registry_service.resolution import (
     resolve_number,
     resolve_previous,
     resolve_range,
-    resolve_stage,
     resolve_stage_at,
 )
 from registry_service.version_numbers import parse_number
@@ -78,6 +78,7 @@ class ServingService(ServingServiceServicer):
         self._blobs = blobs
         self._tokens = tokens
         self._retention = retention
+        self._present = PresentAnswers()
         self._clock = clock
 
     async def ResolveVersion(
@@ -90,7 +91,7 @@ class ServingService(ServingServiceServicer):
         caller = current_caller()
         if request.HasField("at"):
             return to_resolved(await self._resolve_at(request, caller))
-        answer = _answer_now(request, caller)
+        answer = self._answer_now(request, caller)
         return to_resolved(await self._database.read(answer, brief=True))
 
     async def FetchArtifacts(
@@ -148,6 +149,28 @@ class ServingService(ServingServiceServicer):
 
         return await self._database.read(work)
 
+    def _answer_now(
+        self, request: messages.ResolveVersionRequest, caller: Caller
+    ) -> Callable[[RegistryStore], Resolution]:
+        match request.WhichOneof("selector"):
+            case "version":
+                number = parse_number(request.version, "version", leading_v=True)
+                version = VersionName(request.model, number)
+                return lambda store: resolve_number(store, caller, version)
+            case "alias" if request.alias == PREVIOUS:
+                return lambda store: resolve_previous(store, caller, request.model)
+            case "alias":
+                alias = AliasName(request.model, check_alias(request.alias, "alias"))
+                return lambda store: resolve_alias(store, caller, alias)
+            case "range":
+                wanted = parse_range(request.range, "range")
+                return lambda store: resolve_range(store, caller, request.model, wanted)
+            case _:
+                stage = _stage(request)
+                if stage is not Stage.PRODUCTION:
+                    caller.require(READ, request.model)
+                return lambda store: self._present.resolve_stage(store, request.model, stage)
+
     async def _resolve_at(
         self, request: messages.ResolveVersionRequest, caller: Caller
     ) -> Resolution:
@@ -170,29 +193,6 @@ class ServingService(ServingServiceServicer):
             lambda store, us: resolve_stage_at(store, request.model, stage, us),
             self._clock,
         )
-
-
-def _answer_now(
-    request: messages.ResolveVersionRequest, caller: Caller
-) -> Callable[[RegistryStore], Resolution]:
-    match request.WhichOneof("selector"):
-        case "version":
-            number = parse_number(request.version, "version", leading_v=True)
-            version = VersionName(request.model, number)
-            return lambda store: resolve_number(store, caller, version)
-        case "alias" if request.alias == PREVIOUS:
-            return lambda store: resolve_previous(store, caller, request.model)
-        case "alias":
-            alias = AliasName(request.model, check_alias(request.alias, "alias"))
-            return lambda store: resolve_alias(store, caller, alias)
-        case "range":
-            wanted = parse_range(request.range, "range")
-            return lambda store: resolve_range(store, caller, request.model, wanted)
-        case _:
-            stage = _stage(request)
-            if stage is not Stage.PRODUCTION:
-                caller.require(READ, request.model)
-            return lambda store: resolve_stage(store, request.model, stage)
 
 
 def _stage(request: messages.ResolveVersionRequest) -> Stage:
