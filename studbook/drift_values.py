@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from studbook.drift_limits import (
@@ -20,7 +20,7 @@ from studbook.drift_measures import Kind, Measure, measures_of_shares
 from studbook.sketch_values import read_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from studbook.sketch_values import SeenValues
     from studbook.tracking.v1.dataset_pb2 import ColumnProfile
@@ -60,12 +60,14 @@ def compare_values(
     first = _Listed.read(one, of_one, kind)
     second = _Listed.read(other, of_other, kind)
     if first.counts or second.counts:
-        yield from _compare_shares(first, second, chance / 3)
+        values = sorted(first.counts.keys() | second.counts.keys(), key=str)
+        pairs = [_nearest(first, second, value) for value in values]
+        yield _compare_shares(values, pairs, (of_one, of_other), chance / 3)
         if kind == "text":
             different = one.distinct_estimate + other.distinct_estimate
             yield _compare_new(first, second, different, chance / 3)
         if not one.HasField("numbers"):
-            yield from measures_of_shares(_shares(first, second), chance / 3)
+            yield from measures_of_shares(_shares(pairs, of_one, of_other), chance / 3)
     estimates = (one.distinct_estimate, other.distinct_estimate)
     yield _compare_distinct(estimates, (of_one, of_other), chance)
 
@@ -149,15 +151,24 @@ def _value(text: str, *, numbers: bool) -> Value:
     return text
 
 
-def _compare_shares(first: _Listed, second: _Listed, chance: float) -> Iterator[Measure]:
+def _compare_shares(
+    values: Sequence[Value],
+    pairs: Sequence[tuple[int, int]],
+    totals: tuple[int, int],
+    chance: float,
+) -> Measure:
     """The listed value whose share changed most, for what such a change has to be."""
-    values = _values(first, second)
-    measures = []
-    for value in values:
-        one, other = _nearest(first, second, value)
-        counts = (one, first.total, other, second.total)
-        measures.append(_share_measure(Kind.SHARE, counts, chance / len(values), _text(value)))
-    yield max(measures, key=lambda measure: (measure.drifted, measure.value / measure.limit))
+    of_one, of_other = totals
+    measures = [
+        _share_measure(Kind.SHARE, (one, of_one, other, of_other), chance / len(values))
+        for one, other in pairs
+    ]
+    most = max(range(len(values)), key=lambda place: _excess(measures[place]))
+    return replace(measures[most], about=_text(values[most]))
+
+
+def _excess(measure: Measure) -> tuple[bool, float]:
+    return measure.drifted, measure.value / measure.limit
 
 
 def _compare_new(first: _Listed, second: _Listed, different: float, chance: float) -> Measure:
@@ -171,7 +182,7 @@ def _compare_new(first: _Listed, second: _Listed, different: float, chance: floa
         # They were chosen from all values for being frequent here and missing there.
         ways = math.exp(min(choices(max(different, values), values), _MOST_WAYS))
         found.append(_share_measure(Kind.NEW, counts, chance / 2 / ways))
-    return max(found, key=lambda measure: (measure.drifted, measure.value / measure.limit))
+    return max(found, key=_excess)
 
 
 def _rows_without(listed: _Listed, other: _Listed) -> tuple[int, int]:
@@ -184,17 +195,8 @@ def _rows_without(listed: _Listed, other: _Listed) -> tuple[int, int]:
     return min(sum(lacking), listed.total), len(lacking)
 
 
-def _values(first: _Listed, second: _Listed) -> list[Value]:
-    return sorted(first.counts.keys() | second.counts.keys(), key=str)
-
-
-def _shares(first: _Listed, second: _Listed) -> Shares:
-    """Shares of the values, those that are rare together with all that are not listed.
-
-    Each is as near to the other as the profiles allow.
-    """
-    of_one, of_other = first.total, second.total
-    pairs = [_nearest(first, second, value) for value in _values(first, second)]
+def _shares(pairs: Sequence[tuple[int, int]], of_one: int, of_other: int) -> Shares:
+    """Shares of the values, those that are rare together with all that are not listed."""
     common = [
         (one, other)
         for one, other in pairs
@@ -225,16 +227,14 @@ def _nearest(first: _Listed, second: _Listed, value: Value) -> tuple[int, int]:
     return round(other_least / second.total * first.total), other_least
 
 
-def _share_measure(
-    kind: Kind, counts: tuple[int, int, int, int], chance: float, about: str = ""
-) -> Measure:
+def _share_measure(kind: Kind, counts: tuple[int, int, int, int], chance: float) -> Measure:
     one, of_one, other, of_other = counts
     old, new = one / of_one, other / of_other
     apart = abs(old - new)
     limit = least_share_change(old, new)
     if apart > limit and share_chance(*counts) > chance:
         limit = _significant(counts, chance)
-    return Measure(kind, apart, limit, apart > limit, about, old, new)
+    return Measure(kind, apart, limit, apart > limit, old=old, new=new)
 
 
 def _significant(counts: tuple[int, int, int, int], chance: float) -> float:

@@ -7,6 +7,7 @@ but often that it was not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ class SeenValues:
 
     def surely_lacks(self, text: str) -> bool:
         """Whether a text is certainly not among the values."""
-        coupon = _coupon(text.encode("utf-8", "surrogatepass") or b"\0")
+        coupon = _coupon(text)
         if self.coupons is not None:
             return coupon not in self.coupons
         place = coupon & (len(self.registers) - 1)
@@ -100,9 +101,10 @@ def _malformed() -> ValueError:
     return ValueError("The bytes are no HLL sketch.")
 
 
-def _coupon(data: bytes) -> int:
-    """Place and rank of a value: by MurmurHash3 of 128 bits, as the library hashes texts."""
-    low, high = _murmur_hash(data)
+@lru_cache(maxsize=8192)
+def _coupon(text: str) -> int:
+    """Place and rank of a text: by MurmurHash3 of 128 bits, as the library hashes it."""
+    low, high = _murmur_hash(text.encode("utf-8", "surrogatepass") or b"\0")
     leading = 64 - high.bit_length()
     return (low & (1 << _PLACE_BITS) - 1) | (min(leading, _LARGEST) + 1) << _PLACE_BITS
 
