@@ -97,11 +97,11 @@ class LineageStore:
 
     def digest(self, version_uid: str) -> str:
         """The digest of a version's lineage as it was written down, which the ledger holds too."""
-        return self._connection.execute(
-            sa.select(version_lineages.c.digest).where(
-                version_lineages.c.version_uid == version_uid
-            )
-        ).scalar_one()
+        query = sa.select(version_lineages.c.digest).where(
+            version_lineages.c.version_uid == version_uid
+        )
+        digest: str = self._connection.execute(query).scalar_one()
+        return digest
 
     def datasets(self, origin: Origin, uids: Sequence[str]) -> Mapping[str, list[DatasetUse]]:
         """The datasets asked after that versions used themselves, by uid of the version."""

@@ -417,7 +417,10 @@ def serve(stored: Stored, port: int = 0) -> tuple[grpc.Server, int]:
         Models(stored),  # type: ignore[abstract]
         server,
     )
-    serving_service_pb2_grpc.add_ServingServiceServicer_to_server(Serving(stored), server)
+    serving_service_pb2_grpc.add_ServingServiceServicer_to_server(
+        Serving(stored),  # type: ignore[abstract]
+        server,
+    )
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, bound
