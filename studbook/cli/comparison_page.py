@@ -49,13 +49,32 @@ def print_versions(answer: CompareVersionsResponse, first: str, second: str) -> 
     for compared in answer.aspects:
         for drift in compared.datasets:
             _print_drift(drift, f"{drift.role.capitalize()} data")
-        _print_part(
-            compared.items and _word(compared),
-            ("WHAT", first.upper(), second.upper()),
-            ((item.name, _shown(item.first), _shown(item.second)) for item in compared.items),
-        )
+        _print_items(compared, first, second)
         if compared.compare_url:
             output.print_fields([("See", compared.compare_url)])
+
+
+def _print_items(compared: pb.AspectComparison, first: str, second: str) -> None:
+    headings: Row = ("WHAT", first.upper(), second.upper())
+    rows: list[Row] = [
+        (item.name, _shown(item.first), _shown(item.second)) for item in compared.items
+    ]
+    if compared.aspect == pb.ASPECT_METRICS:
+        headings = (*headings, "CHANGE")
+        rows = [
+            (item.name, _number(item.first), _number(item.second), _change(item))
+            for item in compared.items
+        ]
+    _print_part(compared.items and _word(compared), headings, rows)
+
+
+def _number(text: str) -> str:
+    """The last value of a metric: for people as many digits as can be compared by eye."""
+    return output.format_number(float(text)) if text and output.for_people() else _shown(text)
+
+
+def _change(item: pb.ComparedItem) -> str:
+    return output.format_number(item.delta) if item.HasField("delta") else output.MISSING
 
 
 def print_inputs(answer: CompareInputsResponse) -> None:
@@ -89,7 +108,10 @@ def _drift_text(drift: pb.DatasetDrift) -> str:
         column.outcome not in {pb.COLUMN_OUTCOME_STEADY, pb.COLUMN_OUTCOME_UNKNOWN}
         for column in drift.columns
     )
-    return f"{drift.role}: {hits or 'none'} of {drift.compared_columns} columns drifted"
+    kinds = {column.outcome for column in drift.columns}
+    moved = kinds & {pb.COLUMN_OUTCOME_ADDED, pb.COLUMN_OUTCOME_REMOVED}
+    rest = ", came or went" if moved else ""
+    return f"{drift.role}: {hits or 'none'} of {drift.compared_columns} columns drifted{rest}"
 
 
 def _print_drift(drift: pb.DatasetDrift, title: str) -> None:

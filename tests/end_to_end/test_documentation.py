@@ -71,7 +71,7 @@ def test_commands_of_the_page(stack_of_a_page: LocalStack, tmp_path: Path, page:
 
 
 @pytest.mark.parametrize(
-    "name", ["logging-runs.md", "files.md", "datasets.md", "stages-and-names.md"]
+    "name", ["logging-runs.md", "files.md", "datasets.md", "stages-and-names.md", "what-changed.md"]
 )
 def test_programs_and_commands_of_the_page(
     stack_of_a_page: LocalStack, tmp_path: Path, name: str
