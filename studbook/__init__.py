@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from studbook.media import Histogram, Image, Table
     from studbook.model_comparison import check_inputs, compare_versions
     from studbook.run import Run, active_run, finish, init, log
+    from studbook.watching import watch
 
 __all__ = [
     "Client",
@@ -37,6 +38,7 @@ __all__ = [
     "log",
     "profile_inputs",
     "reference",
+    "watch",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "log": "studbook.run",
     "profile_inputs": "studbook.input_profile",
     "reference": "studbook.dataset_reference",
+    "watch": "studbook.watching",
 }
 
 

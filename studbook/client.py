@@ -22,6 +22,8 @@ from studbook.registry.v1.policy_service_pb2_grpc import PolicyServiceStub
 from studbook.registry.v1.promotion_service_pb2_grpc import PromotionServiceStub
 from studbook.registry.v1.review_service_pb2_grpc import ReviewServiceStub
 from studbook.registry.v1.serving_service_pb2_grpc import ServingServiceStub
+from studbook.registry.v1.watch_service_pb2_grpc import WatchServiceStub
+from studbook.registry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from studbook.tracking.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from studbook.tracking.v1.experiment_service_pb2_grpc import ExperimentServiceStub
@@ -122,6 +124,8 @@ class Client:
         self.serving = ServingServiceStub(self._channel)
         self.lineage = LineageServiceStub(self._channel)
         self.comparisons = ComparisonServiceStub(self._channel)
+        self.watches = WatchServiceStub(self._channel)
+        self.webhooks = WebhookServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
         self.bulk = BulkCalls(self._channel)
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "policy": ("policy", "Set and read what must hold before a version enters Production."),
     "pull": ("pull", "Fetch a version's files, verified."),
     "verify": ("verify", "Verify files against a certificate or signature, without a server."),
+    "webhook": ("webhook", "Set up where changes are told by HTTP."),
     "sync": ("sync", "Send what offline or killed runs have left on this machine."),
     "audit": ("audit", "Read the registry's ledger."),
     "access": ("access", "Ask what you may do, and by which rule."),

@@ -9,6 +9,7 @@ from studbook.cli import (
     model_names,
     model_read,
     model_review,
+    model_watch,
 )
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command("sign")(model_certificate.sign_files)
 app.command("register")(model_change.register_version)
 app.command("promote")(model_change.promote_version)
 app.command("rollback")(model_change.roll_back)
+app.command("watch")(model_watch.watch_models)
 app.command("explain")(model_review.explain_promotion)
 app.command("request")(model_review.request_promotion)
 app.command("requests")(model_review.list_requests)
