@@ -1,8 +1,10 @@
 """Conditions in CEL (Common Expression Language): checked when they are set, run when they count.
 
-An expression sees two variables, `candidate` and `production`; `FIELDS` says what they hold. What
-it can cost is bounded by what it may be: so long, macros (`all`, `exists`, `map` ...) not inside
-each other, and the language itself has no loops.
+An expression sees two variables, `candidate` and `production`, as `GateSubject` in the contract
+describes them. The library checks it against that description, so that what reads a path that
+cannot exist, compares what cannot be compared or gives no truth value is refused at once, with its
+line and column. It is run on plain mappings, in which what was not recorded is missing; a missing
+value is then an error of its own kind, and not a zero.
 """
 
 from __future__ import annotations
@@ -10,109 +12,99 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cel
+from cel_expr_python import cel
+from google.protobuf import descriptor_pool
+
+from registry_service.gate_cost import Shape, check_shape, shape_of
+from registry_service.gate_syntax import SIDES, Path, tokens, with_checked_divisors
+from studbook.registry.v1 import gate_subject_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST_EXPRESSION = 2048
-_MOST_NESTED = 32
-_MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
-SIDES = ("candidate", "production")
-
-# What a side holds: None is any value below a key that is the user's, a text a typed value.
-FIELDS: dict[str, Any] = {
-    "version": "1.2.0",
-    "digest": "sha256:",
-    "metrics": {
-        "*": {
-            "last": 1.0,
-            "min": 1.0,
-            "max": 1.0,
-            "mean": 1.0,
-            "count": 1,
-            "last_step": 1,
-        }
-    },
-    "params": {"*": None},
-    "tags": {"*": "text"},
-    "datasets": {
-        "*": {
-            "name": "text",
-            "version": "text",
-            "digest": "sha256:",
-            "format": "text",
-            "row_count": 1,
-            "size_bytes": 1,
-        }
-    },
-    "code": {
-        "repository": "text",
-        "commit": "text",
-        "branch": "text",
-        "dirty": False,
-        "entry_point": "text",
-    },
-    "environment": {
-        "python_version": "3.12.1",
-        "platform": "text",
-        "machine": "text",
-        "packages": {"*": "1.0.0"},
-        "container_image_digest": "sha256:",
-    },
-    "files": {"*": {"digest": "sha256:", "size_bytes": 1}},
-    "run": {"name": "text", "state": "FINISHED", "tags": {"*": "text"}},
-}
-
-_TOKEN = re.compile(
-    r"""(?P<text>r?"(?:[^"\\\n]|\\.)*"|r?'(?:[^'\\\n]|\\.)*')"""
-    r"""|(?P<word>[A-Za-z_]\w*)|(?P<number>\d[\w.]*)|(?P<space>\s+|//[^\n]*)|(?P<sign>.)""",
-    re.DOTALL,
+_SUBJECT = gate_subject_pb2.GateSubject.DESCRIPTOR
+# Around what an expression divides by: with fractions, the language gives infinity for x / 0.0.
+_DIVISOR = "divisor_not_zero"
+_ISSUE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+# Where the library knows of no place it gives -1, or that without its sign.
+_LAST_LINE = 1_000_000
+# Whole numbers and fractions can be compared when the expression is run.
+_MIXED_NUMBERS = re.compile(
+    r"found no matching overload for '(?:_(?:<|<=|>|>=|==|!=)_|@in)' "
+    r"applied to '\((?:int|uint|double), (?:int|uint|double|list\((?:int|uint|double)\))\)'"
 )
-# Values that a parameter could have, to see whether an expression makes sense with any of them.
-_PARAM_SAMPLES = (1.0, "text", True, 1)
+_MISSING = re.compile(r"NOT_FOUND: Key not found in map : ")
 
 
 class ExpressionError(ValueError):
     """An expression that must not be set; says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A value that an expression reads: `candidate`, `metrics`, `val/acc`, `last`."""
+class MissingError(LookupError):
+    """A value that an expression needed is not there."""
 
-    keys: tuple[str, ...]
 
-    @property
-    def side(self) -> str:
-        """`candidate` or `production`."""
-        return self.keys[0]
-
-    def __str__(self) -> str:
-        text = self.keys[0]
-        for key in self.keys[1:]:
-            text += f".{key}" if re.fullmatch(r"[A-Za-z_]\w*", key) else f'["{key}"]'
-        return text
+class EvaluationError(ValueError):
+    """An expression could not be evaluated; says why."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was checked."""
+    """An expression that was checked.
+
+    Attributes:
+        paths: What it reads, in its order.
+        shape: By which its cost is reckoned.
+    """
 
     program: Any
     paths: tuple[Path, ...]
+    shape: Shape
+
+    def evaluate(self, activation: Any) -> object:
+        """What it gives.
+
+        Args:
+            activation: Of `activation`.
+
+        Raises:
+            MissingError: It needs a value that is not there.
+            EvaluationError: It divides by zero, say.
+        """
+        try:
+            value = self.program.eval(activation)
+        except RuntimeError as error:
+            raise EvaluationError(_without_code(str(error))) from error
+        if value.type() != cel.Type.ERROR:
+            return value.value()
+        told = str(value.value())
+        if _MISSING.match(told):
+            raise MissingError(_MISSING.sub("", told).strip('"'))
+        raise EvaluationError(_without_code(told))
 
 
 def check(source: str) -> None:
     """Make sure that an expression can be set.
 
     Raises:
-        ExpressionError: It is no CEL, too costly, reads what is not there, or cannot be true.
+        ExpressionError: It is no CEL, too costly, reads what is not there, or gives no truth value.
     """
-    expression = compiled(source)
-    _check_cost(source)
-    for path in expression.paths:
-        _check_path(path)
-    _check_result(expression)
+    compiled(source)
+    try:
+        gives = _checking().compile(source).return_type()
+    except RuntimeError as error:
+        issues = _issues(str(error))
+        if issues:
+            raise ExpressionError(issues[0]) from error
+    else:
+        if gives.name() not in {"BOOL", "DYN"}:
+            kind = gives.name().rpartition(".")[2].lower()
+            message = f"it gives {kind}, and must give true or false"
+            raise ExpressionError(message)
+    _check_regexes(source)
 
 
 @lru_cache(maxsize=1024)
@@ -120,164 +112,100 @@ def compiled(source: str) -> Expression:
     """An expression ready to be run.
 
     Raises:
-        ExpressionError: It is no CEL.
+        ExpressionError: It is no CEL, or too costly.
     """
     if len(source) > LONGEST_EXPRESSION:
         message = f"it has {len(source)} characters; at most {LONGEST_EXPRESSION} are allowed"
         raise ExpressionError(message)
-    _check_nesting(source)
+    words = tokens(source)
+    shape = shape_of(words)
+    problem = check_shape(words, shape)
+    if problem:
+        raise ExpressionError(problem)
     try:
-        program = cel.compile(source)
-    except ValueError as error:
-        raise ExpressionError(_first_line(str(error))) from error
-    return Expression(program, tuple(_paths(source)))
+        # As it was written, so that places are right.
+        _running().compile(source, disable_check=True)
+        guarded = with_checked_divisors(source, _DIVISOR)
+        program = _running().compile(guarded, disable_check=True)
+    except RuntimeError as error:
+        raise ExpressionError((_issues(str(error)) or [_without_code(str(error))])[0]) from error
+    return Expression(program, tuple(dict.fromkeys(read.path for read in shape.reads)), shape)
 
 
-def _first_line(text: str) -> str:
-    """What a parser complains of, with its place: `1:3: syntax error ...`."""
-    found = re.search(r"<input>:(\d+):(\d+): (.*)", text)
-    if found is None:
-        return "it is not an expression"
-    return f"line {found[1]}, column {found[2]}: {found[3]}"
+def activation(sides: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The values of both sides, made ready for any number of expressions."""
+    return _running().Activation({side: dict(values) for side, values in sides.items()})
 
 
-def _tokens(source: str) -> list[tuple[str, str]]:
+def _check_regexes(source: str) -> None:
+    """Regular expressions that are written out must be some."""
+    words = tokens(source)
+    for place, word in enumerate(words[2:], 2):
+        if word.kind == "text" and [one.word for one in words[place - 2 : place]] == [
+            "matches",
+            "(",
+        ]:
+            value = _running().compile(f'"".matches({word.word})').eval(data={})
+            if value.type() == cel.Type.ERROR:
+                message = f"character {word.start + 1}: {_without_code(str(value.value()))}"
+                raise ExpressionError(message)
+
+
+def _issues(told: str) -> list[str]:
+    """What the library has against an expression, each with its place."""
+    found = _ISSUE.findall(told)
     return [
-        (str(word.lastgroup), word.group())
-        for word in _TOKEN.finditer(source)
-        if word.lastgroup != "space"
+        f"line {line}, column {column}: {_explained(text)}"
+        if 0 < int(line) < _LAST_LINE
+        else _explained(text)
+        for line, column, text in found
+        if not _MIXED_NUMBERS.search(text)
+    ] or ([] if found else [_without_code(told)])
+
+
+def _explained(issue: str) -> str:
+    """What the library says, with a remedy where one is known."""
+    issue = _without_code(issue).replace(" (in container '')", "")
+    unknown = re.search(r"undefined field '.*' not found in struct '([\w.]+)'", issue)
+    if unknown:
+        fields = descriptor_pool.Default().FindMessageTypeByName(unknown[1]).fields
+        issue += f"; there are {', '.join(field.name for field in fields)}"
+    if re.search(r"'\((int, double|double, int)\)'", issue):
+        issue += "; write whole numbers as 1.0, or double(...)"
+    if re.search(rf"'_\[_\]' applied to '\({re.escape(_SUBJECT.file.package)}", issue):
+        issue += "; write a dot and the name"
+    return issue.replace(f"{_SUBJECT.file.package}.", "")
+
+
+def _without_code(text: str) -> str:
+    text = re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", text.strip())
+    return text.replace(_DIVISOR, "division")
+
+
+def _divisor(value: float) -> float:
+    if value == 0:
+        message = "division by zero"
+        raise ZeroDivisionError(message)
+    return value
+
+
+@lru_cache(maxsize=1)
+def _running() -> Any:
+    overloads = [
+        cel.Overload(f"{_DIVISOR}_{name}", return_type=kind, parameters=[kind], impl=_divisor)
+        for name, kind in (
+            ("int", cel.Type.INT),
+            ("uint", cel.Type.UINT),
+            ("double", cel.Type.DOUBLE),
+        )
     ]
+    return cel.NewEnv(
+        variables=dict.fromkeys(SIDES, cel.Type.DYN),
+        functions=[cel.FunctionDecl(_DIVISOR, overloads)],
+    )
 
 
-def _check_nesting(source: str) -> None:
-    depth = 0
-    for kind, word in _tokens(source):
-        if kind == "sign":
-            depth += (word in "([{") - (word in ")]}")
-        if depth > _MOST_NESTED:
-            message = f"parentheses and brackets are nested more than {_MOST_NESTED} deep"
-            raise ExpressionError(message)
-
-
-def _check_cost(source: str) -> None:
-    """Refuse macros inside macros: their cost is the product of what they go through."""
-    tokens = _tokens(source)
-    ends: list[int] = []
-    depth = 0
-    for place, (kind, word) in enumerate(tokens):
-        if kind == "sign" and word == "(":
-            depth += 1
-            if place > 1 and tokens[place - 1][1] in _MACROS and tokens[place - 2][1] == ".":
-                if ends:
-                    message = (
-                        f"{tokens[place - 1][1]}() stands inside another macro; nested, their "
-                        "cost has no bound"
-                    )
-                    raise ExpressionError(message)
-                ends.append(depth)
-        elif kind == "sign" and word == ")":
-            if ends and ends[-1] == depth:
-                ends.pop()
-            depth -= 1
-
-
-def _paths(source: str) -> list[Path]:
-    tokens = _tokens(source)
-    found: dict[Path, None] = {}
-    place = 0
-    while place < len(tokens):
-        kind, word = tokens[place]
-        before = tokens[place - 1][1] if place else ""
-        if kind == "word" and word in SIDES and before != ".":
-            keys, place = _keys(tokens, place)
-            found[Path(tuple(keys))] = None
-        else:
-            place += 1
-    return list(found)
-
-
-def _keys(tokens: list[tuple[str, str]], place: int) -> tuple[list[str], int]:
-    """The keys of the path that begins at a place, and the place behind it."""
-    keys = [tokens[place][1]]
-    place += 1
-    while place + 1 < len(tokens):
-        sign, (kind, key) = tokens[place][1], tokens[place + 1]
-        after = tokens[place + 2][1] if place + 2 < len(tokens) else ""
-        if sign == "." and kind == "word" and after != "(":
-            keys.append(key)
-            place += 2
-        elif sign == "[" and kind == "text" and after == "]":
-            keys.append(_unquoted(key))
-            place += 3
-        else:
-            break
-    return keys, place
-
-
-def _unquoted(text: str) -> str:
-    value: object = cel.evaluate(text)
-    return str(value)
-
-
-def _check_path(path: Path) -> None:
-    known: Any = FIELDS
-    for depth, key in enumerate(path.keys[1:], 1):
-        if not isinstance(known, dict):
-            return
-        if "*" in known:
-            known = known["*"]
-        elif key in known:
-            known = known[key]
-        else:
-            there = ".".join(path.keys[:depth])
-            message = f"{path} does not exist: {there} has {', '.join(known)}"
-            raise ExpressionError(message)
-
-
-def _check_result(expression: Expression) -> None:
-    """Run it on values made up for what it reads: it must be able to give true or false."""
-    wrong = ""
-    for sample in _PARAM_SAMPLES:
-        sides = {side: _made_up(expression, side, sample) for side in SIDES}
-        try:
-            result = expression.program.execute(sides)
-        except RuntimeError as error:
-            wrong = str(error).partition(". Check")[0]
-        except (TypeError, ValueError) as error:
-            wrong = str(error).partition(". CEL")[0]
-        except (ArithmeticError, KeyError, LookupError):
-            # Depends on the values.
-            return
-        else:
-            if isinstance(result, bool):
-                return
-            wrong = f"it gives {type(result).__name__}, and must give true or false"
-    raise ExpressionError(wrong)
-
-
-def _made_up(expression: Expression, side: str, sample: object) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for path in expression.paths:
-        if path.side != side:
-            continue
-        known: Any = FIELDS
-        inner = made
-        for depth, key in enumerate(path.keys[1:], 1):
-            known = (
-                (known.get("*", known.get(key)) if "*" in known else known[key])
-                if isinstance(known, dict)
-                else None
-            )
-            if depth == len(path.keys) - 1:
-                inner[key] = _filled(known, sample)
-            else:
-                inner = inner.setdefault(key, {})
-                if not isinstance(inner, dict):
-                    break
-    return made
-
-
-def _filled(known: Any, sample: object) -> Any:
-    if isinstance(known, dict):
-        return {"key" if key == "*" else key: _filled(one, sample) for key, one in known.items()}
-    return sample if known is None else known
+@lru_cache(maxsize=1)
+def _checking() -> Any:
+    subject = cel.Type(_SUBJECT.full_name)
+    return cel.NewEnv(descriptor_pool.Default(), variables=dict.fromkeys(SIDES, subject))

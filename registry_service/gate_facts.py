@@ -37,7 +37,7 @@ class Facts:
     """A version as rules see it.
 
     Attributes:
-        values: What expressions read; see `gate_expressions.FIELDS`.
+        values: What expressions read; see `GateSubject` in the contract.
         author: Id of the principal who made the run.
     """
 
@@ -97,14 +97,15 @@ def _param(param: lineage_pb2.LineageParam) -> Any:
 
 def _dataset(dataset: lineage_pb2.LineageDataset) -> dict[str, Any]:
     name, _, version = dataset.name.rpartition("/versions/")
-    return {
+    values: dict[str, Any] = {
         "name": name.rpartition("/")[2],
         "version": version,
-        "digest": dataset.digest,
-        "format": dataset.format,
-        "row_count": dataset.row_count,
+        **_texts(dataset, ("digest", "format")),
         "size_bytes": dataset.size_bytes,
     }
+    if dataset.row_count >= 0:
+        values["row_count"] = dataset.row_count
+    return values
 
 
 def _texts(message: Any, names: tuple[str, ...]) -> dict[str, str]:

@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from registry_service.gate_expressions import compiled
+from registry_service.gate_cost import MOST_STEPS
+from registry_service.gate_expressions import (
+    EvaluationError,
+    MissingError,
+    activation,
+    compiled,
+)
 from registry_service.policy_records import OnMissing, RuleOutcome, RuleResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry_service.gate_expressions import Path
+    from registry_service.gate_expressions import Expression
+    from registry_service.gate_syntax import Path
     from registry_service.policy_records import Gate, Policy
 
 _MISSING = "missing"
 _LONGEST_FIGURE = 200
 
 
-def evaluate_gate(policy: Policy, gate: Gate, sides: Mapping[str, Mapping[str, Any]]) -> RuleResult:
+@dataclass(frozen=True)
+class Sides:
+    """What all gates of a decision read; without a version in Production that side is empty."""
+
+    candidate: Mapping[str, Any]
+    production: Mapping[str, Any]
+
+    @cached_property
+    def activation(self) -> Any:
+        """Both, made ready for the library."""
+        return activation({"candidate": self.candidate, "production": self.production})
+
+    def value(self, path: Path) -> Any:
+        """What there is at a path; None where there is nothing."""
+        value: Any = {"candidate": self.candidate, "production": self.production}
+        for key in path.keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+
+def evaluate_gate(policy: Policy, gate: Gate, sides: Sides) -> RuleResult:
     """How a gate turns out.
 
     Args:
         policy: Whose gate it is.
         gate: The gate.
-        sides: The values of `candidate` and of `production`; empty where there is none.
+        sides: What it reads.
     """
     expression = compiled(gate.expression)
     figures = {str(path): _figure(sides, path) for path in expression.paths}
     try:
-        result = expression.program.execute({side: dict(seen) for side, seen in sides.items()})
-    except KeyError as error:
-        missing = [path for path in expression.paths if _value(sides, path) is None]
+        _check_cost(expression, sides)
+        result = expression.evaluate(sides.activation)
+    except MissingError as error:
+        missing = [path for path in expression.paths if sides.value(path) is None]
         outcome, message = _on_missing(gate, missing, sides, str(error))
-    except ArithmeticError as error:
-        outcome, message = RuleOutcome.ERROR, f"{error}"
-    except (TypeError, ValueError, RuntimeError, LookupError) as error:
-        outcome, message = RuleOutcome.ERROR, str(error).partition(". CEL")[0]
+    except EvaluationError as error:
+        outcome, message = RuleOutcome.ERROR, str(error)
     else:
-        outcome, message = _judged(gate, result)
+        outcome, message = _judged(result)
     return RuleResult(
         policy=policy.name,
         revision=policy.revision,
@@ -51,7 +79,7 @@ def evaluate_gate(policy: Policy, gate: Gate, sides: Mapping[str, Mapping[str, A
     )
 
 
-def _judged(gate: Gate, result: object) -> tuple[RuleOutcome, str]:
+def _judged(result: object) -> tuple[RuleOutcome, str]:
     if result is True:
         return RuleOutcome.PASS, "holds"
     if result is False:
@@ -60,11 +88,11 @@ def _judged(gate: Gate, result: object) -> tuple[RuleOutcome, str]:
 
 
 def _on_missing(
-    gate: Gate, missing: Sequence[Path], sides: Mapping[str, Mapping[str, Any]], key: str
+    gate: Gate, missing: Sequence[Path], sides: Sides, key: str
 ) -> tuple[RuleOutcome, str]:
     names = ", ".join(map(str, missing)) or key
     only_production = bool(missing) and all(path.side == "production" for path in missing)
-    if only_production and "version" not in sides["production"]:
+    if only_production and "version" not in sides.production:
         names = "no version is in Production"
     else:
         names = f"missing or not a number: {names}"
@@ -80,15 +108,15 @@ def _explained(message: str, figures: Mapping[str, str]) -> str:
     return f"{message}: {read}" if read else message
 
 
-def _value(sides: Mapping[str, Mapping[str, Any]], path: Path) -> Any:
-    value: Any = sides
-    for key in path.keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _check_cost(expression: Expression, sides: Sides) -> None:
+    steps = expression.shape.steps(sides.value)
+    if steps > MOST_STEPS:
+        message = f"it would take up to {steps} steps; at most {MOST_STEPS} are allowed"
+        raise EvaluationError(message)
 
 
-def _figure(sides: Mapping[str, Mapping[str, Any]], path: Path) -> str:
-    value = _value(sides, path)
+def _figure(sides: Sides, path: Path) -> str:
+    value = sides.value(path)
     if value is None:
         return _MISSING
     if isinstance(value, Mapping):

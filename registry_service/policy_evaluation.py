@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry_service.approvals import reviewed_digest, standing
 from registry_service.gate_facts import NO_VERSION, facts_of
-from registry_service.gates import evaluate_gate
+from registry_service.gates import Sides, evaluate_gate
 from registry_service.policy_rules import (
     completeness_results,
     freeze_results,
@@ -58,12 +58,12 @@ def evaluate(
     if not policies:
         return NO_POLICY
     seen = facts_of(candidate, store.versions.lineage(candidate))
-    sides = {
-        "candidate": seen.values,
-        "production": NO_VERSION
+    present = (
+        NO_VERSION
         if production is None
-        else facts_of(production, store.versions.lineage(production)).values,
-    }
+        else facts_of(production, store.versions.lineage(production)).values
+    )
+    sides = Sides(seen.values, present)
     results = [evaluate_gate(policy, gate, sides) for policy in policies for gate in policy.gates]
     if cause is not Cause.ROLLBACK:
         results += _beside_gates(store, seen, policies)

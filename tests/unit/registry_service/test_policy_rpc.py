@@ -103,7 +103,7 @@ def test_a_policy_has_revisions_and_an_entry_for_each_change(tmp_path: Path) -> 
     [
         ({"gates": [gate("1 +")]}, "policy.gates[0].expression", "line 1, column 4"),
         ({"gates": [gate("candidate.metric.a.last > 1")]}, "policy.gates[0].expression", "metric"),
-        ({"gates": [gate("candidate.metrics.a.last")]}, "policy.gates[0].expression", "float"),
+        ({"gates": [gate("candidate.metrics.a.last")]}, "policy.gates[0].expression", "double"),
         ({"gates": [gate("size(x) > 1")]}, "policy.gates[0].expression", "'x'"),
         (
             {"gates": [gate("candidate.tags.all(a, candidate.tags.all(b, a == b))")]},
