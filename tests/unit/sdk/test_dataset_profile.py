@@ -322,7 +322,10 @@ def test_no_profile_leaves_the_machine_when_none_is_wanted(
 
 @pytest.fixture
 def without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "datasketches" else found(name)
+    )
     dataset_reading.can_profile.cache_clear()
     yield
     dataset_reading.can_profile.cache_clear()
