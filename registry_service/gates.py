@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from registry_service.gate_cost import MOST_STEPS
 from registry_service.gate_expressions import (
     EvaluationError,
+    ExpressionError,
     MissingError,
     activation,
     compiled,
@@ -55,18 +56,14 @@ def evaluate_gate(policy: Policy, gate: Gate, sides: Sides) -> RuleResult:
         gate: The gate.
         sides: What it reads.
     """
-    expression = compiled(gate.expression)
-    figures = {str(path): _figure(sides, path) for path in expression.paths}
+    figures: dict[str, str] = {}
     try:
-        _check_cost(expression, sides)
-        result = expression.evaluate(sides.activation)
-    except MissingError as error:
-        missing = [path for path in expression.paths if sides.value(path) is None]
-        outcome, message = _on_missing(gate, missing, sides, str(error))
-    except EvaluationError as error:
+        expression = compiled(gate.expression)
+        figures = {str(path): _figure(sides, path) for path in expression.paths}
+        outcome, message = _outcome(gate, expression, sides)
+    except (ExpressionError, EvaluationError) as error:
+        # An expression that was set can be one that is no longer accepted: before an update, say.
         outcome, message = RuleOutcome.ERROR, str(error)
-    else:
-        outcome, message = _judged(result)
     return RuleResult(
         policy=policy.name,
         revision=policy.revision,
@@ -79,7 +76,13 @@ def evaluate_gate(policy: Policy, gate: Gate, sides: Sides) -> RuleResult:
     )
 
 
-def _judged(result: object) -> tuple[RuleOutcome, str]:
+def _outcome(gate: Gate, expression: Expression, sides: Sides) -> tuple[RuleOutcome, str]:
+    _check_cost(expression, sides)
+    try:
+        result = expression.evaluate(sides.activation)
+    except MissingError as error:
+        missing = [path for path in expression.paths if sides.value(path) is None]
+        return _on_missing(gate, missing, sides, str(error))
     if result is True:
         return RuleOutcome.PASS, "holds"
     if result is False:
@@ -124,4 +127,6 @@ def _figure(sides: Sides, path: Path) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = f"{value:.12g}" if isinstance(value, float) else str(value)
+    # It is printed in terminals, of people who did not choose it.
+    text = "".join(one if one.isprintable() else "\ufffd" for one in text[: _LONGEST_FIGURE + 1])
     return text if len(text) <= _LONGEST_FIGURE else f"{text[:_LONGEST_FIGURE]}…"

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 from service_chassis.errors import Code, StudbookError, UnmetCondition, failed_precondition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from registry_service.canonical_json import JsonObject
     from registry_service.policy_evaluation import Verdict
     from registry_service.policy_records import Policy, RuleResult
     from registry_service.records import Version
 
-# gRPC drops messages beyond a few kilobytes; the violations have all rules.
-_LONGEST_LIST = 1000
+# gRPC drops all that is said of an error when it is beyond 8 kB. The ledger and ExplainTransition
+# have every rule with all its figures.
+_BYTES_OF_NAMES = 1000
+_BYTES_OF_CONDITIONS = 3000
+# As many as a status has room for.
+_MOST_CONDITIONS = 20
 
 
 class PolicyNotMetError(StudbookError):
@@ -22,15 +28,13 @@ class PolicyNotMetError(StudbookError):
     def __init__(self, version: Version, verdict: Verdict) -> None:
         unmet = verdict.unmet
         rules = "1 rule is" if len(unmet) == 1 else f"{len(unmet)} rules are"
-        names = ", ".join(map(_name, unmet))[:_LONGEST_LIST]
+        names = _cut(", ".join(map(_name, unmet)), _BYTES_OF_NAMES)
         super().__init__(
             Code.FAILED_PRECONDITION,
             "POLICY_NOT_MET",
             f"{version.name} may not enter Production: {rules} not met, {names}.",
             metadata={"version": version.name, "rules": names},
-            conditions=tuple(
-                UnmetCondition("POLICY_NOT_MET", _name(one), one.message) for one in unmet
-            ),
+            conditions=_conditions(unmet),
         )
         self.verdict = verdict
 
@@ -72,6 +76,30 @@ def verdict_in_ledger(verdict: Verdict) -> JsonObject:
             for result in verdict.results
         ],
     }
+
+
+def _conditions(unmet: Sequence[RuleResult]) -> tuple[UnmetCondition, ...]:
+    """All rules that are not met, or as many as there is room for, and how many there are more."""
+    shown = unmet if len(unmet) <= _MOST_CONDITIONS else unmet[: _MOST_CONDITIONS - 1]
+    room = _BYTES_OF_CONDITIONS // len(shown) if shown else 0
+    conditions = [
+        UnmetCondition("POLICY_NOT_MET", _name(one), _cut(one.message, room - len(_name(one))))
+        for one in shown
+    ]
+    if len(shown) < len(unmet):
+        more = (
+            f"{len(unmet) - len(shown)} more rules are not met; explain the transition to see all"
+        )
+        conditions.append(UnmetCondition("POLICY_NOT_MET", "", more))
+    return tuple(conditions)
+
+
+def _cut(text: str, most: int) -> str:
+    """As much of a text as fits in so many bytes."""
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: max(0, most - len("…".encode()))].decode(errors="ignore") + "…"
 
 
 def _name(result: RuleResult) -> str:

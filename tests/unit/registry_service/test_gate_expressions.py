@@ -230,6 +230,20 @@ def test_figures_are_those_that_were_read() -> None:
     assert "0.91" in result.message
 
 
+def test_figures_neither_drive_terminals_nor_grow_without_end() -> None:
+    tags = {"note": "\x1b[2J\nhidden", "long": "a" * 5000}
+    gate = Gate("gate", 'candidate.tags.note != "" && candidate.tags.long != ""')
+    result = evaluate_gate(POLICY, gate, Sides({**CANDIDATE, "tags": tags}, PRODUCTION))
+    assert result.figures["candidate.tags.note"] == "\ufffd[2J\ufffdhidden"
+    assert len(result.figures["candidate.tags.long"]) == 201
+    assert result.message.isprintable()
+
+
+def test_what_an_earlier_release_let_be_set_is_an_error_now() -> None:
+    gate = Gate("gate", "candidate.files.all(a, candidate.files.all(b, a == b))")
+    assert evaluate_gate(POLICY, gate, Sides(CANDIDATE, PRODUCTION)).outcome.name == "ERROR"
+
+
 def version() -> Version:
     return Version(
         uid="u",

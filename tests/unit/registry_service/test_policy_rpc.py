@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from studbook.exceptions import from_rpc_error
 from tests.unit.registry_service.serving_registry import (
     MODEL,
     PARENT,
@@ -164,6 +165,35 @@ def test_an_unmet_gate_refuses_names_the_figures_and_is_in_the_ledger(tmp_path: 
         assert rule["figures"] == {"candidate.metrics.accuracy.last": "0.97"}
         # Other stages ask for nothing.
         await registry.move("1.0.0", "STAGING", by=RELEASER)
+
+    with_versions(tmp_path, test)
+
+
+def test_however_much_is_unmet_the_refusal_arrives(tmp_path: Path) -> None:
+    """gRPC drops trailing metadata beyond 8 kB, and puts an error of its own in its place."""
+    read = [f'candidate.params.long != "{number}"' for number in range(6)]
+    gates = [
+        {"id": f"gate-{number}-{'x' * 50}", "expression": " && ".join([*read, "false"])}
+        for number in range(64)
+    ]
+
+    async def test(registry: Registry) -> None:
+        registry.add_run({"model/model.joblib": b"forest"})
+        for run in registry.tracking.runs.values():
+            run.run.params.add(key="long").value.string_value = "ü" * 8000
+        await registry.register("2.0.0")
+        await set_policy(registry, gates=gates)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await registry.move("2.0.0", "PRODUCTION")
+        assert "64 rules are not met" in str(caught.value.details())
+        told = from_rpc_error(caught.value)
+        assert told.reason == "POLICY_NOT_MET"
+        assert len(told.conditions) == 20
+        assert told.conditions[0].subject.startswith("production/gates/gate-0-x")
+        assert "does not hold" in told.conditions[0].description
+        assert told.conditions[-1].description.startswith("45 more")
+        rules = json.loads((await registry.ledger())[-1].content_json)["rules"]
+        assert len(rules) == 64
 
     with_versions(tmp_path, test)
 
