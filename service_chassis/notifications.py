@@ -13,7 +13,6 @@ import psycopg
 import sqlalchemy as sa
 import structlog
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +43,12 @@ async def listen(engine: sa.Engine, channel: str, tell: Callable[[], None]) -> N
     if engine.dialect.name != "postgresql":
         return
     _, arguments = engine.dialect.create_connect_args(engine.url)
-    address = make_conninfo(
-        "", **{**_KEEPALIVE, **arguments, "application_name": "studbook-listen"}
-    )
+    arguments = {**_KEEPALIVE, **arguments, "application_name": "studbook-listen"}
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(
-                address, autocommit=True
+                autocommit=True, **arguments
             ) as connection:
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 pause_s = _FIRST_PAUSE_S
