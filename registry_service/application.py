@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 
 from registry_service.alias_rpc import AliasService
+from registry_service.checkpoints import CheckpointSchedule
 from registry_service.comparison_rpc import ComparisonService
 from registry_service.file_verifier import FileVerifier
+from registry_service.ledger_rpc import LedgerService
 from registry_service.lineage_rpc import LineageService
 from registry_service.loaded_metrics import LoadedMetrics
 from registry_service.model_rpc import ModelService
@@ -20,7 +22,6 @@ from registry_service.public_addresses import read_networks
 from registry_service.registry_database import LEDGER_CHANNEL, RegistryDatabase
 from registry_service.review_rpc import ReviewService
 from registry_service.serving_rpc import ServingService
-from registry_service.signing import Signer
 from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
 from registry_service.watch_feed import Feed
@@ -39,6 +40,7 @@ from studbook.registry.v1.alias_service_pb2_grpc import add_AliasServiceServicer
 from studbook.registry.v1.comparison_service_pb2_grpc import (
     add_ComparisonServiceServicer_to_server,
 )
+from studbook.registry.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from studbook.registry.v1.lineage_service_pb2_grpc import add_LineageServiceServicer_to_server
 from studbook.registry.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from studbook.registry.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
@@ -98,7 +100,10 @@ class Application:
             read_networks(settings.webhook_allowed_networks),
             settings.webhooks,
         )
-        self._lineage = LineageService(database, Signer(settings.signing_key.read_bytes()), tokens)
+        keys = settings.signer()
+        self._lineage = LineageService(database, keys, tokens)
+        self._ledger = LedgerService(database, keys, tokens)
+        self._checkpoints = CheckpointSchedule(database, keys, settings.checkpoint_minutes * 60)
 
     def _deliver(self, database: RegistryDatabase, settings: RegistrySettings) -> Delivering | None:
         if settings.webhook_key_file is None:
@@ -120,6 +125,7 @@ class Application:
         add_AliasServiceServicer_to_server(self._aliases, server)
         add_ComparisonServiceServicer_to_server(self._comparisons, server)
         add_LineageServiceServicer_to_server(self._lineage, server)
+        add_LedgerServiceServicer_to_server(self._ledger, server)
         add_WatchServiceServicer_to_server(self._watches, server)
         add_WebhookServiceServicer_to_server(self._webhooks, server)
 
@@ -129,7 +135,7 @@ class Application:
         await self._verifier.catch_up()
         await self._feed.start()
         listening = listen(self._database.engine, LEDGER_CHANNEL, self._feed.look)
-        works = [self._verifier.run(), self._feed.run(), listening]
+        works = [self._verifier.run(), self._feed.run(), self._checkpoints.run(), listening]
         if self._delivering is not None:
             works.append(self._delivering.delivery.run())
         for work in works:

@@ -6,18 +6,20 @@ while the head of the ledger is locked, so both only ever grow, whatever the clo
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from registry_service.canonical_json import canonical_json
 from service_chassis.caller import Principal
+from studbook import ledger_chain
+from studbook.ledger_chain import Chain, Link, entry_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from registry_service.canonical_json import JsonObject
+    from studbook.ledger_chain import Fault
 
 SALT_BYTES = 16
 
@@ -27,7 +29,7 @@ REGISTRY = Principal(
 )
 
 # Who an actor is once his or her data was erased.
-ERASED = Principal(id="erased", kind="")
+ERASED = Principal(id=ledger_chain.ERASED_ID, kind="")
 
 
 class Outcome(IntEnum):
@@ -62,7 +64,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry in its place. `actor_salt` is empty once the actor was erased."""
+    """An entry in its place.
+
+    `actor_salt` is empty once the actor was erased, by the entry at `erased_by`.
+    """
 
     position: int
     create_us: int
@@ -77,6 +82,7 @@ class Entry:
     caused_by: int
     previous_hash: bytes
     hash: bytes
+    erased_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +103,20 @@ class Head:
 START = Head(position=0, hash=bytes(32), settled_us=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The first entry that does not fit, and why."""
-
-    position: int
-    problem: str
-
-
 def seal(head: Head, draft: Draft, now_us: int, salt: bytes) -> Entry:
     """Give a draft its place behind the head."""
     actor_digest = digest_actor(draft.actor, salt)
     position = head.position + 1
     create_us = max(now_us, head.settled_us + 1)
     content_json = canonical_json(draft.content)
-    sealed = _hash(
+    sealed = entry_hash(
         head.hash,
         position=position,
         create_us=create_us,
         actor_digest=actor_digest,
         action=draft.action,
         resource=draft.resource,
-        outcome=draft.outcome,
+        outcome=draft.outcome.name,
         reason=draft.reason,
         content_json=content_json,
         caused_by=draft.caused_by,
@@ -140,28 +138,34 @@ def seal(head: Head, draft: Draft, now_us: int, salt: bytes) -> Entry:
     )
 
 
+def scope_of(resource: str) -> tuple[str, str]:
+    """The workspace id and the model's name in a resource name; empty where it has none."""
+    parts = resource.split("/")
+    return parts[1], "/".join(parts[:4]) if len(parts) >= 4 else ""
+
+
 def digest_actor(actor: Principal, salt: bytes) -> bytes:
     """What the chain holds of an actor: a digest that says nothing once the salt is gone."""
-    return hashlib.sha256(salt + actor_json(actor).encode()).digest()
+    return ledger_chain.actor_digest(salt, actor_json(actor))
 
 
 def actor_json(actor: Principal) -> str:
     """An actor as canonical JSON, in the words of the contract."""
-    return canonical_json(
-        {
-            "display_name": actor.display_name,
-            "id": actor.id,
-            "issuer": actor.issuer,
-            "kind": actor.kind.upper(),
-            "pipeline_claims": actor.pipeline_claims,
-            "subject": actor.subject,
-            "token_id": actor.token_id,
-        }
+    return ledger_chain.actor_json(
+        id=actor.id,
+        kind=actor.kind.upper(),
+        display_name=actor.display_name,
+        issuer=actor.issuer,
+        subject=actor.subject,
+        token_id=actor.token_id,
+        pipeline_claims=actor.pipeline_claims,
     )
 
 
 def verify_chain(entries: Iterable[Entry], after: Head = START) -> Fault | None:
     """Check that entries follow each other without a gap and that none was altered.
+
+    Signed checkpoints, the actors that were erased and the other tables are `ledger_audit`'s.
 
     Args:
         entries: Entries in order of position, beginning with the one after `after`.
@@ -170,71 +174,28 @@ def verify_chain(entries: Iterable[Entry], after: Head = START) -> Fault | None:
     Returns:
         The first entry that does not fit, or None.
     """
-    position, previous, last_us = after.position, after.hash, after.settled_us
+    chain = Chain(position=after.position, previous=after.hash, last_us=after.settled_us)
     for entry in entries:
-        problem = _problem(entry, position, previous, last_us)
-        if problem:
-            return Fault(entry.position, problem)
-        position, previous, last_us = entry.position, entry.hash, entry.create_us
+        fault = chain.follow(_link(entry))
+        if fault is not None:
+            return fault
     return None
 
 
-def _problem(entry: Entry, position: int, previous: bytes, last_us: int) -> str:
-    problem = ""
-    if entry.position != position + 1:
-        problem = f"it follows entry {position}, so its position should be {position + 1}"
-    elif entry.previous_hash != previous:
-        problem = "its previous_hash is not the hash of the entry before"
-    elif entry.create_us <= last_us:
-        problem = "its time is not later than that of the entry before"
-    elif entry.hash != _rehash(entry):
-        problem = "its hash does not fit its content"
-    elif entry.actor_salt and digest_actor(entry.actor, entry.actor_salt) != entry.actor_digest:
-        problem = "its actor does not fit its actor_digest"
-    elif not entry.actor_salt and entry.actor != ERASED:
-        problem = "its actor cannot be checked without the salt"
-    return problem
-
-
-def _rehash(entry: Entry) -> bytes:
-    return _hash(
-        entry.previous_hash,
+def _link(entry: Entry) -> Link:
+    return Link(
         position=entry.position,
         create_us=entry.create_us,
+        actor_json=actor_json(entry.actor),
         actor_digest=entry.actor_digest,
+        actor_salt=entry.actor_salt,
+        erased_by=entry.erased_by,
         action=entry.action,
         resource=entry.resource,
-        outcome=entry.outcome,
+        outcome=entry.outcome.name,
         reason=entry.reason,
         content_json=entry.content_json,
         caused_by=entry.caused_by,
+        previous_hash=entry.previous_hash,
+        hash=entry.hash,
     )
-
-
-def _hash(
-    previous_hash: bytes,
-    *,
-    position: int,
-    create_us: int,
-    actor_digest: bytes,
-    action: str,
-    resource: str,
-    outcome: Outcome,
-    reason: str,
-    content_json: str,
-    caused_by: int,
-) -> bytes:
-    text = canonical_json(
-        {
-            "action": action,
-            "actor_digest": actor_digest.hex(),
-            "caused_by": caused_by,
-            "content_json": content_json,
-            "create_time": create_us,
-            "outcome": outcome.name,
-            "position": position,
-            "reason": reason,
-            "resource": resource,
-        }
-    )
-    return hashlib.sha256(previous_hash + text.encode()).digest()

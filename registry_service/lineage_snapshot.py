@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import TYPE_CHECKING
 
+from registry_service.ledger import ERASED
 from registry_service.records import DatasetUse, File, Snapshot
 from service_chassis.validation import check_digest
 from studbook.registry.v1 import lineage_pb2
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from studbook.tracking.v1 import artifact_pb2, dataset_pb2, metric_pb2, run_service_pb2
 
 _STATE_PREFIX = "RUN_STATE_"
+_SALT_BYTES = 16
 
 
 def take_snapshot(
@@ -28,6 +31,8 @@ def take_snapshot(
         run=_run(held.run),
         datasets=_datasets(held.run.dataset_inputs, held.datasets),
         parents=map(_parent, parents),
+        # Whoever knows all of a lineage but its author cannot tell by the digest who that was.
+        salt=secrets.token_bytes(_SALT_BYTES),
     )
     if held.run.HasField("code"):
         lineage.code.CopyFrom(_code(held.run.code))
@@ -43,6 +48,30 @@ def take_snapshot(
         datasets=tuple(map(_use, lineage.datasets)),
         parents=parents,
     )
+
+
+def without_author(lineage: bytes, author: str) -> bytes:
+    """A lineage that tells no longer that this was its author; others stay as they are."""
+    erased = lineage_pb2.Lineage.FromString(lineage)
+    if erased.run.creator.id != author:
+        return lineage
+    erased.run.ClearField("creator")
+    erased.run.creator.id = ERASED.id
+    erased.ClearField("salt")
+    return erased.SerializeToString(deterministic=True)
+
+
+def datasets_in(lineage: bytes) -> list[dict[str, object]]:
+    """The datasets in a lineage as rows of `version_datasets`, without the version.
+
+    Raises:
+        DecodeError: It is no lineage.
+    """
+    used = map(_use, lineage_pb2.Lineage.FromString(lineage).datasets)
+    return [
+        {"place": place, "dataset": one.dataset, "role": one.role, "digest": one.digest}
+        for place, one in enumerate(used)
+    ]
 
 
 def _parent(parent: Parent) -> lineage_pb2.LineageParent:

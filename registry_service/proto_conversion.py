@@ -181,6 +181,7 @@ def to_entry(entry: Entry) -> ledger_pb2.LedgerEntry:
         hash=entry.hash,
         actor_digest=entry.actor_digest,
         actor_salt=entry.actor_salt,
+        erased_by=entry.erased_by,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from registry_service.loaded_records import Retention
 from registry_service.public_addresses import read_networks
+from registry_service.signing import Signer
 from registry_service.watch_records import WatchLimits
 from registry_service.webhook_records import DeliveryLimits
 from service_chassis.service_settings import ServiceSettings
@@ -36,6 +37,17 @@ class RegistrySettings(ServiceSettings):
     signing_key: Path = Field(
         description="Private key (PEM file, Ed25519) that signs certificates. Another one than "
         "those for assertions: people keep its public half for years."
+    )
+    trusted_signing_keys: Path | None = Field(
+        None,
+        description="Public keys (PEM file, one after the other) that signed before or will sign "
+        "next. Checkpoints signed with them are valid, too.",
+    )
+    checkpoint_minutes: float = Field(
+        60.0,
+        ge=0,
+        description="How often to sign a checkpoint of the ledger, in minutes, when anything was "
+        "entered since the last one; 0 for on demand only.",
     )
     verify_at_once_bytes: int = Field(
         256 * 1024 * 1024,
@@ -127,6 +139,19 @@ class RegistrySettings(ServiceSettings):
     def limits_of_watches(self) -> WatchLimits:
         """How long watches last, and how far back they reach."""
         return WatchLimits(self.watch_minutes * 60, int(self.watch_replay_days * _DAY_US))
+
+    def signer(self) -> Signer:
+        """Signs certificates and checkpoints.
+
+        Raises:
+            ValueError: `signing_key` is no Ed25519 key.
+            InvalidArgument: There is something else than Ed25519 keys in `trusted_signing_keys`.
+            OSError: One of the files cannot be read.
+        """
+        trusted = self.trusted_signing_keys
+        return Signer(
+            self.signing_key.read_bytes(), b"" if trusted is None else trusted.read_bytes()
+        )
 
     def retention_of_reports(self) -> Retention:
         """Which reports of what was loaded are kept."""

@@ -20,6 +20,8 @@ from service_chassis.errors import already_exists, not_found, quota_exceeded
 from service_chassis.etags import check_etag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from registry_service.canonical_json import JsonObject
     from registry_service.ledger import Entry
     from registry_service.store import RegistryStore
@@ -144,17 +146,23 @@ def rotate_secret(
     number = webhook.secrets[-1].number + 1
     content: JsonObject = {"webhook_uid": webhook.uid, "secret": number, "overlap_us": overlap_us}
     entry = store.ledger.append(Draft(caller.principal, "webhook.rotate", name, content))
-    ends_us = entry.create_us + overlap_us
-    former = (
-        replace(secret, expire_us=min(secret.expire_us or ends_us, ends_us))
-        for secret in webhook.secrets
-        if secret.expire_us is None or secret.expire_us > entry.create_us
-    )
-    changed = replace(
-        _changed(webhook, entry), secrets=(*former, SecretPeriod(number, entry.create_us))
-    )
+    secrets = rotated(webhook.secrets, number, entry.create_us, overlap_us)
+    changed = replace(_changed(webhook, entry), secrets=secrets)
     store.webhooks.save(changed)
     return changed
+
+
+def rotated(
+    secrets: Iterable[SecretPeriod], number: int, now_us: int, overlap_us: int
+) -> tuple[SecretPeriod, ...]:
+    """The periods of secrets once there is a new one."""
+    ends_us = now_us + overlap_us
+    former = (
+        replace(secret, expire_us=min(secret.expire_us or ends_us, ends_us))
+        for secret in secrets
+        if secret.expire_us is None or secret.expire_us > now_us
+    )
+    return *former, SecretPeriod(number, now_us)
 
 
 def conclude_delivery(

@@ -32,6 +32,7 @@ _CONTRACTS = {
         "review_service",
         "serving_service",
         "lineage_service",
+        "ledger_service",
         "watch_service",
         "webhook_service",
     ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_service.store.alias_store import AliasStore
+from registry_service.store.audit_store import AuditStore
+from registry_service.store.checkpoint_store import CheckpointStore
+from registry_service.store.erasure_store import ErasureStore
 from registry_service.store.ledger_store import LedgerStore
 from registry_service.store.lineage_store import LineageStore
 from registry_service.store.loaded_store import LoadedStore
@@ -34,6 +37,9 @@ class RegistryStore:
     def __init__(self, connection: sa.Connection, clock: Callable[[], int] = now_us) -> None:
         self.now_us = clock
         self.ledger = LedgerStore(connection, clock)
+        self.checkpoints = CheckpointStore(connection)
+        self.audit = AuditStore(connection)
+        self.erasure = ErasureStore(connection)
         self.models = ModelStore(connection)
         self.versions = VersionStore(connection)
         self.lineages = LineageStore(connection)

@@ -32,9 +32,10 @@ FIELDS = FieldTable(
     sortable=frozenset({"position"}),
 )
 
-_ENTRIES = sa.select(ledger, actors.c.salt, actors.c.principal_json).join_from(
+_ENTRIES = sa.select(ledger, actors.c.salt, actors.c.principal_json, actors.c.erased_by).join_from(
     ledger, actors, actors.c.position == ledger.c.position
 )
+_HEAD = sa.select(ledger_head)
 
 
 class LedgerStore:
@@ -51,7 +52,7 @@ class LedgerStore:
 
     def head(self) -> chain.Head:
         """Where the ledger ends, as far as this transaction sees."""
-        return _head(self._connection.execute(sa.select(ledger_head)).one())
+        return _head(self._connection.execute(_HEAD).one())
 
     def lock(self) -> chain.Head:
         """Where the ledger ends; nobody else appends until this transaction is over."""
@@ -60,7 +61,7 @@ class LedgerStore:
     def append(self, draft: chain.Draft) -> chain.Entry:
         """Enter something at the end of the ledger."""
         entry = chain.seal(self.lock(), draft, self._clock(), secrets.token_bytes(chain.SALT_BYTES))
-        workspace, model = _scope(entry.resource)
+        workspace, model = chain.scope_of(entry.resource)
         self._connection.execute(
             ledger.insert().values(
                 position=entry.position,
@@ -101,9 +102,9 @@ class LedgerStore:
 
     def time_of(self, position: int) -> int:
         """When the entry at a position was made."""
-        return self._connection.execute(
-            sa.select(ledger.c.create_us).where(ledger.c.position == position)
-        ).scalar_one()
+        query = sa.select(ledger.c.create_us).where(ledger.c.position == position)
+        us: int = self._connection.execute(query).scalar_one()
+        return us
 
     def entries(self, after_position: int = 0) -> Iterator[chain.Entry]:
         """All entries behind a position, in order."""
@@ -159,12 +160,6 @@ class LedgerStore:
         return [_entry(row) for row in rows], token
 
 
-def _scope(resource: str) -> tuple[str, str]:
-    """The workspace id and the model's name in a resource name; empty where it has none."""
-    parts = resource.split("/")
-    return parts[1], "/".join(parts[:4]) if len(parts) >= 4 else ""
-
-
 def _head(row: sa.Row[Any]) -> chain.Head:
     return chain.Head(position=row.position, hash=bytes(row.hash), settled_us=row.settled_us)
 
@@ -184,4 +179,5 @@ def _entry(row: sa.Row[Any]) -> chain.Entry:
         caused_by=row.caused_by,
         previous_hash=bytes(row.previous_hash),
         hash=bytes(row.hash),
+        erased_by=row.erased_by or 0,
     )

@@ -54,8 +54,12 @@ def signed_bytes(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def read_envelope(content: bytes) -> Envelope:
+def read_envelope(content: bytes, what: str = "the certificate") -> Envelope:
     """Read an envelope in the form that `Envelope.encode` gives it, and in no other.
+
+    Args:
+        content: The envelope.
+        what: What it is called in an error.
 
     Raises:
         VerificationFailed: It has another form; the message says where it departs.
@@ -65,16 +69,16 @@ def read_envelope(content: bytes) -> Envelope:
         if envelope.encode() == content:
             return envelope
     except ValueError as error:
-        raise malformed("the certificate", str(error)) from error
+        raise malformed(what, str(error)) from error
     why = "it is not written in the canonical form, or something stands before or behind it"
-    raise malformed("the certificate", why)
+    raise malformed(what, why)
 
 
 def malformed(what: str, why: str) -> VerificationFailed:
     """The refusal of something that is not as Studbook writes it."""
     return VerificationFailed(
         f"{what[:1].upper()}{what[1:]} is not as a registry of Studbook writes it: {why}.",
-        next_step="Do not rely on it. Fetch the certificate from the registry again.",
+        next_step=f"Do not rely on it. Fetch {what} from the registry again.",
     )
 
 

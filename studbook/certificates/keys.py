@@ -27,6 +27,19 @@ def read_keys(path: Path) -> Mapping[str, Ed25519PublicKey]:
         InvalidArgument: There is none, or something else than public Ed25519 keys is in it.
         OSError: It cannot be read.
     """
+    return parse_keys(path.read_bytes(), str(path))
+
+
+def parse_keys(content: bytes, source: str) -> Mapping[str, Ed25519PublicKey]:
+    """The public keys in PEM, by key id.
+
+    Args:
+        content: One or more public keys, one after the other.
+        source: What they are called in an error.
+
+    Raises:
+        InvalidArgument: There is none, or something else than public Ed25519 keys.
+    """
     from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415 - takes its time
         ed25519,
     )
@@ -35,18 +48,18 @@ def read_keys(path: Path) -> Mapping[str, Ed25519PublicKey]:
     )
 
     keys: dict[str, ed25519.Ed25519PublicKey] = {}
-    for block in _BLOCK.finditer(path.read_bytes()):
+    for block in _BLOCK.finditer(content):
         if block[1] != b"PUBLIC KEY":
-            raise _refused(path, f"it holds a {block[1].decode()}, not a PUBLIC KEY")
+            raise _refused(source, f"it holds a {block[1].decode()}, not a PUBLIC KEY")
         try:
             key = load_pem_public_key(block[0])
         except ValueError as error:
-            raise _refused(path, str(error)) from error
+            raise _refused(source, str(error)) from error
         if not isinstance(key, ed25519.Ed25519PublicKey):
-            raise _refused(path, "it holds a key of another kind than Ed25519")
+            raise _refused(source, "it holds a key of another kind than Ed25519")
         keys[key_id(key)] = key
     if not keys:
-        raise _refused(path, "it holds no public key in PEM")
+        raise _refused(source, "it holds no public key in PEM")
     return keys
 
 
@@ -55,9 +68,9 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()
 
 
-def _refused(path: Path, why: str) -> InvalidArgument:
+def _refused(source: str, why: str) -> InvalidArgument:
     return InvalidArgument(
-        f"{path} cannot serve as a key: {why}.",
+        f"{source} cannot serve as a key: {why}.",
         reason="FIELD_INVALID",
         next_step="Whoever runs the registry has its public keys, and gives them to all who ask.",
     )

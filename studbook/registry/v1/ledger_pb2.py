@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!studbook/registry/v1/ledger.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xae\x03\n\x0bLedgerEntry\x12\x16\n\x08position\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61\x63tion\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x07outcome\x18\x06 \x01(\x0e\x32#.studbook.registry.v1.LedgerOutcomeB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63ontent_json\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tcaused_by\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rprevious_hash\x18\n \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04hash\x18\x0b \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x61\x63tor_digest\x18\x0c \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x18\n\nactor_salt\x18\r \x01(\x0c\x42\x04\xe2\x41\x01\x03*d\n\rLedgerOutcome\x12\x1e\n\x1aLEDGER_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13LEDGER_OUTCOME_DONE\x10\x01\x12\x1a\n\x16LEDGER_OUTCOME_REFUSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!studbook/registry/v1/ledger.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$studbook/identity/v1/principal.proto\"\xc7\x03\n\x0bLedgerEntry\x12\x16\n\x08position\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x1f.studbook.identity.v1.PrincipalB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61\x63tion\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x07outcome\x18\x06 \x01(\x0e\x32#.studbook.registry.v1.LedgerOutcomeB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63ontent_json\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tcaused_by\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rprevious_hash\x18\n \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04hash\x18\x0b \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x61\x63tor_digest\x18\x0c \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x18\n\nactor_salt\x18\r \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x17\n\terased_by\x18\x0e \x01(\x03\x42\x04\xe2\x41\x01\x03*d\n\rLedgerOutcome\x12\x1e\n\x1aLEDGER_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13LEDGER_OUTCOME_DONE\x10\x01\x12\x1a\n\x16LEDGER_OUTCOME_REFUSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,8 +60,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERENTRY'].fields_by_name['actor_digest']._serialized_options = b'\342A\001\003'
   _globals['_LEDGERENTRY'].fields_by_name['actor_salt']._loaded_options = None
   _globals['_LEDGERENTRY'].fields_by_name['actor_salt']._serialized_options = b'\342A\001\003'
-  _globals['_LEDGEROUTCOME']._serialized_start=596
-  _globals['_LEDGEROUTCOME']._serialized_end=696
+  _globals['_LEDGERENTRY'].fields_by_name['erased_by']._loaded_options = None
+  _globals['_LEDGERENTRY'].fields_by_name['erased_by']._serialized_options = b'\342A\001\003'
+  _globals['_LEDGEROUTCOME']._serialized_start=621
+  _globals['_LEDGEROUTCOME']._serialized_end=721
   _globals['_LEDGERENTRY']._serialized_start=164
-  _globals['_LEDGERENTRY']._serialized_end=594
+  _globals['_LEDGERENTRY']._serialized_end=619
 # @@protoc_insertion_point(module_scope)

@@ -64,6 +64,7 @@ class LedgerEntry(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     ACTOR_DIGEST_FIELD_NUMBER: _builtins.int
     ACTOR_SALT_FIELD_NUMBER: _builtins.int
+    ERASED_BY_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position, 1 for the first entry, without gaps."""
     action: _builtins.str
@@ -93,6 +94,11 @@ class LedgerEntry(_message.Message):
     """
     actor_salt: _builtins.bytes
     """16 random bytes; empty once the actor was erased."""
+    erased_by: _builtins.int
+    """Position of the entry `person.erase` by which the actor was erased; 0 for all others. That
+    entry's content holds `entries`, how many were erased by it, and `positions_digest`, `sha256:`
+    and the SHA-256 over their positions in order, each in decimal with a line feed behind it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed; strictly increasing, also when the clock steps back."""
@@ -117,10 +123,11 @@ class LedgerEntry(_message.Message):
         hash: _builtins.bytes = ...,
         actor_digest: _builtins.bytes = ...,
         actor_salt: _builtins.bytes = ...,
+        erased_by: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_digest", b"actor_digest", "actor_salt", b"actor_salt", "caused_by", b"caused_by", "content_json", b"content_json", "create_time", b"create_time", "hash", b"hash", "outcome", b"outcome", "position", b"position", "previous_hash", b"previous_hash", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_digest", b"actor_digest", "actor_salt", b"actor_salt", "caused_by", b"caused_by", "content_json", b"content_json", "create_time", b"create_time", "erased_by", b"erased_by", "hash", b"hash", "outcome", b"outcome", "position", b"position", "previous_hash", b"previous_hash", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Lineage(_message.Message):
-    """Snapshot of the run that made a version. Never changes; holds also when the run is deleted."""
+    """Snapshot of the run that made a version. Holds also when the run is deleted. Never changes, but
+    for its author, who can be erased.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,6 +34,11 @@ class Lineage(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     PARENTS_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    salt: _builtins.bytes
+    """16 random bytes, so that the digest of the lineage tells nothing once its author was erased;
+    empty then.
+    """
     @_builtins.property
     def snapshot_time(self) -> _timestamp_pb2.Timestamp:
         """When the snapshot was taken from the tracking service."""
@@ -65,10 +72,11 @@ class Lineage(_message.Message):
         code: Global___LineageCode | None = ...,
         environment: Global___LineageEnvironment | None = ...,
         parents: _abc.Iterable[Global___LineageParent] | None = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "environment", b"environment", "run", b"run", "snapshot_time", b"snapshot_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "datasets", b"datasets", "environment", b"environment", "parents", b"parents", "run", b"run", "snapshot_time", b"snapshot_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "datasets", b"datasets", "environment", b"environment", "parents", b"parents", "run", b"run", "salt", b"salt", "snapshot_time", b"snapshot_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +19,12 @@ from registry_service.ledger import (
     Entry,
     Head,
     Outcome,
+    actor_json,
     seal,
     verify_chain,
 )
 from service_chassis.caller import Principal
+from studbook.ledger_chain import entry_hash
 
 ADA = Principal(id="user:demo:ada", kind="user", display_name="Ada", issuer="https://login.example")
 SALT = bytes(range(16))
@@ -99,8 +103,54 @@ def test_an_entry_sealed_anew_breaks_the_next() -> None:
 
 def test_an_erased_actor_does_not_break_the_chain() -> None:
     entries = chain(3)
-    entries[1] = replace(entries[1], actor=ERASED, actor_salt=b"")
+    entries[1] = replace(entries[1], actor=ERASED, actor_salt=b"", erased_by=9)
     assert verify_chain(entries) is None
+
+
+def test_sealing_by_hand_gives_canonical_json() -> None:
+    text = st.text(st.characters(exclude_categories=["Cs"]))
+    number = st.integers(0, 2**53 - 1)
+
+    @given(text, text, text, text, number, number, st.binary(min_size=32, max_size=32))
+    def check(
+        action: str, resource: str, reason: str, content: str, position: int, us: int, digest: bytes
+    ) -> None:
+        sealed = entry_hash(
+            digest,
+            position=position,
+            create_us=us,
+            actor_digest=digest,
+            action=action,
+            resource=resource,
+            outcome="DONE",
+            reason=reason,
+            content_json=content,
+            caused_by=position,
+        )
+        members = {
+            "resource": resource,
+            "reason": reason,
+            "position": position,
+            "outcome": "DONE",
+            "create_time": us,
+            "content_json": content,
+            "caused_by": position,
+            "actor_digest": digest.hex(),
+            "action": action,
+        }
+        assert sealed == hashlib.sha256(digest + canonical_json(members).encode()).digest()
+
+    check()
+
+
+@given(
+    st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.text('aé"\\\n\x07')),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_actors_are_written_as_canonical_json(claims: dict[str, str], name: str) -> None:
+    written = actor_json(Principal(id=name, kind="user", pipeline_claims=claims, subject=name))
+    assert written == canonical_json(json.loads(written))
+    assert json.loads(written)["pipeline_claims"] == claims
 
 
 def test_time_grows_when_the_clock_does_not() -> None:
