@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studbook.registry.v1 import lineage_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from registry_service.records import Version
 
@@ -39,11 +39,13 @@ class Facts:
     Attributes:
         values: What expressions read; see `GateSubject` in the contract.
         author: Id of the principal who made the run.
+        digested_roles: Roles in which there are datasets, each of them with its digest.
     """
 
     version: Version
     values: Mapping[str, Any] = field(repr=False)
     author: str
+    digested_roles: frozenset[str]
 
 
 def facts_of(version: Version, lineage: bytes) -> Facts:
@@ -63,7 +65,7 @@ def facts_of(version: Version, lineage: bytes) -> Facts:
             param.key: value for param in known.run.params if (value := _param(param)) is not None
         },
         "tags": dict(version.tags),
-        "datasets": {dataset.role: _dataset(dataset) for dataset in known.datasets},
+        "datasets": _datasets(known.datasets),
         "files": {
             file.path: {"digest": f"sha256:{file.digest}", "size_bytes": file.size_bytes}
             for file in version.files
@@ -81,7 +83,9 @@ def facts_of(version: Version, lineage: bytes) -> Facts:
             **_texts(known.environment, _ENVIRONMENT),
             "packages": dict(known.environment.packages),
         }
-    return Facts(version, values, known.run.creator.id)
+    undigested = {dataset.role for dataset in known.datasets if not dataset.digest}
+    digested = frozenset(values["datasets"]) - undigested
+    return Facts(version, values, known.run.creator.id, digested)
 
 
 def _metric(metric: lineage_pb2.LineageMetric) -> dict[str, float]:
@@ -93,6 +97,19 @@ def _param(param: lineage_pb2.LineageParam) -> Any:
     kind = param.WhichOneof("value")
     value = "" if kind is None else getattr(param, kind)
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _datasets(datasets: Iterable[lineage_pb2.LineageDataset]) -> dict[str, dict[str, Any]]:
+    """By role; of several in one role, that in which they are the same.
+
+    If one of them stood for all, another could be added to hide what was really used.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for dataset in datasets:
+        values = _dataset(dataset)
+        others = found.get(dataset.role, values)
+        found[dataset.role] = dict(values.items() & others.items())
+    return found
 
 
 def _dataset(dataset: lineage_pb2.LineageDataset) -> dict[str, Any]:

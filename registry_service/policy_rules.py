@@ -23,8 +23,8 @@ def completeness_results(policy: Policy, candidate: Facts) -> Iterator[RuleResul
     if wanted.clean_commit:
         yield _result(policy, "completeness/clean-commit", "a clean commit", _unclean(known))
     for role in wanted.dataset_roles:
-        digest = known["datasets"].get(role, {}).get("digest", "")
-        problem = "" if digest else f"the run has no dataset of the role {role} with a digest"
+        there = role in candidate.digested_roles
+        problem = "" if there else f"the run has no dataset of the role {role} with a digest"
         yield _result(policy, f"completeness/dataset-{role}", f"a {role} dataset", problem)
     if wanted.environment:
         environment = known.get("environment", {})

@@ -161,7 +161,7 @@ class GateSubject(_message.Message):
 
     @_builtins.property
     def datasets(self) -> _containers.MessageMap[_builtins.str, Global___GateDataset]:
-        """By role, e.g. `datasets.training`."""
+        """By role, e.g. `datasets.training`; of several in one role, that in which they are the same."""
 
     @_builtins.property
     def code(self) -> Global___GateCode:

@@ -244,6 +244,30 @@ def test_what_an_earlier_release_let_be_set_is_an_error_now() -> None:
     assert evaluate_gate(POLICY, gate, Sides(CANDIDATE, PRODUCTION)).outcome.name == "ERROR"
 
 
+def test_another_dataset_in_a_role_hides_none() -> None:
+    def datasets(*digests: str) -> Any:
+        lineage = Lineage(
+            datasets=[
+                LineageDataset(
+                    name=f"workspaces/main/datasets/d/versions/{digest}",
+                    role="training",
+                    digest=digest,
+                    format="csv",
+                )
+                for digest in digests
+            ]
+        )
+        return facts_of(version(), lineage.SerializeToString())
+
+    assert datasets("sha256:a").values["datasets"]["training"]["digest"] == "sha256:a"
+    two = datasets("sha256:other", "sha256:a")
+    assert set(two.values["datasets"]["training"]) == {"name", "format", "size_bytes", "row_count"}
+    assert two.digested_roles == {"training"}
+    assert not datasets("sha256:a", "").digested_roles
+    gate = Gate("gate", 'candidate.datasets.training.digest == "sha256:a"')
+    assert evaluate_gate(POLICY, gate, Sides(two.values, NO_VERSION)).blocks
+
+
 def version() -> Version:
     return Version(
         uid="u",
