@@ -107,7 +107,12 @@ def _on_missing(
 
 
 def _explained(message: str, figures: Mapping[str, str]) -> str:
-    read = "; ".join(f"{path} = {figure}" for path, figure in figures.items())
+    read = "; ".join(
+        f"{path} = {figure}"
+        for path, figure in figures.items()
+        # What the message names as missing already.
+        if figure != _MISSING or path not in message
+    )
     return f"{message}: {read}" if read else message
 
 

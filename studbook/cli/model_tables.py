@@ -214,7 +214,9 @@ def cause_text(change: Transition) -> str:
     if change.cause not in TransitionCause.values():
         return f"cause {change.cause}"
     word = TransitionCause.Name(change.cause).removeprefix("TRANSITION_CAUSE_").lower()
-    return f"{word} by {last_segment(change.caused_by)}" if change.caused_by else word
+    if change.caused_by:
+        word += f" by {last_segment(change.caused_by)}"
+    return f"{word}, broke the glass" if change.broke_glass else word
 
 
 def state_text(state: VersionState.ValueType) -> str:

@@ -6,7 +6,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from studbook.cli.paging import collect
-from studbook.cli.policy_file import read_policy
+from studbook.cli.policy_file import located, read_policy
+from studbook.exceptions import InvalidArgument
 from studbook.registry.v1 import policy_service_pb2 as messages
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def set_policies(
 ) -> list[PromotionPolicy]:
     """Put policies in force; all files are read, and judged by the server, before any is."""
     wanted = [read_policy(file, client.workspace) for file in files]
-    checked = [_set(client, policy, validate_only=True) for policy in wanted]
+    checked = [_check(client, file, policy) for file, policy in zip(files, wanted, strict=True)]
     if validate_only:
         return checked
     return [_set(client, policy, validate_only=False) for policy in wanted]
@@ -61,6 +62,13 @@ def delete_policy(client: Client, name: str) -> None:
 def policy_name(client: Client, name: str) -> str:
     """Resource name of a policy as typed."""
     return name if name.startswith("workspaces/") else f"{client.workspace}/policies/{name}"
+
+
+def _check(client: Client, file: Path, policy: PromotionPolicy) -> PromotionPolicy:
+    try:
+        return _set(client, policy, validate_only=True)
+    except InvalidArgument as error:
+        raise located(file, error) from error
 
 
 def _set(client: Client, policy: PromotionPolicy, *, validate_only: bool) -> PromotionPolicy:

@@ -56,6 +56,22 @@ def read_policy(path: Path, workspace: str) -> PromotionPolicy:
     return policy
 
 
+def located(path: Path, refusal: InvalidArgument) -> InvalidArgument:
+    """A server's refusal of what a file says, with the line that it is about."""
+    field = refusal.field_violations[0].field if refusal.field_violations else ""
+    document = positioned_yaml.parse(path.read_text())
+    place: list[str | int] = []
+    for name, index in _PLACE.findall(field):
+        # Files may have either name; the one that they have not is passed over.
+        place += [int(index)] if index else [name, _json_name(name)]
+    return InvalidArgument(
+        f"{path}, line {document.line(place)}: {refusal.message}",
+        reason=refusal.reason,
+        metadata=refusal.metadata,
+        field_violations=refusal.field_violations,
+    )
+
+
 def as_yaml(policy: PromotionPolicy) -> str:
     """A policy as a file that `read_policy` reads."""
     import yaml
@@ -68,6 +84,11 @@ def as_yaml(policy: PromotionPolicy) -> str:
             if key in gate:
                 gate[key] = gate[key].removeprefix(prefix)
     return yaml.safe_dump(members, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _json_name(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _json(value: Any, key: str = "") -> Any:

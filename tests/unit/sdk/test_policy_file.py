@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from studbook.cli.policy_file import as_yaml, read_policy
-from studbook.exceptions import InvalidArgument
+from studbook.cli.policy_file import as_yaml, located, read_policy
+from studbook.exceptions import FieldViolation, InvalidArgument
 from studbook.registry.v1.policy_pb2 import GATE_MODE_WARN, ON_MISSING_SKIP_PRODUCTION
 
 if TYPE_CHECKING:
@@ -70,3 +70,26 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str,
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="No such file"):
         read_policy(tmp_path / "none.yaml", WORKSPACE)
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("policy.gates[0].expression", 4),
+        ("policy.gates[0].on_missing", 6),
+        ("policy.freezes[0].end_time", 9),
+        ("policy.approval_lifetime", 10),
+        ("policy.gates[7].expression", 2),
+        ("policy.break_glass.min_reason_length", 1),
+        ("", 1),
+    ],
+)
+def test_what_the_server_refuses_is_found_in_the_file(
+    tmp_path: Path, field: str, line: int
+) -> None:
+    path = written(tmp_path, GOOD)
+    violations = [FieldViolation(field, "wrong")] if field else []
+    refusal = InvalidArgument("it is wrong", reason="FIELD_INVALID", field_violations=violations)
+    told = located(path, refusal)
+    assert told.message == f"{path}, line {line}: it is wrong"
+    assert (told.reason, list(told.field_violations)) == ("FIELD_INVALID", violations)
