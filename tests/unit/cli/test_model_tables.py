@@ -237,3 +237,10 @@ def test_the_ledger_also_shows_what_was_refused(capsys: pytest.CaptureFixture[st
         "user:dev:ada",
         "models.promote is missing\n",
     ]
+
+
+def test_who_broke_the_glass_is_told_for_ever() -> None:
+    change = promotion_service_pb2.Transition(
+        cause=promotion_service_pb2.TRANSITION_CAUSE_REQUESTED, broke_glass=True
+    )
+    assert model_tables.cause_text(change) == "requested, broke the glass"
