@@ -56,7 +56,10 @@ def test_resource_field_is_a_string_of_the_request(method: Method) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_reads_declare_no_side_effects(method: Method) -> None:
     name = method.path.rsplit("/", 1)[1]
-    verbs = r"Get|List|Read|Compare|Explain|Verify|Resolve|Fetch|Find|Query|Download|WhoAmI|Watch|TestAccess"
+    verbs = (
+        r"Get|List|Read|Compare|Explain|Verify|Resolve|Fetch|Find|Query|Download|WhoAmI|Watch"
+        r"|TestAccess"
+    )
     reading = re.match(verbs, name)
     assert method.read_only == bool(reading)
 
