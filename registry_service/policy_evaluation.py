@@ -67,8 +67,9 @@ def evaluate(
     results = [evaluate_gate(policy, gate, sides) for policy in policies for gate in policy.gates]
     if cause is not Cause.ROLLBACK:
         results += _beside_gates(store, seen, policies)
-        stands, _ = approvals(store, candidate, production, policies)
-        results += [rule.result for rule in stands.rules]
+        if any(policy.approval_rules for policy in policies):
+            stands, _ = approvals(store, candidate, production, policies)
+            results += [rule.result for rule in stands.rules]
     return Verdict(policies, results)
 
 
