@@ -12,12 +12,13 @@ import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from registry_service.watch_changes import ACTIONS, mark_of, read_change
+from registry_service.watch_interest import Interest
 from service_chassis.errors import StudbookError, quota_exceeded, unavailable
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from registry_service.registry_database import RegistryDatabase
     from registry_service.store import RegistryStore
     from registry_service.watch_changes import Change
-    from registry_service.watch_interest import Interest
 
 _log = structlog.get_logger("studbook.watch")
 
@@ -35,6 +35,8 @@ _log = structlog.get_logger("studbook.watch")
 _RECENT = 4096
 # Entries read at a time.
 _BATCH = 500
+# How many who watch go on before other calls have their turn.
+_AT_ONCE = 50
 
 
 class Cursor(NamedTuple):
@@ -44,33 +46,52 @@ class Cursor(NamedTuple):
     mark: str
 
 
-@dataclass(eq=False)
 class Subscription:
     """Somebody who watches.
 
-    Attributes:
+    Args:
         interest: What is watched.
+
+    Attributes:
         ended: Whether the process is about to stop.
     """
 
-    interest: Interest
-    ended: bool = False
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, interest: Interest) -> None:
+        self.interest = interest
+        self.ended = False
+        self._woken = False
+        self._waiting: asyncio.Future[None] | None = None
 
-    def wake(self) -> None:
-        """Tell that something that is watched has changed."""
-        self._woken.set()
+    def mark(self) -> None:
+        """Tell that something that is watched has changed, without going on yet."""
+        self._woken = True
+
+    def go_on(self) -> None:
+        """Let whoever waits go on."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def begin_reading(self) -> None:
         """Tell that all there is will be read now."""
-        self._woken.clear()
+        self._woken = False
 
     async def wait(self, seconds: float) -> bool:
         """Wait until there may be something to read; False when there is nothing still."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        return self._woken.is_set()
+        if not self._woken and seconds > 0:
+            # Thousands wait at the same time, so it is done with as little as can be.
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, self.go_on)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        return self._woken
+
+
+# Those who watch the very same, together.
+_Groups = dict[Interest, set[Subscription]]
 
 
 class Feed:
@@ -90,8 +111,10 @@ class Feed:
         self._recent: list[Change] = []
         self._kept_after = 0
         self._head = Cursor(0, "")
-        self._by_model: defaultdict[str, set[Subscription]] = defaultdict(set)
-        self._by_workspace: defaultdict[str, set[Subscription]] = defaultdict(set)
+        # What was found behind a position since the head moved last; many ask for the same.
+        self._found: dict[tuple[int, Interest], list[Change]] = {}
+        self._by_model: defaultdict[str, _Groups] = defaultdict(dict)
+        self._by_workspace: defaultdict[str, _Groups] = defaultdict(dict)
         self._callers = 0
         self._ending = False
 
@@ -126,10 +149,12 @@ class Feed:
     def end(self) -> None:
         """Let all who watch know that this process is about to stop."""
         self._ending = True
-        for group in (*self._by_model.values(), *self._by_workspace.values()):
-            for subscription in group:
-                subscription.ended = True
-                subscription.wake()
+        for groups in (*self._by_model.values(), *self._by_workspace.values()):
+            for group in groups.values():
+                for subscription in group:
+                    subscription.ended = True
+                    subscription.mark()
+                    subscription.go_on()
 
     @contextmanager
     def subscribe_caller(self, interest: Interest) -> Iterator[Subscription]:
@@ -154,16 +179,19 @@ class Feed:
     def subscribe(self, interest: Interest) -> Iterator[Subscription]:
         """Be woken by changes of what is watched, until the context is left."""
         subscription = Subscription(interest)
-        groups, key = self._by_workspace, interest.workspace
+        places, key = self._by_workspace, interest.workspace
         if interest.model:
-            groups, key = self._by_model, interest.model
-        groups[key].add(subscription)
+            places, key = self._by_model, interest.model
+        places[key].setdefault(interest, set()).add(subscription)
         try:
             yield subscription
         finally:
-            groups[key].remove(subscription)
-            if not groups[key]:
-                del groups[key]
+            groups = places[key]
+            groups[interest].remove(subscription)
+            if not groups[interest]:
+                del groups[interest]
+            if not groups:
+                del places[key]
 
     async def after(self, cursor: Cursor, interest: Interest) -> tuple[list[Change], Cursor]:
         """The next changes behind a cursor of what is watched, and the cursor behind them.
@@ -171,9 +199,10 @@ class Feed:
         It was read to the end when that cursor is not before `head`.
         """
         if cursor.position >= self._kept_after:
-            first = bisect_right(self._recent, cursor.position, key=lambda change: change.position)
-            changes = [change for change in self._recent[first:] if interest.wants(change)]
-            return changes, max(cursor, self._head)
+            found = self._found.get((cursor.position, interest))
+            if found is None:
+                found = self._found[cursor.position, interest] = self._find(cursor, interest)
+            return found, max(cursor, self._head)
 
         def work(store: RegistryStore) -> tuple[list[Entry], Cursor]:
             return _read(store, cursor, interest.workspace, interest.model)
@@ -181,6 +210,11 @@ class Feed:
         entries, reached = await self._database.read(work)
         changes = [change for change in map(read_change, entries) if change is not None]
         return [change for change in changes if interest.wants(change)], reached
+
+    def _find(self, cursor: Cursor, interest: Interest) -> list[Change]:
+        """Recent changes behind a cursor of what is watched."""
+        first = bisect_right(self._recent, cursor.position, key=lambda change: change.position)
+        return [change for change in self._recent[first:] if interest.wants(change)]
 
     async def _catch_up(self) -> None:
         full = True
@@ -192,19 +226,36 @@ class Feed:
 
     def _publish(self, changes: list[Change], reached: Cursor) -> None:
         self._head = reached
+        self._found.clear()
         self._recent += changes
         surplus = len(self._recent) - _RECENT
         if surplus > 0:
             self._kept_after = self._recent[surplus - 1].position
             del self._recent[:surplus]
-        for change in changes:
-            workspace = change.model.split("/")[1]
-            for subscription in self._by_model.get(change.model, ()):
-                if subscription.interest.wants(change):
-                    subscription.wake()
-            for subscription in self._by_workspace.get(workspace, ()):
-                if subscription.interest.wants(change):
-                    subscription.wake()
+        concerned = list(self._concerned(changes))
+        # All at once with the head, so that nobody who was not marked has missed anything.
+        for subscription in concerned:
+            subscription.mark()
+        self._go_on(iter(concerned))
+
+    def _concerned(self, changes: list[Change]) -> Iterator[Subscription]:
+        models = {change.model for change in changes}
+        workspaces = {model.split("/")[1] for model in models}
+        places = chain(
+            (self._by_model.get(model, {}) for model in models),
+            (self._by_workspace.get(workspace, {}) for workspace in workspaces),
+        )
+        for interest, group in chain.from_iterable(groups.items() for groups in places):
+            if any(interest.wants(change) for change in changes):
+                yield from group
+
+    def _go_on(self, concerned: Iterator[Subscription]) -> None:
+        """Let some go on, and the others after whatever else has come up in between."""
+        some = list(islice(concerned, _AT_ONCE))
+        for subscription in some:
+            subscription.go_on()
+        if some:
+            asyncio.get_running_loop().call_soon(self._go_on, concerned)
 
 
 def _read(

@@ -14,7 +14,7 @@ from registry_service.watch_conversion import (
     to_standing_version,
 )
 from registry_service.watch_feed import Cursor
-from registry_service.watch_interest import Sight, check_sight, may_see, sight_of
+from registry_service.watch_interest import check_sight, may_see, sight_of
 from registry_service.watch_state import check_reach, read_state
 from service_chassis.caller import current_caller
 from service_chassis.timestamps import now_us
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from registry_service.registry_database import RegistryDatabase
     from registry_service.watch_changes import Change
     from registry_service.watch_feed import Feed, Subscription
+    from registry_service.watch_interest import Sight
     from registry_service.watch_records import WatchLimits
     from registry_service.watch_state import State
     from service_chassis.caller import Caller
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 
 # Of versions, and of aliases, in one message of a state.
 _MOST_STANDING = 1000
+# In one message.
+_MOST_CHANGES = 100
 # Messages that are kept for others who watch the same.
-_MOST_MADE = 4096
+_MOST_MADE = 1024
 _PROGRESS_S = 30.0
 _SHORTEST_PROGRESS_S = 1.0
 _LONGEST_PROGRESS_S = 300.0
@@ -69,9 +72,7 @@ class WatchService(WatchServiceServicer):
         self._tokens = tokens
         self._limits = limits
         self._clock = clock
-        self._made: OrderedDict[tuple[int, str, Sight], messages.WatchVersionsResponse] = (
-            OrderedDict()
-        )
+        self._made: OrderedDict[object, messages.WatchVersionsResponse] = OrderedDict()
 
     async def WatchVersions(
         self,
@@ -116,10 +117,8 @@ class WatchService(WatchServiceServicer):
         while True:
             watch.subscription.begin_reading()
             changes, cursor = await self._feed.after(watch.cursor, watch.subscription.interest)
-            for change in changes:
-                sight = sight_of(watch.caller, change.model)
-                if may_see(sight, change):
-                    yield watch.told(self._change_message(change, watch.arguments, sight))
+            for message in self._change_messages(watch, changes):
+                yield watch.told(message)
             watch.cursor = cursor
             if cursor.position < self._feed.head.position:
                 continue
@@ -155,17 +154,27 @@ class WatchService(WatchServiceServicer):
                 message.resume_token = seal_token(self._tokens, cursor, arguments)
             yield message
 
+    def _change_messages(
+        self, watch: _Watch, changes: list[Change]
+    ) -> Iterator[messages.WatchVersionsResponse]:
+        """The messages for changes, as far as the watcher may see them."""
+        seen = [(change, watch.sight(change.model)) for change in changes]
+        seen = [(change, sight) for change, sight in seen if may_see(sight, change)]
+        for start in range(0, len(seen), _MOST_CHANGES):
+            yield self._change_message(seen[start : start + _MOST_CHANGES], watch.arguments)
+
     def _change_message(
-        self, change: Change, arguments: str, sight: Sight
+        self, seen: list[tuple[Change, Sight]], arguments: str
     ) -> messages.WatchVersionsResponse:
-        """The message for a change, made once for all who watch the same."""
-        key = change.position, arguments, sight
+        """The message for changes, made once for all who watch the same."""
+        key = arguments, *((change.position, sight) for change, sight in seen)
         message = self._made.get(key)
         if message is None:
-            cursor = Cursor(change.position, change.mark)
+            last = seen[-1][0]
+            told = [to_change(change, sight) for change, sight in seen]
             message = self._made[key] = messages.WatchVersionsResponse(
-                change=to_change(change, sight),
-                resume_token=seal_token(self._tokens, cursor, arguments),
+                changes=watch_pb2.WatchChanges(changes=told),
+                resume_token=seal_token(self._tokens, Cursor(last.position, last.mark), arguments),
             )
             if len(self._made) > _MOST_MADE:
                 self._made.popitem(last=False)
@@ -197,6 +206,14 @@ class _Watch:
         self.end_at = 0.0
         self.progress_s = _PROGRESS_S
         self._told_at = time.monotonic()
+        self._sights: dict[str, Sight] = {}
+
+    def sight(self, model: str) -> Sight:
+        """How much of a model the caller may see."""
+        found = self._sights.get(model)
+        if found is None:
+            found = self._sights[model] = sight_of(self.caller, model)
+        return found
 
     def told(self, message: messages.WatchVersionsResponse) -> messages.WatchVersionsResponse:
         """Remember that a message is sent now."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from studbook.client import Client
+    from studbook.registry.v1.watch_pb2 import Change
 
 __all__ = ["Standing", "follow", "watch"]
 
@@ -197,10 +198,11 @@ class _Place:
                 if not message.state.complete:
                     return None
                 nothing = Standing("", "", datetime.now(UTC), 0, token)
-            case "change":
-                if not self._take_change(message):
+            case "changes":
+                took = [self._take_change(change) for change in message.changes.changes]
+                if not any(took):
                     return None
-                change = message.change
+                change = message.changes.changes[-1]
                 nothing = Standing(
                     "", "", _moment(change.create_time), change.ledger_position, token
                 )
@@ -232,9 +234,8 @@ class _Place:
                     "",
                 )
 
-    def _take_change(self, message: Message) -> bool:
+    def _take_change(self, change: Change) -> bool:
         """Take a change over; False when it is of something else."""
-        change = message.change
         since, position = _moment(change.create_time), change.ledger_position
         kind = change.WhichOneof("kind")
         if kind == "alias" and change.alias.alias == self._alias:

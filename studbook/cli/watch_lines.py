@@ -63,7 +63,7 @@ def print_changes(models: str, *, once: bool, new: bool, as_json: bool) -> None:
             else:
                 for row in _rows(message):
                     _print_row(row)
-            if once and (kind == "change" or message.state.complete):
+            if once and (kind == "changes" or message.state.complete):
                 return
 
 
@@ -80,10 +80,8 @@ def _models(text: str) -> str:
 
 
 def _rows(message: WatchVersionsResponse) -> Iterator[Sequence[str]]:
-    if message.HasField("change"):
-        yield _row(message.change)
-    else:
-        yield from _state_rows(message.state)
+    yield from _state_rows(message.state)
+    yield from map(_row, message.changes.changes)
 
 
 def _state_rows(state: WatchState) -> Iterator[Sequence[str]]:

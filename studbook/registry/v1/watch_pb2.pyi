@@ -141,6 +141,30 @@ class WatchState(_message.Message):
 Global___WatchState: _TypeAlias = WatchState  # noqa: Y015
 
 @_typing.final
+class WatchChanges(_message.Message):
+    """Changes, in the order of the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchChanges: _TypeAlias = WatchChanges  # noqa: Y015
+
+@_typing.final
 class Change(_message.Message):
     """One change, which is one entry of the ledger."""
 

@@ -29,7 +29,7 @@ from studbook.registry.v1 import version_pb2 as studbook_dot_registry_dot_v1_dot
 from studbook.registry.v1 import watch_pb2 as studbook_dot_registry_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(studbook/registry/v1/watch_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fstudbook/access/v1/access.proto\x1a\"studbook/registry/v1/version.proto\x1a studbook/registry/v1/watch.proto\"\xe4\x01\n\x14WatchVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06models\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x31\n\x06stages\x18\x03 \x03(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61liases\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\x11progress_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"\xd4\x01\n\x15WatchVersionsResponse\x12\x31\n\x05state\x18\x01 \x01(\x0b\x32 .studbook.registry.v1.WatchStateH\x00\x12.\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1c.studbook.registry.v1.ChangeH\x00\x12\x37\n\x08progress\x18\x03 \x01(\x0b\x32#.studbook.registry.v1.WatchProgressH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\t\n\x07\x63ontent2\xa9\x01\n\x0cWatchService\x12\x98\x01\n\rWatchVersions\x12*.studbook.registry.v1.WatchVersionsRequest\x1a+.studbook.registry.v1.WatchVersionsResponse\",\x90\x02\x01\xba\xc8\x18%\n\x0cmodels.serve\x12\x06parent\x1a\x0bmodels.read \x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(studbook/registry/v1/watch_service.proto\x12\x14studbook.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fstudbook/access/v1/access.proto\x1a\"studbook/registry/v1/version.proto\x1a studbook/registry/v1/watch.proto\"\xe4\x01\n\x14WatchVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06models\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x31\n\x06stages\x18\x03 \x03(\x0e\x32\x1b.studbook.registry.v1.StageB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61liases\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12:\n\x11progress_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"\xdb\x01\n\x15WatchVersionsResponse\x12\x31\n\x05state\x18\x01 \x01(\x0b\x32 .studbook.registry.v1.WatchStateH\x00\x12\x35\n\x07\x63hanges\x18\x02 \x01(\x0b\x32\".studbook.registry.v1.WatchChangesH\x00\x12\x37\n\x08progress\x18\x03 \x01(\x0b\x32#.studbook.registry.v1.WatchProgressH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\t\n\x07\x63ontent2\xa9\x01\n\x0cWatchService\x12\x98\x01\n\rWatchVersions\x12*.studbook.registry.v1.WatchVersionsRequest\x1a+.studbook.registry.v1.WatchVersionsResponse\",\x90\x02\x01\xba\xc8\x18%\n\x0cmodels.serve\x12\x06parent\x1a\x0bmodels.read \x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,7 +53,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHVERSIONSREQUEST']._serialized_start=235
   _globals['_WATCHVERSIONSREQUEST']._serialized_end=463
   _globals['_WATCHVERSIONSRESPONSE']._serialized_start=466
-  _globals['_WATCHVERSIONSRESPONSE']._serialized_end=678
-  _globals['_WATCHSERVICE']._serialized_start=681
-  _globals['_WATCHSERVICE']._serialized_end=850
+  _globals['_WATCHVERSIONSRESPONSE']._serialized_end=685
+  _globals['_WATCHSERVICE']._serialized_start=688
+  _globals['_WATCHSERVICE']._serialized_end=857
 # @@protoc_insertion_point(module_scope)

@@ -84,7 +84,7 @@ class WatchVersionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATE_FIELD_NUMBER: _builtins.int
-    CHANGE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
@@ -94,8 +94,8 @@ class WatchVersionsResponse(_message.Message):
         """How things stand; sent first, unless the watch is resumed."""
 
     @_builtins.property
-    def change(self) -> _watch_pb2.Change:
-        """A change."""
+    def changes(self) -> _watch_pb2.WatchChanges:
+        """Changes."""
 
     @_builtins.property
     def progress(self) -> _watch_pb2.WatchProgress:
@@ -105,15 +105,15 @@ class WatchVersionsResponse(_message.Message):
         self,
         *,
         state: _watch_pb2.WatchState | None = ...,
-        change: _watch_pb2.Change | None = ...,
+        changes: _watch_pb2.WatchChanges | None = ...,
         progress: _watch_pb2.WatchProgress | None = ...,
         resume_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "content", b"content", "progress", b"progress", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "content", b"content", "progress", b"progress", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "content", b"content", "progress", b"progress", "resume_token", b"resume_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "content", b"content", "progress", b"progress", "resume_token", b"resume_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["state", "change", "progress"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["state", "changes", "progress"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

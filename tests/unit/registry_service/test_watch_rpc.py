@@ -39,13 +39,21 @@ def stage_of(change: Any) -> tuple[str, int, int]:
     return change.stage.version.rpartition("/")[2], change.stage.from_stage, change.stage.to_stage
 
 
-async def next_change(call: Any) -> Any:
-    """The next message that is a change."""
-    while True:
-        message = await call.read()
-        assert message is not grpc.aio.EOF  # type: ignore[attr-defined] # unknown to its stubs
-        if message.HasField("change"):
-            return message
+class Told:
+    """The changes that a call tells, one after the other, each with the token of its message."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._waiting: list[Any] = []
+        self.resume_token = ""
+
+    async def next(self) -> Any:
+        while not self._waiting:
+            message = await self._call.read()
+            assert message is not grpc.aio.EOF  # type: ignore[attr-defined] # unknown to its stubs
+            self._waiting = list(message.changes.changes)
+            self.resume_token = message.resume_token
+        return self._waiting.pop(0)
 
 
 def test_state_comes_first_and_then_each_change(tmp_path: Path) -> None:
@@ -61,12 +69,13 @@ def test_state_comes_first_and_then_each_change(tmp_path: Path) -> None:
             ("1.1.0", 1),
         }
         await registry.move("1.1.0", "PRODUCTION", reason="better")
-        entered, left = await next_change(call), await next_change(call)
-        assert stage_of(entered.change) == ("1.1.0", 1, 3)
-        assert entered.change.reason == "better"
-        assert entered.change.actor.id == GRACE.principal.id
-        assert stage_of(left.change) == ("1.0.0", 3, 4)
-        assert left.change.ledger_position == entered.change.ledger_position + 1
+        told = Told(call)
+        entered, left = await told.next(), await told.next()
+        assert stage_of(entered) == ("1.1.0", 1, 3)
+        assert entered.reason == "better"
+        assert entered.actor.id == GRACE.principal.id
+        assert stage_of(left) == ("1.0.0", 3, 4)
+        assert left.ledger_position == entered.ledger_position + 1
         call.cancel()
 
     with_registry(tmp_path, test)
@@ -81,17 +90,17 @@ def test_aliases_and_registrations_are_told(tmp_path: Path) -> None:
         state = (await call.read()).state
         assert [(a.alias, a.version) for a in state.aliases] == [(alias, f"{MODEL}/versions/1.0.0")]
         await registry.register("1.1.0")
-        assert stage_of((await next_change(call)).change) == ("1.1.0", 0, 1)
+        assert stage_of(await Told(call).next()) == ("1.1.0", 0, 1)
         await registry.call("AliasService.SetAlias", name=alias, version=f"{MODEL}/versions/1.1.0")
-        moved = (await next_change(call)).change.alias
+        moved = (await Told(call).next()).alias
         assert (moved.from_version, moved.to_version) == (
             f"{MODEL}/versions/1.0.0",
             f"{MODEL}/versions/1.1.0",
         )
         await registry.call("AliasService.DeleteAlias", name=alias)
-        assert (await next_change(call)).change.alias.to_version == ""
+        assert (await Told(call).next()).alias.to_version == ""
         await registry.call("ModelService.DeleteVersion", name=f"{MODEL}/versions/1.0.0")
-        assert stage_of((await next_change(call)).change) == ("1.0.0", 1, 0)
+        assert stage_of(await Told(call).next()) == ("1.0.0", 1, 0)
         call.cancel()
 
     with_registry(tmp_path, test)
@@ -107,11 +116,12 @@ def test_who_may_only_be_served_sees_production_only(tmp_path: Path) -> None:
         await registry.move("1.1.0", "STAGING")
         await registry.register("1.2.0")
         await registry.move("1.1.0", "PRODUCTION", reason="secret")
-        entered, left = await next_change(call), await next_change(call)
-        assert stage_of(entered.change) == ("1.1.0", 0, 3)
-        assert stage_of(left.change) == ("1.0.0", 3, 0)
-        assert not entered.change.reason
-        assert not entered.change.HasField("actor")
+        told = Told(call)
+        entered, left = await told.next(), await told.next()
+        assert stage_of(entered) == ("1.1.0", 0, 3)
+        assert stage_of(left) == ("1.0.0", 3, 0)
+        assert not entered.reason
+        assert not entered.HasField("actor")
         call.cancel()
 
     with_registry(tmp_path, test)
@@ -165,8 +175,8 @@ def test_stages_and_aliases_narrow_it_down(tmp_path: Path) -> None:
                 version=f"{MODEL}/versions/1.0.0",
             )
         await registry.move("1.1.0", "STAGING")
-        assert (await next_change(call)).change.alias.alias.endswith("/champion")
-        assert stage_of((await next_change(call)).change) == ("1.1.0", 1, 2)
+        assert (await Told(call).next()).alias.alias.endswith("/champion")
+        assert stage_of(await Told(call).next()) == ("1.1.0", 1, 2)
         call.cancel()
 
     with_registry(tmp_path, test)
@@ -178,16 +188,17 @@ def test_resuming_tells_what_was_missed_and_nothing_twice(tmp_path: Path) -> Non
         call = registry.open_stream(WATCH, parent=PARENT, models="wine-*")
         await call.read()
         await registry.move("1.0.0", "STAGING")
-        told = await next_change(call)
+        told = Told(call)
+        await told.next()
         call.cancel()
         await registry.move("1.1.0", "STAGING")
         await registry.move("1.0.0", "PRODUCTION")
         again = registry.open_stream(
             WATCH, parent=PARENT, models="wine-*", resume_token=told.resume_token
         )
-        first = await again.read()
-        assert stage_of(first.change) == ("1.1.0", 1, 2)
-        assert stage_of((await again.read()).change) == ("1.0.0", 2, 3)
+        missed = Told(again)
+        assert stage_of(await missed.next()) == ("1.1.0", 1, 2)
+        assert stage_of(await missed.next()) == ("1.0.0", 2, 3)
         again.cancel()
 
     with_registry(tmp_path, test)
@@ -209,7 +220,7 @@ def test_signs_of_life_move_the_token_on(tmp_path: Path) -> None:
             WATCH, parent=PARENT, models="wine-cultivar", resume_token=seen.resume_token
         )
         await registry.move("1.0.0", "STAGING")
-        assert stage_of((await again.read()).change) == ("1.0.0", 1, 2)
+        assert stage_of(await Told(again).next()) == ("1.0.0", 1, 2)
         again.cancel()
 
     with_registry(tmp_path, test)
@@ -253,7 +264,7 @@ def test_a_token_is_good_as_long_as_nothing_has_happened(tmp_path: Path) -> None
         call.cancel()
         again = registry.open_stream(WATCH, parent=PARENT, resume_token=token)
         await registry.move("1.0.0", "STAGING")
-        assert (await again.read()).HasField("change")
+        assert (await again.read()).HasField("changes")
         again.cancel()
 
     # Long enough for what happens after the call, and shorter than the test was before it.
@@ -280,7 +291,7 @@ def test_a_watch_ends_after_its_time_and_can_be_resumed(tmp_path: Path) -> None:
         again = await asyncio.wait_for(
             registry.stream(WATCH, parent=PARENT, resume_token=told[-1].resume_token), 20
         )
-        assert stage_of(again[0].change) == ("1.0.0", 1, 2)
+        assert stage_of(again[0].changes.changes[0]) == ("1.0.0", 1, 2)
 
     with_registry(tmp_path, test, watch_minutes=0.5 / 60)
 
@@ -324,8 +335,9 @@ def test_a_watcher_that_does_not_read_holds_up_nobody(tmp_path: Path) -> None:
             await asyncio.wait_for(registry.move("1.0.0", stage, reason=reason), 10)
         quick = registry.open_stream(WATCH, parent=PARENT)
         await quick.read()
-        told = [await next_change(slow) for _ in stages]
-        moved = [message.change.stage.to_stage for message in told]
+        waiting = Told(slow)
+        told = [await waiting.next() for _ in stages]
+        moved = [change.stage.to_stage for change in told]
         assert moved == [2, 4] * 60
         slow.cancel()
         quick.cancel()
