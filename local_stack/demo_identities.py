@@ -83,12 +83,13 @@ bindings:
   - role: deployer
     members: ["service:dev:$service_client"]
     resources: [workspaces/main/models/**]
+  # All workspaces share one ledger, so it takes all of them to verify it, or to erase a person.
   - role: auditor
     members: ["group:dev:auditors"]
-    resources: [workspaces/main/**]
+    resources: [workspaces/**]
   - role: admin
     members: ["group:dev:administrators"]
-    resources: [workspaces/main/**]
+    resources: [workspaces/**]
 """)
 
 

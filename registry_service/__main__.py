@@ -1,11 +1,16 @@
-"""`python -m registry_service` serves the registry until SIGTERM or SIGINT."""
+"""`python -m registry_service` serves the registry until SIGTERM or SIGINT.
+
+`python -m registry_service verify` verifies its database instead.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from registry_service.application import Application
 from registry_service.settings import RegistrySettings
+from registry_service.verify_command import verify
 from service_chassis.assertion import AssertionVerifier
 from service_chassis.call_pipeline import CallPipeline
 from service_chassis.server import Server, serve_until_stopped
@@ -23,7 +28,9 @@ async def _serve(settings: RegistrySettings) -> None:
 
 
 def main() -> None:
-    """Read the settings and serve."""
+    """Read the settings and serve, or verify."""
+    if sys.argv[1:2] == ["verify"]:
+        sys.exit(verify(sys.argv[2:]))
     set_up("registry")
     asyncio.run(_serve(read_settings(RegistrySettings)))
 

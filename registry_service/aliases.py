@@ -13,6 +13,7 @@ from registry_service.alias_names import AliasName
 from registry_service.alias_records import AliasStay
 from registry_service.ledger import Draft, Outcome
 from registry_service.promotion import PROMOTE, not_ready
+from registry_service.promotion_refusals import words_in_ledger
 from registry_service.records import VersionState
 from service_chassis.errors import not_found
 from service_chassis.etags import check_etag
@@ -130,7 +131,7 @@ def record_refusal(
             action,
             str(name),
             content,
-            refusal.message,
+            words_in_ledger(refusal),
             outcome=Outcome.REFUSED,
         )
     )

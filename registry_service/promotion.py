@@ -12,6 +12,7 @@ from registry_service.promotion_refusals import (
     PolicyNotMetError,
     break_glass_refused,
     verdict_in_ledger,
+    words_in_ledger,
 )
 from registry_service.records import Cause, Stage, Stay, Version, VersionState
 from registry_service.stages import ALLOWED_MOVES, is_allowed, permission_for
@@ -183,7 +184,7 @@ def record_refusal(
             action="version.transition",
             resource=name,
             content=content,
-            reason=refusal.message,
+            reason=words_in_ledger(refusal),
             outcome=Outcome.REFUSED,
         )
     )

@@ -53,6 +53,12 @@ def break_glass_refused(policy: Policy, reason: str) -> StudbookError:
     )
 
 
+def words_in_ledger(refusal: StudbookError) -> str:
+    """A refusal as the ledger tells it: without a name, which could not be erased from there."""
+    principal = refusal.metadata.get("principal", "")
+    return refusal.message.replace(principal, "the caller") if principal else refusal.message
+
+
 def verdict_in_ledger(verdict: Verdict) -> JsonObject:
     """Policies and rules by which a move was decided, as they stand in the ledger."""
     return {

@@ -16,6 +16,7 @@ from studbook.exceptions import InvalidArgument
 from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from studbook.registry.v1.alias_service_pb2_grpc import AliasServiceStub
 from studbook.registry.v1.comparison_service_pb2_grpc import ComparisonServiceStub
+from studbook.registry.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from studbook.registry.v1.lineage_service_pb2_grpc import LineageServiceStub
 from studbook.registry.v1.model_service_pb2_grpc import ModelServiceStub
 from studbook.registry.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -123,6 +124,7 @@ class Client:
         self.reviews = ReviewServiceStub(self._channel)
         self.serving = ServingServiceStub(self._channel)
         self.lineage = LineageServiceStub(self._channel)
+        self.ledger = LedgerServiceStub(self._channel)
         self.comparisons = ComparisonServiceStub(self._channel)
         self.watches = WatchServiceStub(self._channel)
         self.webhooks = WebhookServiceStub(self._channel)

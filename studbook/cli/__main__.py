@@ -30,7 +30,7 @@ COMMANDS = {
     "verify": ("verify", "Verify files against a certificate or signature, without a server."),
     "webhook": ("webhook", "Set up where changes are told by HTTP."),
     "sync": ("sync", "Send what offline or killed runs have left on this machine."),
-    "audit": ("audit", "Read the registry's ledger."),
+    "audit": ("audit", "Read and verify the registry's ledger."),
     "access": ("access", "Ask what you may do, and by which rule."),
     "up": ("up", "Start Studbook on this machine, and keep it running."),
     "demo": ("demo", "Play the whole life of a model, step by step."),

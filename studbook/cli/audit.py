@@ -1,17 +1,24 @@
-"""`studbook audit`: read the registry's ledger."""
+"""`studbook audit`: read the registry's ledger, and keep the registry to its word."""
 
 from typing import Annotated
 
 import typer
 
+from studbook.cli.audit_change import erase, list_checkpoints, make_checkpoint, print_keys
+from studbook.cli.audit_verify import verify
 from studbook.cli.options import AsJson, Filter, Limit
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Read the registry's ledger.",
+    help="Read and verify the registry's ledger.",
 )
+app.command("verify")(verify)
+app.command("checkpoint")(make_checkpoint)
+app.command("checkpoints")(list_checkpoints)
+app.command("keys")(print_keys)
+app.command("erase")(erase)
 
 
 @app.callback()

@@ -60,6 +60,7 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
         "docs/finding-runs.md",
         "docs/promotion-policies.md",
         "docs/approving-promotions.md",
+        "docs/auditing.md",
         "docs/certificates.md",
         "docs/lineage.md",
         "examples/README.md",

@@ -24,6 +24,7 @@ from service_chassis.status_details import DETAILS_KEY
 from studbook.registry.v1 import (
     alias_service_pb2,
     comparison_service_pb2,
+    ledger_service_pb2,
     lineage_service_pb2,
     model_service_pb2,
     policy_service_pb2,
@@ -59,6 +60,7 @@ _SERVICES = {
     for module in (
         alias_service_pb2,
         comparison_service_pb2,
+        ledger_service_pb2,
         lineage_service_pb2,
         model_service_pb2,
         policy_service_pb2,
@@ -272,7 +274,7 @@ def settings_for(folder: Path, tracking_port: int, **more: Any) -> RegistrySetti
         artifact_store=str(folder / "artifacts"),
         assertion_trusted_keys={"gateway": gateway_key},
         assertion_private_key=registry_key,
-        signing_key=signing_key,
+        signing_key=more.pop("signing_key", signing_key),
         # Tests run side by side.
         listen="127.0.0.1:0",
         tracking_address=f"127.0.0.1:{tracking_port}",
