@@ -63,6 +63,7 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
         "docs/auditing.md",
         "docs/certificates.md",
         "docs/lineage.md",
+        "docs/watching.md",
         "examples/README.md",
     ],
 )

@@ -49,6 +49,8 @@ class WatchServiceServicer:
     def WatchVersions(self, request, context):
         """Tells how the versions and aliases of some models stand, and then each change.
 
+        Changes come in the order of the ledger. What one transaction did, such as putting a version
+        into Production in place of another, comes in one message as a rule.
         Every message that carries a `resume_token` is a place to go on from: call again with the
         token of the last one, and what comes is what would have come, nothing left out and nothing
         twice. A watch ends with OK after some minutes, when the caller's token ends, and when the

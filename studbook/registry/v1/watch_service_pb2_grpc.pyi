@@ -36,6 +36,8 @@ class WatchServiceStub:
     WatchVersions: _grpc.UnaryStreamMultiCallable[_watch_service_pb2.WatchVersionsRequest, _watch_service_pb2.WatchVersionsResponse]
     """Tells how the versions and aliases of some models stand, and then each change.
 
+    Changes come in the order of the ledger. What one transaction did, such as putting a version
+    into Production in place of another, comes in one message as a rule.
     Every message that carries a `resume_token` is a place to go on from: call again with the
     token of the last one, and what comes is what would have come, nothing left out and nothing
     twice. A watch ends with OK after some minutes, when the caller's token ends, and when the
@@ -55,6 +57,8 @@ class WatchServiceAsyncStub(WatchServiceStub):
     WatchVersions: _aio.UnaryStreamMultiCallable[_watch_service_pb2.WatchVersionsRequest, _watch_service_pb2.WatchVersionsResponse]  # type: ignore[assignment]
     """Tells how the versions and aliases of some models stand, and then each change.
 
+    Changes come in the order of the ledger. What one transaction did, such as putting a version
+    into Production in place of another, comes in one message as a rule.
     Every message that carries a `resume_token` is a place to go on from: call again with the
     token of the last one, and what comes is what would have come, nothing left out and nothing
     twice. A watch ends with OK after some minutes, when the caller's token ends, and when the
@@ -77,6 +81,8 @@ class WatchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_watch_service_pb2.WatchVersionsResponse], _abc.AsyncIterator[_watch_service_pb2.WatchVersionsResponse]]:
         """Tells how the versions and aliases of some models stand, and then each change.
 
+        Changes come in the order of the ledger. What one transaction did, such as putting a version
+        into Production in place of another, comes in one message as a rule.
         Every message that carries a `resume_token` is a place to go on from: call again with the
         token of the last one, and what comes is what would have come, nothing left out and nothing
         twice. A watch ends with OK after some minutes, when the caller's token ends, and when the
