@@ -93,6 +93,7 @@ _WORDS = {
     "model_type": "must hold settings, one `name: value` a line",
     "dict_type": "must hold settings, one `name: value` a line",
     "too_short": "must not be empty",
+    "timezone_aware": "needs a time zone; write 2026-01-31T17:00:00Z",
 }
 
 
@@ -128,6 +129,17 @@ def _contradictions(file: AccessFile) -> Iterator[Problem]:
                         "and ** at the end for everything below"
                     ),
                 )
+
+    for index, entry in enumerate(file.revoked.principals):
+        text = _revoked_problem(file, entry.principal)
+        if text:
+            yield ("revoked", "principals", index, "principal"), f'"{entry.principal}" {text}'
+
+
+def _revoked_problem(file: AccessFile, principal: str) -> str:
+    if principal.startswith("group:"):
+        return "is a group, and tokens are revoked one by one or by who holds them; name those"
+    return _member_problem(file, principal)
 
 
 def _issuer_problems(file: AccessFile) -> Iterator[Problem]:

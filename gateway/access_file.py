@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -150,6 +151,25 @@ class Binding(_Section):
     resources: Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
+class RevokedPrincipal(_Section):
+    """Somebody whose tokens are refused."""
+
+    principal: Text
+    issued_before: AwareDatetime | None = Field(
+        default=None,
+        description="Tokens issued from then on are good; without it, none is.",
+    )
+
+
+class Revoked(_Section):
+    """Tokens that are refused although they are genuine and have not expired."""
+
+    tokens: tuple[Text, ...] = Field(
+        default=(), description="Their ids (`jti`), as ledger and log have them."
+    )
+    principals: tuple[RevokedPrincipal, ...] = ()
+
+
 class AccessFile(_Section):
     """The whole of `access.yaml`."""
 
@@ -162,3 +182,4 @@ class AccessFile(_Section):
         default_factory=dict
     )
     bindings: tuple[Binding, ...] = ()
+    revoked: Revoked = Revoked()

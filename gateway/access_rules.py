@@ -7,6 +7,7 @@ call can explain it. Nobody may do anything that no binding grants.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from service_chassis.permissions import BUILT_IN_ROLES, covers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.access_file import AccessFile, Binding, Issuer, Pipeline
+    from gateway.access_file import AccessFile, Binding, Issuer, Pipeline, Revoked
+    from service_chassis.caller import Principal
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class AccessRules:
             self._add(binding)
         # The narrowest first: of several that match, the one that asks for most claims is meant.
         self._pipelines = sorted(file.pipelines.items(), key=lambda item: -len(item[1].claims))
+        self._revoked_tokens = frozenset(file.revoked.tokens)
+        self._revoked_before = _revoked_before(file.revoked)
 
     def _add(self, binding: Binding) -> None:
         for member in binding.members:
@@ -96,6 +100,17 @@ class AccessRules:
             for permission in permissions
         }
         return {permission: patterns for permission, patterns in found.items() if patterns}
+
+    def is_revoked(self, principal: Principal, issued_s: float) -> bool:
+        """Whether a token is revoked: itself, or with others of the one whom it speaks for.
+
+        Args:
+            principal: Whom it speaks for, with its id.
+            issued_s: When it was issued, in seconds since 1970.
+        """
+        return principal.token_id in self._revoked_tokens or issued_s < self._revoked_before.get(
+            principal.id, -math.inf
+        )
 
     def explain(
         self, principal: str, groups: Iterable[str], permission: str, resource: str
@@ -140,6 +155,15 @@ class AccessRules:
                 if matched is not None:
                     return name, matched
         return None
+
+
+def _revoked_before(revoked: Revoked) -> Mapping[str, float]:
+    """For each principal, the time before which its tokens had to be issued to be revoked."""
+    before: dict[str, float] = {}
+    for entry in revoked.principals:
+        end = entry.issued_before.timestamp() if entry.issued_before else math.inf
+        before[entry.principal] = max(end, before.get(entry.principal, end))
+    return before
 
 
 def _matched(pipeline: Pipeline, claims: Mapping[str, Any]) -> dict[str, str] | None:

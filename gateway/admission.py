@@ -49,6 +49,7 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
         grants,
         groups=_groups(authenticated) if rule.needs_groups else (),
         until_s=authenticated.expires_at,
+        issued_s=authenticated.issued_at,
     )
 
 

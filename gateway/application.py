@@ -17,6 +17,7 @@ from gateway.identity_rpc import IdentityService
 from gateway.mounting import AuthenticatedCallers
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
+from gateway.turnstile import Turnstile
 from gateway.upstreams import Upstreams
 from service_chassis.assertion import AssertionSigner
 from service_chassis.call_pipeline import CallPipeline, Door
@@ -58,7 +59,7 @@ class Gateway:
         self._keys = SigningKeys()
         self._issuer = _dev_issuer(settings)
         self._rules = _rules(settings, self._accept)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         services = mounted or {}
         addresses = {"tracking": settings.tracking_address, "registry": settings.registry_address}
         self._upstreams = Upstreams(
@@ -66,8 +67,10 @@ class Gateway:
             settings.message_bytes,
         )
         authenticator = Authenticator(self._rules, TokenVerifier(self._keys))
-        door = Door(frozenset(services), settings.message_bytes)
-        pipeline = CallPipeline(AuthenticatedCallers(authenticator), door)
+        self._turnstile = Turnstile(self._rules, settings.identity_limits())
+        callers = AuthenticatedCallers(authenticator, self._turnstile)
+        door = Door(frozenset(services), settings.message_bytes, callers.under_way)
+        pipeline = CallPipeline(callers, door)
         interceptors = [pipeline] if services else []
         self.server = Server(settings, interceptors, _AREAS, settings.credentials())
         self._serve_identity(settings, authenticator)
@@ -75,7 +78,9 @@ class Gateway:
             add_to(self.server.grpc)
         # The last one: it takes any method.
         desk = AssertionDesk(_signer(settings))
-        forwarder = Forwarder(authenticator, desk, self._upstreams, settings.message_bytes)
+        forwarder = Forwarder(
+            authenticator, self._turnstile, desk, self._upstreams, settings.message_bytes
+        )
         self.server.grpc.add_generic_rpc_handlers((forwarder,))
 
     def _accept(self, rules: AccessRules) -> None:
@@ -91,7 +96,9 @@ class Gateway:
             page_size=LARGEST_PAGE_SIZE,
         )
         development = settings.dev_issuer is not None
-        identity = IdentityService(authenticator, self._rules, limits, development=development)
+        identity = IdentityService(
+            authenticator, self._turnstile, self._rules, limits, development=development
+        )
         add_IdentityServiceServicer_to_server(identity, self.server.grpc)
 
     async def prepare(self) -> None:
@@ -100,7 +107,10 @@ class Gateway:
             await self._issuer.start()
         # An issuer that is down is no reason not to start: its callers are told so.
         await self._keys.first_fetch()
-        self._watching = asyncio.create_task(self._rules.watch())
+        self._watching = [
+            asyncio.create_task(self._rules.watch()),
+            asyncio.create_task(self._turnstile.watch()),
+        ]
 
     async def close(self) -> None:
         """End background work and close all connections."""
@@ -108,10 +118,10 @@ class Gateway:
         await self._keys.close()
         if self._issuer is not None:
             await self._issuer.stop()
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+                await watching
 
 
 def _dev_issuer(settings: GatewaySettings) -> DevIssuerServer | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.principals import Identity, identify
-from gateway.refusals import TokenRefusedError
+from gateway.refusals import TokenRefusedError, token_revoked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,7 @@ class Authenticated:
     identity: Identity
     rules: AccessRules
     token_digest: str
+    issued_at: float
     expires_at: float
 
     def grants_for(self, permissions: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -74,7 +75,10 @@ class Authenticator:
         if known is not None and self._now() < known[0] and known[1].rules is rules:
             return known[1]
         verified = await self._verifier.verify(token, rules)
-        caller = Authenticated(identify(verified, rules), rules, digest, verified.expires_at)
+        identity = identify(verified, rules)
+        if rules.is_revoked(identity.principal, verified.issued_at):
+            raise token_revoked(identity.principal)
+        caller = Authenticated(identity, rules, digest, verified.issued_at, verified.expires_at)
         self._remember(caller)
         return caller
 

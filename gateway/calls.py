@@ -14,6 +14,7 @@ from gateway.refusals import service_unavailable
 from service_chassis.call_pipeline import CLIENT_GONE
 from service_chassis.errors import StudbookError, message_too_large
 from service_chassis.metrics_endpoint import count_call
+from service_chassis.refusal_record import record_refusal
 from service_chassis.status_details import DETAILS_KEY, abort_with, internal_error
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from grpc.aio import ServicerContext
 
-    from service_chassis.caller import Metadata
+    from service_chassis.caller import Metadata, Principal
 
 _log = structlog.get_logger("studbook.calls")
 Answer = TypeVar("Answer")
@@ -33,7 +34,7 @@ class Call:
     Attributes:
         path: Full path of the method.
         area: The service that answers, empty when there is none.
-        principal: Id of the caller, once it is known.
+        principal: The caller, once it is known.
     """
 
     def __init__(self, path: str, area: str, context: ServicerContext[Any, Any]) -> None:
@@ -42,7 +43,7 @@ class Call:
         self.context = context
         self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self.request_id = request_id_of(self.metadata)
-        self.principal = ""
+        self.principal: Principal | None = None
         self._received = 0
         self._sent = 0
         self._start = time.perf_counter()
@@ -70,7 +71,7 @@ class Call:
             "call",
             method=self.path[:256],
             code=code,
-            principal=self.principal,
+            principal=self.principal.id if self.principal else "",
             ms=round(seconds * 1000, 2),
             received=self._received,
             sent=self._sent,
@@ -99,7 +100,7 @@ async def conduct(call: Call, work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 async def _refuse(call: Call, error: StudbookError) -> NoReturn:
-    call.log(error.code.name, reason=error.reason, **error.for_log)
+    call.log(error.code.name, **record_refusal(error, call.principal))
     await abort_with(call.context, error, call.request_id)
 
 

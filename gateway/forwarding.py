@@ -7,6 +7,7 @@ service said; what the gateway itself refuses is told in the same form.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,13 @@ from service_chassis.method_access import Method, method_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
 
     from grpc.aio import ServicerContext
 
     from gateway.admission import AssertionDesk
     from gateway.authentication import Authenticator
+    from gateway.turnstile import Turnstile
     from gateway.upstreams import Upstreams
     from service_chassis.caller import Metadata
 
@@ -42,6 +45,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
 
     Args:
         authenticator: Tells who calls.
+        turnstile: Keeps count of everybody's calls.
         desk: Admits callers and hands out assertions.
         upstreams: The services.
         message_bytes: Largest message that is accepted from a client.
@@ -50,11 +54,13 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
     def __init__(
         self,
         authenticator: Authenticator,
+        turnstile: Turnstile,
         desk: AssertionDesk,
         upstreams: Upstreams,
         message_bytes: int,
     ) -> None:
         self._authenticator = authenticator
+        self._turnstile = turnstile
         self._desk = desk
         self._upstreams = upstreams
         self._message_bytes = message_bytes
@@ -89,13 +95,14 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
 
         async def work() -> bytes:
             call.received(request, self._message_bytes)
-            metadata = await self._admit(method, call)
+            metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_unary(method.path)
-            upstream = start(request, timeout=time_for(method, context), metadata=metadata)
-            try:
-                return await _single_answer(call, upstream)
-            finally:
-                upstream.cancel()
+            with under_way:
+                upstream = start(request, timeout=time_for(method, context), metadata=metadata)
+                try:
+                    return await _single_answer(call, upstream)
+                finally:
+                    upstream.cancel()
 
         return await conduct(call, work())
 
@@ -108,11 +115,12 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         call = Call(method.path, method.area, context)
 
         async def work() -> bytes:
-            metadata = await self._admit(method, call)
+            metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).stream_unary(method.path)
-            upstream = start(timeout=time_for(method, context), metadata=metadata)
-            async with _RequestPump(call, requests, upstream, self._message_bytes):
-                return await _single_answer(call, upstream)
+            with under_way:
+                upstream = start(timeout=time_for(method, context), metadata=metadata)
+                async with _RequestPump(call, requests, upstream, self._message_bytes):
+                    return await _single_answer(call, upstream)
 
         return await conduct(call, work())
 
@@ -123,13 +131,14 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
 
         async def work() -> None:
             call.received(request, self._message_bytes)
-            metadata = await self._admit(method, call)
+            metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_stream(method.path)
-            upstream = start(request, timeout=time_for(method, context), metadata=metadata)
-            try:
-                await _pass_answers(call, upstream)
-            finally:
-                upstream.cancel()
+            with under_way:
+                upstream = start(request, timeout=time_for(method, context), metadata=metadata)
+                try:
+                    await _pass_answers(call, upstream)
+                finally:
+                    upstream.cancel()
 
         await conduct(call, work())
 
@@ -142,23 +151,33 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         call = Call(method.path, method.area, context)
 
         async def work() -> None:
-            metadata = await self._admit(method, call)
+            metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).stream_stream(method.path)
-            upstream = start(timeout=time_for(method, context), metadata=metadata)
-            async with _RequestPump(call, requests, upstream, self._message_bytes):
-                await _pass_answers(call, upstream)
+            with under_way:
+                upstream = start(timeout=time_for(method, context), metadata=metadata)
+                async with _RequestPump(call, requests, upstream, self._message_bytes):
+                    await _pass_answers(call, upstream)
 
         await conduct(call, work())
 
-    async def _admit(self, method: Method, call: Call) -> Metadata:
-        """The metadata for the service, once the caller is known and may call the method."""
+    async def _admit(
+        self, method: Method, call: Call
+    ) -> tuple[Metadata, AbstractContextManager[None]]:
+        """The metadata for the service, once the caller is known and may call the method.
+
+        With it comes the context in which the call goes on.
+        """
         if method.rule.public:
             # There is nobody to vouch for.
-            return to_service(call.metadata, call.request_id, "")
-        authenticated = await self._authenticator.authenticate(call.metadata)
-        call.principal = authenticated.identity.principal.id
-        assertion = self._desk.assertion(method, authenticated)
-        return to_service(call.metadata, call.request_id, assertion)
+            return to_service(call.metadata, call.request_id, ""), nullcontext()
+        caller = await self._authenticator.authenticate(call.metadata)
+        principal = call.principal = caller.identity.principal
+        self._turnstile.count(principal)
+        assertion = self._desk.assertion(method, caller)
+        return (
+            to_service(call.metadata, call.request_id, assertion),
+            self._turnstile.under_way(method, principal, caller.issued_at, caller.expires_at),
+        )
 
 
 def time_for(method: Method, context: ServicerContext[Any, Any]) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.access_rules import Grant
     from gateway.authentication import Authenticated, Authenticator, RulesSource
+    from gateway.turnstile import Turnstile
 
 _SERVICE = "/studbook.identity.v1.IdentityService/"
 _RESOURCE = re.compile(r"workspaces/[a-z0-9][a-z0-9._+-]*(/[a-z][a-z-]*/[a-zA-Z0-9][\w.+-]*)*")
@@ -32,6 +33,7 @@ class IdentityService(IdentityServiceServicer):
 
     Args:
         authenticator: Tells who calls.
+        turnstile: Keeps count of everybody's calls.
         rules: The access rules in force.
         limits: The limits in force, as they are announced.
         development: Whether the issuers are those of the embedded development issuer.
@@ -40,12 +42,14 @@ class IdentityService(IdentityServiceServicer):
     def __init__(
         self,
         authenticator: Authenticator,
+        turnstile: Turnstile,
         rules: RulesSource,
         limits: messages.Limits,
         *,
         development: bool = False,
     ) -> None:
         self._authenticator = authenticator
+        self._turnstile = turnstile
         self._rules = rules
         self._limits = limits
         self._development = development
@@ -130,7 +134,8 @@ class IdentityService(IdentityServiceServicer):
     async def _caller(self, call: Call) -> Authenticated:
         """Who calls: the same way in as for calls that are passed on."""
         authenticated = await self._authenticator.authenticate(call.metadata)
-        call.principal = authenticated.identity.principal.id
+        call.principal = authenticated.identity.principal
+        self._turnstile.count(call.principal)
         admit(method_table()[call.path], authenticated)
         return authenticated
 

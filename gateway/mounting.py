@@ -6,12 +6,16 @@ from the gateway directly instead of from a signed assertion.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gateway.admission import admit
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from gateway.authentication import Authenticator
+    from gateway.turnstile import Turnstile
     from service_chassis.caller import Caller, Metadata
     from service_chassis.method_access import Method
 
@@ -21,16 +25,30 @@ class AuthenticatedCallers:
 
     Args:
         authenticator: Verifies tokens.
+        turnstile: Keeps count of everybody's calls.
     """
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, turnstile: Turnstile) -> None:
         self._authenticator = authenticator
+        self._turnstile = turnstile
 
     async def caller(self, method: Method, metadata: Metadata) -> Caller:
         """The caller, with the grants that matter for the method.
 
         Raises:
             StudbookError: UNAUTHENTICATED; PERMISSION_MISSING, when the caller may not call the
-                method at all; UNAVAILABLE when the issuer's keys cannot be had.
+                method at all; RATE_LIMITED; UNAVAILABLE when the issuer's keys cannot be had.
         """
-        return admit(method, await self._authenticator.authenticate(metadata))
+        authenticated = await self._authenticator.authenticate(metadata)
+        self._turnstile.count(authenticated.identity.principal)
+        return admit(method, authenticated)
+
+    def under_way(self, method: Method, caller: Caller) -> AbstractContextManager[None]:
+        """The context in which a call goes on, for the door of the pipeline.
+
+        Raises:
+            StudbookError: RATE_LIMITED, when too many calls of the caller are under way.
+        """
+        return self._turnstile.under_way(
+            method, caller.principal, caller.issued_s or 0.0, caller.until_s or math.inf
+        )

@@ -75,7 +75,12 @@ def _person_or_service(token: VerifiedToken, issuer: PeopleIssuer) -> Identity:
     account = next((one for one in issuer.service_accounts if one.client_id == client), None)
     if account is not None and subject != account.token_subject:
         # Otherwise whoever may log in through that client would be the service.
-        raise TokenRefusedError("TOKEN_INVALID", "subject is not that of the service account")
+        raise TokenRefusedError(
+            "TOKEN_INVALID",
+            "subject is not that of the service account",
+            issuer=issuer.url,
+            subject=subject,
+        )
     label = _label(claims, issuer.display_name_claim)
     # A subject that equals the client id marks a client-credentials token (RFC 9068). It is a
     # service even when the file does not list it, so that no person can be mistaken for it.
@@ -103,7 +108,12 @@ def _groups(claims: Mapping[str, Any], issuer: str, claim: str) -> tuple[str, ..
 def _pipeline(token: VerifiedToken, rules: AccessRules) -> Identity:
     match = rules.match_pipeline(token.issuer.name, token.claims)
     if match is None:
-        raise TokenRefusedError("PIPELINE_UNKNOWN", "claims match no pipeline")
+        raise TokenRefusedError(
+            "PIPELINE_UNKNOWN",
+            "claims match no pipeline",
+            issuer=token.issuer.settings.url,
+            subject=token.claims["sub"],
+        )
     name, matched = match
     recorded = {claim: claim_text(token.claims, claim) for claim in _PROVENANCE_CLAIMS}
     return Identity(

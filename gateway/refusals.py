@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from service_chassis.errors import Code, StudbookError, unavailable
+from service_chassis.refusal_record import bearer_of
+
+if TYPE_CHECKING:
+    from service_chassis.caller import Principal
 
 _MESSAGES = {
     "TOKEN_MISSING": "The call carries no token; log in, or send `authorization: Bearer TOKEN`.",
     "TOKEN_INVALID": "The token cannot be verified; log in again.",
     "TOKEN_EXPIRED": "The token has expired; log in again.",
+    "TOKEN_REVOKED": "The token was revoked; log in again, or ask whoever keeps the server's "
+    "access.yaml.",
     "ISSUER_UNKNOWN": "The token's issuer is not one that this server accepts; log in at one of "
     "those that GetServerInfo names.",
     "AUDIENCE_MISMATCH": "The token was issued for another audience; ask the issuer for one with "
@@ -26,10 +34,23 @@ class TokenRefusedError(StudbookError):
     Args:
         reason: Its reason.
         check: The check that failed, in a few words.
+        bearer: Whom the token speaks for, once that is verified: `issuer`, `subject`, `token_id`.
     """
 
-    def __init__(self, reason: str, check: str) -> None:
-        super().__init__(Code.UNAUTHENTICATED, reason, _MESSAGES[reason], for_log={"check": check})
+    def __init__(self, reason: str, check: str, **bearer: str) -> None:
+        super().__init__(
+            Code.UNAUTHENTICATED, reason, _MESSAGES[reason], for_log={"check": check, **bearer}
+        )
+
+
+def token_revoked(principal: Principal) -> TokenRefusedError:
+    """UNAUTHENTICATED, because the access rules revoke the token."""
+    return TokenRefusedError("TOKEN_REVOKED", "revoked", **bearer_of(principal))
+
+
+def stream_outlived_token(principal: Principal) -> TokenRefusedError:
+    """UNAUTHENTICATED, because a call went on for longer than its token was good."""
+    return TokenRefusedError("TOKEN_EXPIRED", "exp, while the call went on", **bearer_of(principal))
 
 
 def issuer_unavailable(issuer: str) -> StudbookError:
@@ -47,6 +68,25 @@ def service_unavailable(service: str) -> StudbookError:
         "SERVICE_UNAVAILABLE",
         f"The {service} service cannot be reached at present; try again shortly.",
         service=service,
+    )
+
+
+def identity_too_busy(principal: str, limit: str, allowed: int, wait_s: float) -> StudbookError:
+    """RESOURCE_EXHAUSTED, because one identity calls more than its share.
+
+    Args:
+        principal: Its id.
+        limit: Name of the setting.
+        allowed: Its value.
+        wait_s: Seconds after which another attempt makes sense.
+    """
+    many = "calls a second" if limit.endswith("per_second") else "calls under way at a time"
+    return StudbookError(
+        Code.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        f"{principal} has made more than its share of calls, {allowed} {many}; wait, then repeat.",
+        metadata={"principal": principal, "limit": limit, "allowed": str(allowed)},
+        retry_after_s=wait_s,
     )
 
 

@@ -8,6 +8,7 @@ import grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.turnstile import IdentityLimits
 from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ class GatewaySettings(TransferLimits, ServerSettings):
         ge=1,
         description="Most calls at a time, watches included; more are refused with "
         "RESOURCE_EXHAUSTED.",
+    )
+    identity_calls_per_second: int = Field(
+        2000,
+        ge=1,
+        description="Most calls a second of one identity, in the long run; more are refused with "
+        "RESOURCE_EXHAUSTED and the time to wait. A stream counts as one call.",
+    )
+    identity_burst: int = Field(
+        20_000, ge=1, description="Most calls at once of one identity, after a pause."
+    )
+    identity_calls_at_a_time: int = Field(
+        2000, ge=1, description="Most calls of one identity at a time, watches included."
     )
     tls_certificate: FilePath | None = Field(None, description="Certificate chain (PEM) for TLS.")
     tls_private_key: FilePath | None = Field(None, description="Private key (PEM) for TLS.")
@@ -79,6 +92,14 @@ class GatewaySettings(TransferLimits, ServerSettings):
             )
             raise ValueError(message)
         return allowed
+
+    def identity_limits(self) -> IdentityLimits:
+        """What one identity may do."""
+        return IdentityLimits(
+            calls_per_second=self.identity_calls_per_second,
+            burst=self.identity_burst,
+            calls_at_a_time=self.identity_calls_at_a_time,
+        )
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """Certificate and key for TLS, when there are any."""

@@ -15,6 +15,7 @@ from gateway.access_file import PeopleIssuer
 from gateway.refusals import TokenRefusedError
 from gateway.signature_check import signature_is_valid
 from gateway.token_shape import MalformedTokenError, UnverifiedToken, take_apart
+from service_chassis.errors import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,11 @@ class VerifiedToken:
     digest: str
     expires_at: float
 
+    @property
+    def issued_at(self) -> float:
+        """Seconds since the epoch."""
+        return float(self.claims["iat"])
+
 
 class TokenVerifier:
     """Verifies tokens.
@@ -82,7 +88,13 @@ class TokenVerifier:
         key = await self._keys.of(token.issuer).find(token.key_id, token.algorithm)
         if not signature_is_valid(text, key, token.algorithm):
             raise TokenRefusedError("TOKEN_INVALID", "signature")
-        claims = _checked(token, issuer.settings, self._now())
+        try:
+            claims = _checked(token, issuer.settings, self._now())
+        except TokenRefusedError as refusal:
+            # It is genuine, so the log may say whose it is.
+            subject = quote(token.claims.get("sub", ""))[1:-1]
+            refusal.for_log.update(issuer=token.issuer, subject=subject)
+            raise
         digest = hashlib.sha256(text.encode()).hexdigest()
         return VerifiedToken(issuer, claims, digest, float(claims["exp"]))
 

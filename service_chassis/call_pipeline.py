@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,7 @@ from service_chassis.errors import (
 )
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.metrics_endpoint import count_call
+from service_chassis.refusal_record import record_refusal
 from service_chassis.status_details import abort_with, internal_error
 
 if TYPE_CHECKING:
@@ -89,10 +90,13 @@ class Door:
     Attributes:
         areas: The areas whose methods are answered; others are somebody else's.
         message_bytes: Largest message that is accepted.
+        under_way: The context in which a caller's call goes on, which may refuse the call before
+            it, and end it.
     """
 
     areas: frozenset[str]
     message_bytes: int
+    under_way: Callable[[Method, Caller], AbstractContextManager[None]]
 
 
 class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
@@ -138,7 +142,9 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             call = self._call(method, context)
             try:
                 async with call.time_limit():
-                    response = await behaviour(await self._admit(call, request), context)
+                    caller, admitted = await self._admit(call, request)
+                    with self._under_way(method, caller):
+                        response = await behaviour(admitted, context)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
@@ -150,13 +156,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             try:
                 # Responses are written here, not yielded: the time limit has to end a call whose
                 # client reads too slowly as well.
-                async with (
-                    call.time_limit(),
-                    aclosing(behaviour(await self._admit(call, request), context)) as responses,
-                ):
-                    async for response in responses:
-                        await call.accept_stream()
-                        await context.write(response)
+                async with call.time_limit():
+                    caller, admitted = await self._admit(call, request)
+                    with self._under_way(method, caller):
+                        async with aclosing(behaviour(admitted, context)) as responses:
+                            async for response in responses:
+                                await call.accept_stream()
+                                await context.write(response)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
@@ -183,14 +189,17 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
     def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
         return _Call(method, context, announces=method.client_streaming and self._door is None)
 
-    async def _admit(self, call: _Call, request: Any) -> Any:
-        """Who calls, and may they; returns the request, checked or to be checked as it comes."""
+    def _under_way(self, method: Method, caller: Caller) -> AbstractContextManager[None]:
+        return nullcontext() if self._door is None else self._door.under_way(method, caller)
+
+    async def _admit(self, call: _Call, request: Any) -> tuple[Caller, Any]:
+        """Who calls, and may they; with the request, checked or to be checked as it comes."""
         caller = call.caller = await self._callers.caller(call.method, call.metadata)
         set_current_caller(caller)
         if call.method.client_streaming:
-            return _checked(call, caller, request)
+            return caller, _checked(call, caller, request)
         _check(call.method, caller, request)
-        return request
+        return caller, request
 
 
 @dataclass(frozen=True)
@@ -260,7 +269,8 @@ class _Call:
         else:
             shown = internal_error(self.request_id)
             _log.error("defect", request_id=self.request_id, exc_info=error)
-        self.log(shown.code.name, reason=shown.reason, **shown.for_log)
+        principal = self.caller.principal if self.caller else None
+        self.log(shown.code.name, **record_refusal(shown, principal))
         await abort_with(self.context, shown, self.request_id)
 
     def log_answered(self) -> None:

@@ -38,6 +38,7 @@ class Caller:
             access rule asks for them.
         until_s: When the token behind the call ends, in seconds since 1970; None when the call
             does not rest on a token. Calls that last end by then.
+        issued_s: When it was issued; None behind the gateway, which alone knows of revocations.
     """
 
     principal: Principal
@@ -45,6 +46,7 @@ class Caller:
     via: str = "gateway"
     groups: tuple[str, ...] = ()
     until_s: float | None = None
+    issued_s: float | None = None
 
     def may(self, permission: str, resource: str) -> bool:
         """Whether the caller holds the permission on the resource."""

@@ -59,7 +59,8 @@ class StudbookError(Exception):
         fields: The request fields at fault, for INVALID_ARGUMENT.
         conditions: The conditions that did not hold, for FAILED_PRECONDITION.
         resource: Name of the resource at fault, for NOT_FOUND and ALREADY_EXISTS.
-        retry_after_s: Seconds after which a retry makes sense, for UNAVAILABLE.
+        retry_after_s: Seconds after which a retry makes sense, for UNAVAILABLE
+            and RATE_LIMITED.
         for_log: What the log says besides, and the caller is not told.
     """
 

@@ -52,7 +52,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 21
     """UNAUTHENTICATED. The token cannot be read or does not verify; deliberately not more precise."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 22
-    """UNAUTHENTICATED. The token was good once; log in again or let the client renew it."""
+    """UNAUTHENTICATED. The token was good once; log in again or let the client renew it. A call with
+    a stream ends with this when it goes on for longer than its token is good.
+    """
     ERROR_REASON_ISSUER_UNKNOWN: _ErrorReason.ValueType  # 23
     """UNAUTHENTICATED. The token's issuer is not among those in access.yaml."""
     ERROR_REASON_AUDIENCE_MISMATCH: _ErrorReason.ValueType  # 24
@@ -65,6 +67,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PIPELINE_UNKNOWN: _ErrorReason.ValueType  # 27
     """UNAUTHENTICATED. A CI token verifies, yet its claims match no pipeline in access.yaml."""
+    ERROR_REASON_TOKEN_REVOKED: _ErrorReason.ValueType  # 28
+    """UNAUTHENTICATED. The token is genuine, and access.yaml revokes it: itself, or with others of
+    the one it speaks for.
+    """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 40
     """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles
     that contain the permission.
@@ -162,6 +168,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
     `stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
     """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 144
+    """RESOURCE_EXHAUSTED. One identity calls more often, or has more calls under way, than its share.
+    Nothing was done; wait as long as RetryInfo says, then repeat.
+    Metadata: `principal`, `limit` (the setting), `allowed` (its value).
+    """
     ERROR_REASON_REQUEST_NOT_OPEN: _ErrorReason.ValueType  # 150
     """FAILED_PRECONDITION. The request has ended. Metadata: `resource`, `state`."""
     ERROR_REASON_REVIEWER_NOT_A_PERSON: _ErrorReason.ValueType  # 151
@@ -226,7 +237,9 @@ ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 20
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 21
 """UNAUTHENTICATED. The token cannot be read or does not verify; deliberately not more precise."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 22
-"""UNAUTHENTICATED. The token was good once; log in again or let the client renew it."""
+"""UNAUTHENTICATED. The token was good once; log in again or let the client renew it. A call with
+a stream ends with this when it goes on for longer than its token is good.
+"""
 ERROR_REASON_ISSUER_UNKNOWN: ErrorReason.ValueType  # 23
 """UNAUTHENTICATED. The token's issuer is not among those in access.yaml."""
 ERROR_REASON_AUDIENCE_MISMATCH: ErrorReason.ValueType  # 24
@@ -239,6 +252,10 @@ made for another service or method.
 """
 ERROR_REASON_PIPELINE_UNKNOWN: ErrorReason.ValueType  # 27
 """UNAUTHENTICATED. A CI token verifies, yet its claims match no pipeline in access.yaml."""
+ERROR_REASON_TOKEN_REVOKED: ErrorReason.ValueType  # 28
+"""UNAUTHENTICATED. The token is genuine, and access.yaml revokes it: itself, or with others of
+the one it speaks for.
+"""
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 40
 """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles
 that contain the permission.
@@ -335,6 +352,11 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 143
 """RESOURCE_EXHAUSTED: a limit that an administrator set would be passed. `limit` names the
 setting, `allowed` its value, `wanted` what the call would have needed; for `run_metrics`,
 `stored` says how many the run has. Delete what is no longer needed, or have the limit raised.
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 144
+"""RESOURCE_EXHAUSTED. One identity calls more often, or has more calls under way, than its share.
+Nothing was done; wait as long as RetryInfo says, then repeat.
+Metadata: `principal`, `limit` (the setting), `allowed` (its value).
 """
 ERROR_REASON_REQUEST_NOT_OPEN: ErrorReason.ValueType  # 150
 """FAILED_PRECONDITION. The request has ended. Metadata: `resource`, `state`."""

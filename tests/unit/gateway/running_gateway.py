@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from gateway.identity_rpc import IdentityService
 from gateway.mounting import AuthenticatedCallers
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
+from gateway.turnstile import IdentityLimits, Turnstile
 from gateway.upstreams import Upstreams
 from service_chassis.assertion import AssertionSigner, AssertionVerifier
 from service_chassis.call_pipeline import CallPipeline, Door
@@ -54,6 +56,7 @@ MESSAGE_BYTES = 256 * 1024
 LIMITS = Limits(
     message_bytes=MESSAGE_BYTES, chunk_bytes=64 * 1024, points_per_batch=1000, page_size=1000
 )
+IDENTITY_LIMITS = IdentityLimits(calls_per_second=1000, burst=1000, calls_at_a_time=1000)
 KEY = OKPKey.generate_key("Ed25519")
 BINDINGS = """
 bindings:
@@ -177,6 +180,20 @@ class Rules:
 
 
 @dataclass
+class Time:
+    """The clocks of the turnstile, which a test can set forward; until then they stand still."""
+
+    passed_s: float = 0.0
+    began_s: float = field(default_factory=time.time)
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def wall(self) -> float:
+        return self.began_s + self.passed_s
+
+
+@dataclass
 class Gateway:
     """What a test needs: stubs that go through the gateway, and what the service saw."""
 
@@ -185,6 +202,8 @@ class Gateway:
     rules: Rules
     seen: Seen
     service: grpc.aio.Server
+    turnstile: Turnstile
+    time: Time
 
     @property
     def runs(self) -> Any:
@@ -231,33 +250,39 @@ async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
 
 
 @contextlib.asynccontextmanager
-async def _running(issuer: LoopbackIssuer, *, mounted: bool) -> AsyncIterator[Gateway]:
+async def _running(
+    issuer: LoopbackIssuer, *, mounted: bool, limits: IdentityLimits
+) -> AsyncIterator[Gateway]:
     seen, keys = Seen(), SigningKeys()
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
     rules = Rules(rules_for(issuer.url, more=login, rest=BINDINGS))
     keys.follow(rules.current)
     authenticator = Authenticator(rules, TokenVerifier(keys))
+    clocks = Time()
+    turnstile = Turnstile(rules, limits, clock=clocks.monotonic, now=clocks.wall)
     desk = AssertionDesk(AssertionSigner("gateway", KEY.as_pem(private=True)))
     settings = ServerSettings.model_validate({"message_bytes": MESSAGE_BYTES})
     async with _service(seen) as (service, port):
         # Nobody listens where the registry should be.
         addresses = {"tracking": f"127.0.0.1:{port}", "registry": "127.0.0.1:1"}
         upstreams = Upstreams({} if mounted else addresses, MESSAGE_BYTES)
-        door = Door(frozenset({"tracking"}), MESSAGE_BYTES)
-        pipeline = CallPipeline(AuthenticatedCallers(authenticator), door)
+        callers = AuthenticatedCallers(authenticator, turnstile)
+        door = Door(frozenset({"tracking"}), MESSAGE_BYTES, callers.under_way)
+        pipeline = CallPipeline(callers, door)
         server = grpc.aio.server(
             options=server_options(settings), interceptors=[pipeline] if mounted else []
         )
         if mounted:
             _add_services(seen, server)
-        identity = IdentityService(authenticator, rules, LIMITS)
+        identity = IdentityService(authenticator, turnstile, rules, LIMITS)
         add_IdentityServiceServicer_to_server(identity, server)
-        server.add_generic_rpc_handlers((Forwarder(authenticator, desk, upstreams, MESSAGE_BYTES),))
+        forwarder = Forwarder(authenticator, turnstile, desk, upstreams, MESSAGE_BYTES)
+        server.add_generic_rpc_handlers((forwarder,))
         own_port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{own_port}") as channel:
             try:
-                yield Gateway(channel, issuer, rules, seen, service)
+                yield Gateway(channel, issuer, rules, seen, service, turnstile, clocks)
             finally:
                 await server.stop(None)
                 await upstreams.close()
@@ -265,12 +290,17 @@ async def _running(issuer: LoopbackIssuer, *, mounted: bool) -> AsyncIterator[Ga
 
 
 def through_gateway(
-    issuer: LoopbackIssuer, test: Callable[[Gateway], Awaitable[None]], *, mounted: bool = False
+    issuer: LoopbackIssuer,
+    test: Callable[[Gateway], Awaitable[None]],
+    *,
+    mounted: bool = False,
+    limits: IdentityLimits = IDENTITY_LIMITS,
 ) -> None:
     """Run a test against a gateway, for at most half a minute."""
 
     async def run() -> None:
-        async with asyncio.timeout(30), _running(issuer, mounted=mounted) as gateway:
+        running = _running(issuer, mounted=mounted, limits=limits)
+        async with asyncio.timeout(30), running as gateway:
             await test(gateway)
 
     asyncio.run(run())

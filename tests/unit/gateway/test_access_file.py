@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.access_checks import AccessFileError, read_access_file
 from gateway.access_rules import load_rules
+from service_chassis.caller import Principal
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference" / "access-rules.md"
 GOOD = """\
@@ -101,6 +102,46 @@ def test_faults_are_named(old: str, new: str, line: int, said: str) -> None:
     assert old in GOOD
     found = problems(GOOD.replace(old, new, 1))
     assert any(re.search(rf"\bline {line}\b", text) and said in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("tokens: [17]", "put it in quotes"),
+        ("tokens: ['']", "at least 1 character"),
+        ("principals: [{principal: 'group:corp:all'}]", "is a group"),
+        ("principals: [{principal: ada@example.com}]", "is not a member"),
+        ("principals: [{principal: 'user:other:ada'}]", "not an issuer with `kind: people`"),
+        ("principals: [{principal: 'pipeline:gone'}]", "does not define"),
+        ("principals: [{issued_before: 2026-01-31T17:00:00Z}]", "principal is missing"),
+        (
+            "principals: [{principal: 'user:corp:ada', issued_before: 2026-01-31T17:00:00}]",
+            "needs a time zone",
+        ),
+        ("principals: [{principal: 'user:corp:ada', issued_before: soon}]", "issued_before"),
+        ("everybody: true", "correct its name"),
+    ],
+)
+def test_faults_of_revocations_are_named(entry: str, said: str) -> None:
+    found = problems(GOOD + f"revoked:\n  {entry}\n")
+    assert len(found) == 1
+    assert ", line 28: revoked" in found[0]
+    assert said in found[0]
+
+
+def test_latest_of_several_revocations_of_a_principal_counts() -> None:
+    rules = load_rules(
+        GOOD
+        + """revoked:
+  principals:
+    - {principal: 'user:corp:ada', issued_before: 1970-01-01T00:00:20Z}
+    - {principal: 'user:corp:ada', issued_before: 1970-01-01T00:00:10Z}
+    - {principal: 'service:corp:serving'}
+"""
+    )
+    ada, serving = Principal("user:corp:ada", "user"), Principal("service:corp:serving", "service")
+    assert [rules.is_revoked(ada, issued) for issued in (19, 20)] == [True, False]
+    assert rules.is_revoked(serving, 2**40)
 
 
 def test_all_faults_are_named_at_once() -> None:
