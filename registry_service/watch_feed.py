@@ -145,6 +145,8 @@ class Feed:
                 await self._catch_up()
             except StudbookError as error:
                 _log.warning("feed_is_behind", reason=error.reason, position=self._head.position)
+            except Exception as error:  # noqa: BLE001 - those who watch would wait for ever
+                _log.error("defect", position=self._head.position, exc_info=error)
 
     def end(self) -> None:
         """Let all who watch know that this process is about to stop."""
