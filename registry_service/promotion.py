@@ -90,7 +90,7 @@ def change_stage(
         StudbookError: As `examine`; or TRANSACTION_CONFLICT when run_is_held would have to be
             true, because things changed since the caller looked.
     """
-    store.models.lock(change.version.rsplit("/versions/", 1)[0])
+    store.models.hold(change.version.rsplit("/versions/", 1)[0])
     # From here on no policy changes until this transaction is over.
     store.ledger.lock()
     found = examine(store, caller, change)

@@ -129,7 +129,7 @@ class PromotionService(PromotionServiceServicer):
 
         def work(store: RegistryStore) -> messages.RollbackResponse:
             # Before the target is looked for, so that it is still the right one afterwards.
-            store.models.lock(request.name)
+            store.models.hold(request.name)
             change = find_target(store)
             return _rollback_response(change_stage(store, caller, change, run_is_held=False))
 

@@ -93,7 +93,7 @@ def register(
     Raises:
         StudbookError: As `check_number`.
     """
-    store.models.lock(registration.name.model)
+    store.models.hold(registration.name.model)
     model = check_number(store, registration.name)
     uid = str(uuid.uuid4())
     digest = digest_files(files)
@@ -263,7 +263,7 @@ def _check_bears_no_alias(version: Version) -> None:
 
 
 def _lock(store: RegistryStore, name: VersionName) -> Version:
-    store.models.lock(name.model)
+    store.models.hold(name.model)
     version = store.versions.find(str(name))
     if version is None:
         raise not_found(str(name))

@@ -48,7 +48,7 @@ def ask(store: RegistryStore, caller: Caller, version_name: str, reason: str) ->
     Raises:
         StudbookError: NOT_FOUND, ALREADY_EXISTS, TRANSITION_NOT_ALLOWED or VERSION_NOT_READY.
     """
-    store.models.lock(version_name.rsplit("/versions/", 1)[0])
+    store.models.hold(version_name.rsplit("/versions/", 1)[0])
     version = store.versions.find(version_name)
     if version is None:
         raise not_found(version_name)
@@ -186,7 +186,7 @@ def cancel(store: RegistryStore, caller: Caller, name: str, reason: str) -> Requ
 def _open(store: RegistryStore, name: str) -> TransitionRequest:
     request = find(store, name)
     # Nothing that a review is about may change while it is looked at.
-    store.models.lock(request.model)
+    store.models.hold(request.model)
     request = find(store, name)
     if request.ending is not None:
         raise failed_precondition(

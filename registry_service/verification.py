@@ -44,7 +44,7 @@ def conclude(store: RegistryStore, name: str, fault: str) -> Version | None:
     Returns:
         The version as it is now; None when it was deleted meanwhile.
     """
-    store.models.lock(name.rsplit("/versions/", 1)[0])
+    store.models.hold(name.rsplit("/versions/", 1)[0])
     version = store.versions.find(name)
     if version is None or version.state is not VersionState.PENDING:
         return version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -35,7 +36,14 @@ FIELDS = FieldTable(
 _ENTRIES = sa.select(ledger, actors.c.salt, actors.c.principal_json, actors.c.erased_by).join_from(
     ledger, actors, actors.c.position == ledger.c.position
 )
+# Made once: making a statement takes longer than running it.
 _HEAD = sa.select(ledger_head)
+_LOCKED_HEAD = _HEAD.with_for_update()
+_ADD_ENTRY = ledger.insert()
+_ADD_ACTOR = actors.insert()
+_MOVE_HEAD = ledger_head.update().values(
+    {name: sa.bindparam(f"new_{name}") for name in ("position", "hash", "settled_us")}
+)
 
 
 class LedgerStore:
@@ -48,6 +56,8 @@ class LedgerStore:
     def __init__(self, connection: sa.Connection, clock: Callable[[], int]) -> None:
         self._connection = connection
         self._clock = clock
+        # Where the ledger ends, once that cannot change but by this transaction.
+        self._locked: chain.Head | None = None
         self.appended = False
 
     def head(self) -> chain.Head:
@@ -56,49 +66,57 @@ class LedgerStore:
 
     def lock(self) -> chain.Head:
         """Where the ledger ends; nobody else appends until this transaction is over."""
-        return _head(self._connection.execute(sa.select(ledger_head).with_for_update()).one())
+        if self._locked is None:
+            self._locked = _head(self._connection.execute(_LOCKED_HEAD).one())
+        return self._locked
 
     def append(self, draft: chain.Draft) -> chain.Entry:
         """Enter something at the end of the ledger."""
         entry = chain.seal(self.lock(), draft, self._clock(), secrets.token_bytes(chain.SALT_BYTES))
         workspace, model = chain.scope_of(entry.resource)
-        self._connection.execute(
-            ledger.insert().values(
-                position=entry.position,
-                create_us=entry.create_us,
-                workspace=workspace,
-                model=model,
-                actor_digest=entry.actor_digest,
-                action=entry.action,
-                resource=entry.resource,
-                outcome=entry.outcome,
-                reason=entry.reason,
-                content_json=entry.content_json,
-                caused_by=entry.caused_by,
-                previous_hash=entry.previous_hash,
-                hash=entry.hash,
-            )
-        )
-        self._connection.execute(
-            actors.insert().values(
-                position=entry.position,
-                actor=entry.actor.id,
-                salt=entry.actor_salt,
-                principal_json=chain.actor_json(entry.actor),
-            )
-        )
-        self._connection.execute(
-            ledger_head.update().values(
-                position=entry.position, hash=entry.hash, settled_us=entry.create_us
-            )
-        )
+        row = {
+            "position": entry.position,
+            "create_us": entry.create_us,
+            "workspace": workspace,
+            "model": model,
+            "actor_digest": entry.actor_digest,
+            "action": entry.action,
+            "resource": entry.resource,
+            "outcome": entry.outcome,
+            "reason": entry.reason,
+            "content_json": entry.content_json,
+            "caused_by": entry.caused_by,
+            "previous_hash": entry.previous_hash,
+            "hash": entry.hash,
+        }
+        self._connection.execute(_ADD_ENTRY, row)
+        actor = {
+            "position": entry.position,
+            "actor": entry.actor.id,
+            "salt": entry.actor_salt,
+            "principal_json": chain.actor_json(entry.actor),
+        }
+        self._connection.execute(_ADD_ACTOR, actor)
+        self._move_head(chain.Head(entry.position, entry.hash, entry.create_us))
         self.appended = True
         return entry
 
     def settle(self, us: int) -> None:
         """Promise that no later entry will bear this time or an earlier one."""
-        if self.lock().settled_us < us:
-            self._connection.execute(ledger_head.update().values(settled_us=us))
+        head = self.lock()
+        if head.settled_us < us:
+            self._move_head(replace(head, settled_us=us))
+
+    def _move_head(self, head: chain.Head) -> None:
+        self._connection.execute(
+            _MOVE_HEAD,
+            {
+                "new_position": head.position,
+                "new_hash": head.hash,
+                "new_settled_us": head.settled_us,
+            },
+        )
+        self._locked = head
 
     def time_of(self, position: int) -> int:
         """When the entry at a position was made."""

@@ -77,6 +77,12 @@ _BY_NAME = _MODELS.where(models.c.name == sa.bindparam("name"))
 _UID = sa.select(models.c.uid).where(
     models.c.name == sa.bindparam("name"), models.c.delete_us.is_(None)
 )
+# Made once: making a statement takes longer than running it.
+_HOLD = (
+    sa.select(models.c.uid)
+    .where(models.c.name == sa.bindparam("of_name"), models.c.delete_us.is_(None))
+    .with_for_update()
+)
 
 
 class ModelStore:
@@ -95,13 +101,13 @@ class ModelStore:
         """The uid of the model of a name."""
         return self._connection.execute(_UID, {"name": name}).scalar_one_or_none()
 
+    def hold(self, name: str) -> None:
+        """Let nobody else change the model of a name, or its versions, in this transaction."""
+        self._connection.execute(_HOLD, {"of_name": name})
+
     def lock(self, name: str) -> Model | None:
-        """The model of a name; nobody else changes it or its versions in this transaction."""
-        self._connection.execute(
-            sa.select(models.c.uid)
-            .where(models.c.name == name, models.c.delete_us.is_(None))
-            .with_for_update()
-        )
+        """The model of a name, held."""
+        self.hold(name)
         return self.find(name)
 
     def has_versions(self, model: Model) -> bool:

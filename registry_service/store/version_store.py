@@ -242,9 +242,8 @@ class VersionStore:
 
     def save(self, version: Version) -> None:
         """Write what of a version can change, tags aside."""
-        self._connection.execute(
-            versions.update().where(versions.c.uid == version.uid).values(**_changeable(version))
-        )
+        changed = {f"new_{name}": value for name, value in _changeable(version).items()}
+        self._connection.execute(_SAVE, {"of_uid": version.uid, **changed})
 
     def save_tags(self, version: Version) -> None:
         """Write a version's tags."""
@@ -308,6 +307,19 @@ class VersionStore:
         return [_version(row, tags.get(row.uid, {}), tuple(files[row.uid])) for row in rows]
 
 
+_CHANGEABLE = (
+    "state",
+    "state_reason",
+    "stage",
+    "stage_us",
+    "stage_position",
+    "was_in_production",
+    "description",
+    "update_us",
+    "change_position",
+)
+
+
 def _changeable(version: Version) -> dict[str, Any]:
     return {
         "state": version.state,
@@ -320,6 +332,14 @@ def _changeable(version: Version) -> dict[str, Any]:
         "update_us": version.update_us,
         "change_position": version.change_position,
     }
+
+
+# Made once: making a statement takes longer than running it.
+_SAVE = (
+    versions.update()
+    .where(versions.c.uid == sa.bindparam("of_uid"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _CHANGEABLE})
+)
 
 
 def _version(row: sa.Row[Any], tags: Mapping[str, str], files: tuple[File, ...]) -> Version:
