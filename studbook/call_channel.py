@@ -1,7 +1,8 @@
 """A gRPC channel on which the generated stubs behave like ordinary Python.
 
 Every call carries the caller's token and a deadline, calls that may safely be repeated are
-repeated while the server is unavailable, and failures are `studbook.exceptions`.
+repeated while the server is unavailable, those that came too fast are made again when there is
+room for them, and failures are `studbook.exceptions`.
 """
 
 from __future__ import annotations
@@ -158,10 +159,14 @@ class _UnaryCall:
             # The call was refused before it did anything. A token that was renewed in the
             # meantime differs from the one that was sent; the same one would fail again.
             return self._channel.call_metadata() != sent
-        if type(failure) is not Unavailable or not waits:
+        # Waits are spread, so that many clients do not come back at the same moment.
+        if failure.reason == "RATE_LIMITED":
+            # It was refused before it did anything. There is room for it soon; not before.
+            wait = failure.retry_after_s * random.uniform(1.0, 1.5)  # noqa: S311 - no secret depends on it
+        elif type(failure) is Unavailable and waits:
+            wait = waits.pop(0) * random.uniform(0.7, 1.3)  # noqa: S311 - as above
+        else:
             return False
-        # Spread, so that many clients do not come back at the same moment.
-        wait = waits.pop(0) * random.uniform(0.7, 1.3)  # noqa: S311 - no secret depends on it
         if time.monotonic() + wait >= deadline:
             return False
         time.sleep(wait)

@@ -61,6 +61,7 @@ class StudbookError(Exception):
         metadata: The values that the message mentions, by name.
         field_violations: Fields of the request that are wrong.
         conditions: Conditions that did not hold.
+        retry_after_s: Seconds after which the server asks to try again; 0 when it says nothing.
         exit_code: What the command line ends with.
     """
 
@@ -74,6 +75,7 @@ class StudbookError(Exception):
         metadata: Mapping[str, str] | None = None,
         field_violations: Sequence[FieldViolation] = (),
         conditions: Sequence[Condition] = (),
+        retry_after_s: float = 0.0,
         next_step: str = "",
     ) -> None:
         super().__init__(message)
@@ -82,6 +84,7 @@ class StudbookError(Exception):
         self.metadata = dict(metadata or {})
         self.field_violations = tuple(field_violations)
         self.conditions = tuple(conditions)
+        self.retry_after_s = retry_after_s
         self._next_step = next_step
 
     def __str__(self) -> str:
@@ -105,6 +108,11 @@ class Unauthenticated(StudbookError):
         match self.reason:
             case "TOKEN_EXPIRED":
                 return "Log in again with `studbook login`, or renew STUDBOOK_TOKEN."
+            case "TOKEN_REVOKED":
+                return (
+                    "Whoever keeps the server's access.yaml has revoked it; ask them, or log in "
+                    "again with `studbook login`."
+                )
             case "ISSUER_UNKNOWN" | "AUDIENCE_MISMATCH":
                 return (
                     "The token was issued for something else. Use a token of an issuer and "
@@ -205,8 +213,9 @@ class LimitExceeded(StudbookError):
     """Larger or more than the server takes."""
 
     def _advice(self) -> str:
-        # The message names the limit that was set, and what to do instead.
-        return "" if self.reason == "QUOTA_EXCEEDED" else "Send less in one call."
+        # These messages name the limit that was set, and what to do instead.
+        told = self.reason in {"QUOTA_EXCEEDED", "RATE_LIMITED"}
+        return "" if told else "Send less in one call."
 
 
 class OutOfRange(StudbookError):
@@ -323,8 +332,9 @@ def from_rpc_error(error: grpc.RpcError, *, address: str = "") -> StudbookError:
     info = error_details_pb2.ErrorInfo()
     request = error_details_pb2.BadRequest()
     unmet = error_details_pb2.PreconditionFailure()
+    retry = error_details_pb2.RetryInfo()
     for detail in status.details:
-        for message in (info, request, unmet):
+        for message in (info, request, unmet, retry):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
 
@@ -340,4 +350,5 @@ def from_rpc_error(error: grpc.RpcError, *, address: str = "") -> StudbookError:
         conditions=[
             Condition(fault.type, fault.subject, fault.description) for fault in unmet.violations
         ],
+        retry_after_s=retry.retry_delay.ToMilliseconds() / 1000,
     )

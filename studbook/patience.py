@@ -21,7 +21,7 @@ def is_passing(error: StudbookError) -> bool:
     OUT_OF_RANGE belongs here: it is what an upload gets whose offset another upload of the same
     bytes has moved on.
     """
-    return isinstance(error, (Unavailable, Conflict, OutOfRange))
+    return error.reason == "RATE_LIMITED" or isinstance(error, (Unavailable, Conflict, OutOfRange))
 
 
 class Patience:
@@ -36,10 +36,12 @@ class Patience:
         self._attempts = attempts
         self._sleep = sleep
         self._failures = 0
+        self._token_ended = False
 
     def progressed(self) -> None:
         """Forget earlier failures: bytes have moved since."""
         self._failures = 0
+        self._token_ended = False
 
     def after(self, error: StudbookError) -> None:
         """Wait before the next attempt.
@@ -48,7 +50,16 @@ class Patience:
             StudbookError: The given error, when another attempt makes no sense.
         """
         self._failures += 1
-        if not is_passing(error) or self._failures >= self._attempts:
+        if not self._may_pass(error) or self._failures >= self._attempts:
             raise error
         wait = min(_FIRST_WAIT_S * 2 ** (self._failures - 1), _LONGEST_WAIT_S)
-        self._sleep(wait * random.uniform(0.7, 1.3))  # noqa: S311 - spreads load, hides nothing
+        wait *= random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, hides nothing
+        self._sleep(max(wait, error.retry_after_s))
+
+    def _may_pass(self, error: StudbookError) -> bool:
+        if error.reason == "TOKEN_EXPIRED" and not self._token_ended:
+            # Its token may have ended with the transfer; the next attempt carries another, or says
+            # that there is none.
+            self._token_ended = True
+            return True
+        return is_passing(error)

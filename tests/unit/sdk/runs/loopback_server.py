@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -75,6 +76,13 @@ class Stored:
     authorizations: list[str] = field(default_factory=list)
     # Answers UNAVAILABLE to so many calls of a method, by the method's name.
     unavailable: dict[str, int] = field(default_factory=dict)
+    # Has so many calls of a method wait before they are made again, and how long, in seconds.
+    too_fast: dict[str, int] = field(default_factory=dict)
+    wait_s: float = 0.3
+    # When calls of a method came, by the clock that only goes forward.
+    times: list[float] = field(default_factory=list)
+    # Ends the next upload or download with its token, after so many bytes.
+    expire_after: int | None = None
     # Breaks the next upload or download after so many bytes.
     break_after: int | None = None
     # Refuses every registration of a version.
@@ -93,6 +101,7 @@ def fail(
     reason: str,
     message: str,
     fields: dict[str, str] | None = None,
+    retry_after_s: float = 0.0,
     **metadata: str,
 ) -> NoReturn:
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -101,7 +110,9 @@ def fail(
         error_details_pb2.BadRequest.FieldViolation(field=name, description=text)
         for name, text in (fields or {}).items()
     ]
-    for detail in (info, error_details_pb2.BadRequest(field_violations=violations)):
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(int(retry_after_s * 1000))
+    for detail in (info, error_details_pb2.BadRequest(field_violations=violations), retry):
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
@@ -117,12 +128,31 @@ class Part:
     def begin(self, method: str, context: grpc.ServicerContext) -> None:
         with self.stored.lock:
             self.stored.calls.append(method)
+            self.stored.times.append(time.monotonic())
             headers = dict(context.invocation_metadata())
             self.stored.authorizations.append(str(headers.get("authorization", "")))
             left = self.stored.unavailable.get(method, 0)
             if left:
                 self.stored.unavailable[method] = left - 1
                 fail(context, grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "Come back later.")
+            if self.stored.too_fast.get(method, 0):
+                self.stored.too_fast[method] -= 1
+                fail(
+                    context,
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "RATE_LIMITED",
+                    "Not so fast.",
+                    retry_after_s=self.stored.wait_s,
+                )
+
+    def cut(self, context: grpc.ServicerContext, position: int) -> None:
+        """End a transfer in the middle, if it is to be ended here."""
+        if self.stored.break_after is not None and position >= self.stored.break_after:
+            self.stored.break_after = None
+            fail(context, grpc.StatusCode.UNAVAILABLE, "", "The line went dead.")
+        if self.stored.expire_after is not None and position >= self.stored.expire_after:
+            self.stored.expire_after = None
+            fail(context, grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED", "It has expired.")
 
     def run(self, name: str, context: grpc.ServicerContext) -> run_pb2.Run:
         if name not in self.stored.runs:
@@ -281,10 +311,8 @@ class Artifacts(Part, artifact_service_pb2_grpc.ArtifactServiceServicer):
         with part.open("ab") as file:
             for request in requests:
                 file.write(request.data)
-                if self.stored.break_after is not None and file.tell() >= self.stored.break_after:
-                    self.stored.break_after = None
-                    file.flush()
-                    fail(context, grpc.StatusCode.UNAVAILABLE, "", "The line went dead.")
+                file.flush()
+                self.cut(context, file.tell())
         size = part.stat().st_size
         if size < header.size_bytes:
             fail(context, grpc.StatusCode.ABORTED, "UPLOAD_INCOMPLETE", "Not all came.")
@@ -322,9 +350,7 @@ class Artifacts(Part, artifact_service_pb2_grpc.ArtifactServiceServicer):
             file.seek(offset)
             while data := file.read(64 * 1024):
                 yield data
-                if self.stored.break_after is not None and file.tell() >= self.stored.break_after:
-                    self.stored.break_after = None
-                    fail(context, grpc.StatusCode.UNAVAILABLE, "", "The line went dead.")
+                self.cut(context, file.tell())
 
 
 class Models(Part, model_service_pb2_grpc.ModelServiceServicer):

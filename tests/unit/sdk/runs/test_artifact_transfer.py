@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from studbook import artifact_transfer
-from studbook.exceptions import InvalidArgument, NotFound, Unavailable, VerificationFailed
+from studbook.exceptions import (
+    InvalidArgument,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    VerificationFailed,
+)
 from studbook.file_digests import digest_of_listing, hash_file
 from studbook.file_download import Part, receive
 from studbook.file_upload import send_bytes
@@ -84,6 +90,39 @@ def test_a_broken_upload_goes_on_where_it_broke(
     assert positions[-1] == len(CONTENT)
 
 
+def test_an_upload_outlives_the_token_that_it_began_with(
+    client: Client, stored: Stored, folder: Path
+) -> None:
+    stored.expire_after = 2 * MIB
+    send_bytes(client, RUN, hash_file(folder / "big.bin"))
+    assert stored.calls.count("Upload") == 2
+    assert hash_file(folder / "big.bin").digest[7:] in {
+        blob.name for blob in stored.blobs.iterdir()
+    }
+
+
+def test_transfers_that_came_too_fast_wait_as_long_as_they_are_asked_to(
+    client: Client, stored: Stored, folder: Path
+) -> None:
+    stored.too_fast["Upload"], stored.wait_s = 2, 20
+    waits: list[float] = []
+    patience = Patience(sleep=waits.append)
+    send_bytes(client, RUN, hash_file(folder / "big.bin"), patience=patience)
+    assert waits == [20, 20]
+
+
+def test_a_token_that_is_not_renewed_ends_a_transfer() -> None:
+    patience = Patience(sleep=lambda _: None)
+    expired = Unauthenticated("It has expired.", reason="TOKEN_EXPIRED")
+    patience.after(expired)
+    with pytest.raises(Unauthenticated):
+        patience.after(expired)
+    patience.progressed()
+    patience.after(expired)
+    with pytest.raises(Unauthenticated):
+        Patience(sleep=lambda _: None).after(Unauthenticated("It.", reason="TOKEN_REVOKED"))
+
+
 def test_an_upload_gives_up_in_the_end(client: Client, stored: Stored, folder: Path) -> None:
     stored.unavailable["Upload"] = 100
     waits: list[float] = []
@@ -154,6 +193,16 @@ def test_a_broken_download_goes_on_where_it_broke(
 ) -> None:
     artifact_transfer.upload(client, RUN, folder / "big.bin")
     stored.break_after = MIB
+    (file,) = artifact_transfer.download(client, RUN, tmp_path / "target")
+    assert file.read_bytes() == CONTENT
+    assert stored.calls.count("Download") == 2
+
+
+def test_a_download_outlives_the_token_that_it_began_with(
+    client: Client, stored: Stored, folder: Path, tmp_path: Path
+) -> None:
+    artifact_transfer.upload(client, RUN, folder / "big.bin")
+    stored.expire_after = MIB
     (file,) = artifact_transfer.download(client, RUN, tmp_path / "target")
     assert file.read_bytes() == CONTENT
     assert stored.calls.count("Download") == 2

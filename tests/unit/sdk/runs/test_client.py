@@ -8,7 +8,13 @@ import pytest
 
 from studbook.address import parse_address, resolve_address
 from studbook.client import Client
-from studbook.exceptions import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from studbook.exceptions import (
+    InvalidArgument,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from studbook.tracking.v1.run_pb2 import Param, ParamValue
 from studbook.tracking.v1.run_service_pb2 import (
     CreateRunRequest,
@@ -55,6 +61,25 @@ def test_changes_are_repeated_only_with_a_request_id(
     stored.unavailable["UpdateRun"] = 1
     client.runs.UpdateRun(request)
     assert stored.calls.count("UpdateRun") == 2
+
+
+def test_calls_that_came_too_fast_wait_as_long_as_they_are_asked_to(
+    client: Client, stored: Stored, run: str
+) -> None:
+    stored.too_fast["DeleteRun"] = 2
+    client.runs.DeleteRun(DeleteRunRequest(name=run))
+    assert stored.calls.count("DeleteRun") == 3
+    first, second, third = stored.times[-3:]
+    assert min(second - first, third - second) >= stored.wait_s
+
+
+def test_no_call_waits_beyond_its_deadline(client: Client, stored: Stored, run: str) -> None:
+    stored.too_fast["GetRun"], stored.wait_s = 1, 3600
+    with pytest.raises(LimitExceeded) as caught:
+        client.runs.GetRun(GetRunRequest(name=run), timeout=20)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("RATE_LIMITED", 3600)
+    assert caught.value.next_step == ""
+    assert stored.calls.count("GetRun") == 1
 
 
 def test_an_error_brings_what_the_server_said(client: Client, run: str) -> None:
