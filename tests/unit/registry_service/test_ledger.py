@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_service.canonical_json import canonical_json
+from registry_service.canonical_json import JsonObject, canonical_json
 from registry_service.ledger import (
     ERASED,
     START,
@@ -127,7 +127,7 @@ def test_sealing_by_hand_gives_canonical_json() -> None:
             content_json=content,
             caused_by=position,
         )
-        members = {
+        members: JsonObject = {
             "resource": resource,
             "reason": reason,
             "position": position,
