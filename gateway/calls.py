@@ -71,12 +71,11 @@ class Call:
             "call",
             method=self.path[:256],
             code=code,
-            principal=self.principal.id if self.principal else "",
             ms=round(seconds * 1000, 2),
             received=self._received,
             sent=self._sent,
             request_id=self.request_id,
-            **more,
+            **{"principal": self.principal.id if self.principal else "", **more},
         )
 
 

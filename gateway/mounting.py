@@ -10,6 +10,8 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.admission import admit
+from service_chassis.errors import StudbookError
+from service_chassis.refusal_record import bearer_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -40,8 +42,14 @@ class AuthenticatedCallers:
                 method at all; RATE_LIMITED; UNAVAILABLE when the issuer's keys cannot be had.
         """
         authenticated = await self._authenticator.authenticate(metadata)
-        self._turnstile.count(authenticated.identity.principal)
-        return admit(method, authenticated)
+        principal = authenticated.identity.principal
+        try:
+            self._turnstile.count(principal)
+            return admit(method, authenticated)
+        except StudbookError as refusal:
+            # The pipeline gets no caller to say it of.
+            refusal.for_log.update(bearer_of(principal))
+            raise
 
     def under_way(self, method: Method, caller: Caller) -> AbstractContextManager[None]:
         """The context in which a call goes on, for the door of the pipeline.

@@ -285,10 +285,9 @@ class _Call:
             "call",
             method=self.method.path,
             code=code,
-            principal=self.caller.principal.id if self.caller else "",
             ms=round(seconds * 1000, 2),
             request_id=self.request_id,
-            **more,
+            **{"principal": self.caller.principal.id if self.caller else "", **more},
         )
 
 

@@ -28,6 +28,7 @@ _TOO_MANY = "RATE_LIMITED"
 def bearer_of(principal: Principal) -> dict[str, str]:
     """Whom a token speaks for, as logs say it. The token itself is no part of it."""
     return {
+        "principal": principal.id,
         "issuer": principal.issuer,
         "subject": principal.subject,
         "token_id": principal.token_id,
