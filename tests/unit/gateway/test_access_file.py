@@ -57,9 +57,11 @@ def test_good_file_is_read() -> None:
         file.bindings = ()
 
 
-def test_sample_of_the_documentation_is_good() -> None:
-    (sample,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    assert load_rules(sample).issuers
+def test_samples_of_the_documentation_make_a_good_file() -> None:
+    samples = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    rules = load_rules("".join(samples))
+    assert rules.issuers
+    assert rules.file.revoked.tokens
 
 
 @pytest.mark.parametrize(
