@@ -101,9 +101,10 @@ def short_runs(client: Client) -> Callable[[], int]:
     ]
 
     def short_run() -> int:
-        request = run_service_pb2.CreateRunRequest(parent=experiment)
+        request = run_service_pb2.CreateRunRequest(
+            parent=experiment, run=run_pb2.Run(params=params)
+        )
         name = client.runs.CreateRun(request).run.name
-        client.runs.LogBatch(run_service_pb2.LogBatchRequest(run=name, params=params))
         client.metrics.AppendMetrics(
             metric_service_pb2.AppendMetricsRequest(
                 run=name, writer="bench", sequence=1, series=one_step()

@@ -305,6 +305,7 @@ class NewRun:
     description: str
     tags: Mapping[str, str]
     start_us: int | None
+    params: tuple[Param, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
     run = found(store.runs.find_for_records(name), name)
     require_open(run)
     changes = [
-        _log_params(store, run, records.params),
+        log_params(store, run, records.params),
         _log_tags(store, run, records.tags),
         _log_datasets(store, run, records),
         _log_surroundings(store, run, records),
@@ -39,7 +39,12 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
     store.runs.save(heard)
 
 
-def _log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool:
+def log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool:
+    """Add parameters to a run that is locked or new; tells whether any was new.
+
+    Raises:
+        StudbookError: FIELD_INVALID for one that is set to another value.
+    """
     known: dict[str, ParamScalar] = {param.key: param.value for param in run.params}
     new = []
     for param in params:

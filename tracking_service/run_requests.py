@@ -38,7 +38,7 @@ from tracking_service.surroundings_reading import read_code, read_environment
 from tracking_service.times import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from studbook.tracking.v1 import run_pb2, run_service_pb2
 
@@ -63,6 +63,7 @@ def new_run(request: run_service_pb2.CreateRunRequest) -> NewRun:
         description=values["description"](),
         tags=values["tags"](),
         start_us=values["start_time"](),
+        params=_params(request.run.params, "run.params"),
     )
 
 
@@ -129,15 +130,17 @@ def _moment(run: run_pb2.Run, field: str) -> int | None:
     return read_time(getattr(run, field), f"run.{field}")
 
 
+def _params(params: Sequence[run_pb2.Param], field: str) -> tuple[Param, ...]:
+    check_count(params, field, _MOST_PARAMS)
+    return tuple(_param(param, f"{field}[{index}]") for index, param in enumerate(params))
+
+
 def run_records(request: run_service_pb2.LogBatchRequest) -> RunRecords:
     """What is to be added to a run."""
     workspace = RUN.parse(request.run, "run")["workspace"]
-    check_count(request.params, "params", _MOST_PARAMS)
     check_count(request.dataset_inputs, "dataset_inputs", _MOST_PARAMS)
     return RunRecords(
-        params=tuple(
-            _param(param, f"params[{index}]") for index, param in enumerate(request.params)
-        ),
+        params=_params(request.params, "params"),
         tags=check_tags(request.tags, "tags"),
         dataset_inputs=tuple(
             _dataset_input(used, workspace, f"dataset_inputs[{index}]")

@@ -158,7 +158,9 @@ class Run(_message.Message):
 
     @_builtins.property
     def params(self) -> _containers.RepeatedCompositeFieldContainer[Global___Param]:
-        """Parameters, sorted by key. A parameter never changes once it is set."""
+        """Parameters, sorted by key. Set when the run is made, or later with LogBatch; a parameter never
+        changes once it is set.
+        """
 
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

@@ -72,7 +72,7 @@ class CreateRunRequest(_message.Message):
     """Check everything, change nothing."""
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """Display name, description, tags and start time; output-only fields are ignored."""
+        """Display name, description, tags, parameters and start time; output-only fields are ignored."""
 
     def __init__(
         self,

@@ -41,6 +41,22 @@ def test_the_server_makes_an_id_when_there_is_none(tracking: Tracking) -> None:
     assert tracking.run().name != tracking.run().name
 
 
+def test_a_run_is_made_with_its_parameters(tracking: Tracking) -> None:
+    def param(key: str, value: float) -> run_pb2.Param:
+        return run_pb2.Param(key=key, value=run_pb2.ParamValue(double_value=value))
+
+    made = tracking.run("r1", params=[param("lr", 0.1), param("depth", 4.0), param("lr", 0.1)])
+
+    assert [one.key for one in made.params] == ["depth", "lr"]
+    assert tracking.get(made.name) == made
+    tracking.log(made.name, params={"seed": 7})
+    assert [one.key for one in tracking.get(made.name).params] == ["depth", "lr", "seed"]
+    twice = [param("lr", 0.1), param("lr", 0.2)]
+    assert reason(lambda: tracking.run("r2", params=twice)) == "FIELD_INVALID"
+    assert reason(lambda: tracking.run("r2", params=[run_pb2.Param(key="lr")])) == "FIELD_REQUIRED"
+    assert reason(lambda: tracking.get(f"{WINE}/runs/r2")) == "NOT_FOUND"
+
+
 def test_create_refuses_taken_ids_and_unknown_experiments(tracking: Tracking) -> None:
     tracking.run("r1")
 
