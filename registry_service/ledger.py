@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from registry_service.canonical_json import canonical_json
@@ -138,6 +139,7 @@ def seal(head: Head, draft: Draft, now_us: int, salt: bytes) -> Entry:
     )
 
 
+@lru_cache(maxsize=4096)
 def scope_of(resource: str) -> tuple[str, str]:
     """The workspace id and the model's name in a resource name; empty where it has none."""
     parts = resource.split("/")
@@ -176,13 +178,14 @@ def verify_chain(entries: Iterable[Entry], after: Head = START) -> Fault | None:
     """
     chain = Chain(position=after.position, previous=after.hash, last_us=after.settled_us)
     for entry in entries:
-        fault = chain.follow(_link(entry))
+        fault = chain.follow(link_of(entry))
         if fault is not None:
             return fault
     return None
 
 
-def _link(entry: Entry) -> Link:
+def link_of(entry: Entry) -> Link:
+    """An entry as the chain sees it."""
     return Link(
         position=entry.position,
         create_us=entry.create_us,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from studbook.ledger_chain import Link
 
+_DECODER = json.JSONDecoder()
+
 # A row by the names of its columns.
 Row = dict[str, Any]
 
@@ -116,7 +118,8 @@ class Replay:
         if link.outcome != DONE or link.action not in self._follow:
             return
         try:
-            self._follow[link.action](link, json.loads(link.content_json))
+            content, _ = _DECODER.raw_decode(link.content_json)
+            self._follow[link.action](link, content)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             message = f"after the entries before, {link.action} makes no sense ({error})"
             raise ValueError(message) from error

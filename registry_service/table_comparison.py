@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -155,10 +156,15 @@ def _differing(store: RegistryStore, rows: Sequence[tuple[str, Row]]) -> Iterato
     """Rows that are named by positions."""
     for table in BY_POSITION:
         wanted = {row["position"]: row for name, row in rows if name == table}
+        columns = store.audit.columns(table)
+        in_order = itemgetter(*columns)
         present = store.audit.at_positions(table, list(wanted))
         for position, row in wanted.items():
-            problem = _difference(row, present[position]) if position in present else _MISSING
-            if problem:
+            values = present.get(position)
+            if values is None:
+                yield Finding(position, table, f"position {position}", _MISSING)
+            elif values != in_order(row):
+                problem = _difference(row, dict(zip(columns, values, strict=True)))
                 yield Finding(position, table, f"position {position}", problem)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from json.encoder import encode_basestring as _text
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +21,10 @@ ERASE_PERSON = "person.erase"
 DONE = "DONE"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """An entry of the ledger as the chain sees it; see `studbook.registry.v1.LedgerEntry`.
+
+    A tuple, because there may be millions, and rows of a database are tuples.
 
     Attributes:
         create_us: Its time, in microseconds since 1970-01-01 UTC.

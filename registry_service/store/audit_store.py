@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -49,19 +48,23 @@ _OWNED = {
     "version_tags": (version_tags.c.version_uid, versions.c.uid),
     **{table.name: (table.c.version_uid, versions.c.uid) for table in _CONTENTS.values()},
 }
-_OUTCOMES = {outcome.value: outcome.name for outcome in Outcome}
-# An entry is read even if its actor's row was deleted.
+_OUTCOME = sa.case(
+    *((ledger.c.outcome == outcome, outcome.name) for outcome in Outcome),
+    else_=sa.cast(ledger.c.outcome, sa.Text),
+)
+# In the order of `Link`, then what an entry is found by. An entry is read even if the row of its
+# actor was deleted.
 _ENTRIES = (
     sa.select(
         ledger.c.position,
         ledger.c.create_us,
-        actors.c.principal_json,
+        sa.func.coalesce(actors.c.principal_json, ""),
         ledger.c.actor_digest,
-        actors.c.salt,
-        actors.c.erased_by,
+        sa.func.coalesce(actors.c.salt, sa.literal(b"", sa.LargeBinary)),
+        sa.func.coalesce(actors.c.erased_by, 0),
         ledger.c.action,
         ledger.c.resource,
-        ledger.c.outcome,
+        _OUTCOME,
         ledger.c.reason,
         ledger.c.content_json,
         ledger.c.caused_by,
@@ -69,17 +72,17 @@ _ENTRIES = (
         ledger.c.hash,
         ledger.c.workspace,
         ledger.c.model,
-        actors.c.actor,
+        sa.func.coalesce(actors.c.actor, ""),
     )
     .outerjoin_from(ledger, actors, actors.c.position == ledger.c.position)
     .where(ledger.c.position > sa.bindparam("after"))
     .order_by(ledger.c.position)
     .limit(sa.bindparam("limit"))
 )
+_LINK = len(Link._fields)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundEntry:
+class FoundEntry(NamedTuple):
     """An entry and the columns by which it is found, which are not sealed with it.
 
     Attributes:
@@ -103,7 +106,11 @@ class AuditStore:
     def entries(self, after: int, limit: int) -> list[FoundEntry]:
         """The entries behind a position, in order."""
         found = self._connection.execute(_ENTRIES, {"after": after, "limit": limit})
-        return [_entry(row) for row in found]
+        return list(map(_entry, found.all()))
+
+    def columns(self, table: str) -> list[str]:
+        """Names of the columns of a table whose rows are named by positions."""
+        return _BY_POSITION[table].columns.keys()
 
     def positions(self, table: str, first: int, last: int | None = None) -> set[int]:
         """Positions of the rows of a table from one position up to another, both included."""
@@ -113,14 +120,14 @@ class AuditStore:
             query = query.where(column <= last)
         return set(self._connection.execute(query).scalars())
 
-    def at_positions(self, table: str, positions: Sequence[int]) -> Mapping[int, Row]:
-        """Rows of a table by position."""
+    def at_positions(self, table: str, positions: Sequence[int]) -> Mapping[int, Sequence[Any]]:
+        """Rows of a table by position, their values in the order of its columns."""
+        rows = _BY_POSITION[table]
+        query = sa.select(rows).where(rows.c.position.in_(sa.bindparam("keys", expanding=True)))
         return {
-            row["position"]: dict(row)
+            row.position: row
             for part in _parts(positions)
-            for row in self._connection.execute(
-                sa.select(_BY_POSITION[table]).where(_BY_POSITION[table].c.position.in_(part))
-            ).mappings()
+            for row in self._connection.execute(query, {"keys": part}).all()
         }
 
     def contents(self, table: str, version_uids: Sequence[str]) -> Mapping[str, list[Row]]:
@@ -187,23 +194,9 @@ def _parts(keys: Sequence[Any]) -> Iterator[Collection[Any]]:
 
 
 def _entry(row: Any) -> FoundEntry:
-    link = Link(
-        position=row.position,
-        create_us=row.create_us,
-        actor_json=row.principal_json or "",
-        actor_digest=row.actor_digest,
-        actor_salt=row.salt or b"",
-        erased_by=row.erased_by or 0,
-        action=row.action,
-        resource=row.resource,
-        outcome=_OUTCOMES.get(row.outcome, str(row.outcome)),
-        reason=row.reason,
-        content_json=row.content_json,
-        caused_by=row.caused_by,
-        previous_hash=row.previous_hash,
-        hash=row.hash,
-    )
-    return FoundEntry(link, row.workspace, row.model, row.actor or "", _id_of(link.actor_json))
+    link = Link._make(row[:_LINK])
+    workspace, model, actor = row[_LINK:]
+    return FoundEntry(link, workspace, model, actor, _id_of(link.actor_json))
 
 
 @lru_cache(maxsize=4096)
