@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from registry_service.records import Cause, Stage, VersionState
@@ -118,8 +119,7 @@ class Replay:
         if link.outcome != DONE or link.action not in self._follow:
             return
         try:
-            content, _ = _DECODER.raw_decode(link.content_json)
-            self._follow[link.action](link, content)
+            self._follow[link.action](link, _DECODER.raw_decode(link.content_json)[0])
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             message = f"after the entries before, {link.action} makes no sense ({error})"
             raise ValueError(message) from error
@@ -207,10 +207,7 @@ class Replay:
                     for file in after["files"]
                 ],
                 lineage_digest=after["lineage_digest"].removeprefix("sha256:"),
-                parents=[
-                    self._parent(place, parent)
-                    for place, parent in enumerate(after.get("parents", []))
-                ],
+                parents=list(starmap(self._parent, enumerate(after.get("parents", [])))),
             )
         )
 

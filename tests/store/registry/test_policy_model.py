@@ -24,6 +24,7 @@ from service_chassis.database import Database
 from service_chassis.errors import StudbookError
 from studbook.identity.v1.principal_pb2 import Principal
 from studbook.registry.v1.lineage_pb2 import Lineage, LineageMetric, LineageRun
+from tests.store.registry.full_registry import audit
 from tests.store.registry.seeding import GRACE, MODEL, Clock, Stud, caller
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Policies(RuleBasedStateMachine):
         self.open: dict[str, Asked] = {}
 
     def teardown(self) -> None:
+        assert audit(self.stud) == []
         self.stud.database.close()
         self.folder.cleanup()
 

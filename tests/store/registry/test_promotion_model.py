@@ -19,6 +19,7 @@ from registry_service.resolution import resolve_stage_at
 from registry_service.stages import is_allowed
 from service_chassis.database import Database
 from service_chassis.errors import StudbookError
+from tests.store.registry.full_registry import audit
 from tests.store.registry.seeding import GRACE, MODEL, Clock, Stud, caller
 
 NUMBERS = ("1.0.0", "1.1.0", "1.2.0-rc.1", "2.0.0")
@@ -53,6 +54,7 @@ class Promotions(RuleBasedStateMachine):
         self.history: list[tuple[int, str | None]] = [(0, None)]
 
     def teardown(self) -> None:
+        assert audit(self.stud) == []
         self.stud.database.close()
         self.folder.cleanup()
 
