@@ -27,7 +27,7 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
     run = found(store.runs.find_for_records(name), name)
     require_open(run)
     changes = [
-        log_params(store, run, records.params),
+        _log_params(store, run, records.params),
         _log_tags(store, run, records.tags),
         _log_datasets(store, run, records),
         _log_surroundings(store, run, records),
@@ -39,12 +39,20 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
     store.runs.save(heard)
 
 
-def log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool:
-    """Add parameters to a run that is locked or new; tells whether any was new.
+def begin(store: TrackingStore, run: Run, params: Sequence[Param]) -> Run:
+    """The run that was just made, with its first parameters.
 
     Raises:
-        StudbookError: FIELD_INVALID for one that is set to another value.
+        StudbookError: FIELD_INVALID for a parameter that is given two values.
     """
+    if not params:
+        return run
+    _log_params(store, run, params)
+    by_key = {param.key: param for param in params}
+    return replace(run, params=tuple(by_key[key] for key in sorted(by_key)))
+
+
+def _log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool:
     known: dict[str, ParamScalar] = {param.key: param.value for param in run.params}
     new = []
     for param in params:

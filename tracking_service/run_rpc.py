@@ -45,7 +45,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
         def create(store: TrackingStore) -> pb.CreateRunResponse:
             made = runs.create(store, new, caller.principal, now_us())
-            return pb.CreateRunResponse(run=run_message(made))
+            begun = run_logging.begin(store, made, new.params)
+            return pb.CreateRunResponse(run=run_message(begun))
 
         return await change(self._database, caller, request, pb.CreateRunResponse, create)
 

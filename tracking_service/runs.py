@@ -10,7 +10,6 @@ from service_chassis.errors import already_exists, failed_precondition, invalid_
 from service_chassis.etags import check_etag
 from tracking_service.presence import found, require_not_deleted
 from tracking_service.records import HoldLevel, Run, RunState
-from tracking_service.run_logging import log_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +36,7 @@ def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> R
     """Make a run in state RUNNING.
 
     Raises:
-        StudbookError: NOT_FOUND for the experiment, ALREADY_EXISTS, FIELD_INVALID for a parameter
-            with two values.
+        StudbookError: NOT_FOUND for the experiment, ALREADY_EXISTS.
     """
     experiment = found(store.experiments.key_for_new_run(new.experiment), new.experiment)
     uid = uuid.uuid4().hex
@@ -67,11 +65,7 @@ def create(store: TrackingStore, new: NewRun, creator: Principal, now: int) -> R
     stored = store.runs.add(run)
     if stored is None:
         raise already_exists(run.name, "choose another run_id, or leave it empty to be given one")
-    if not new.params:
-        return stored
-    log_params(store, stored, new.params)
-    params = {param.key: param for param in new.params}
-    return replace(stored, params=tuple(params[key] for key in sorted(params)))
+    return stored
 
 
 def update(store: TrackingStore, change: RunChange, now: int) -> Run:
