@@ -26,7 +26,8 @@ from studbook.tracking.v1 import (
 )
 from tests.unit.cli.going_run import RUN, GoingRun
 from tests.unit.cli.made_runs import RUNS, make_full_run, make_run
-from tests.unit.sdk.runs.loopback_server import Artifacts, Stored
+from tests.unit.sdk.runs.loopback_server import Artifacts
+from tests.unit.sdk.runs.loopback_state import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

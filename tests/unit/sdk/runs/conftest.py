@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from studbook.client import Client
-from tests.unit.sdk.runs.loopback_server import Stored, Token, serve
+from tests.unit.sdk.runs.loopback_server import serve
+from tests.unit.sdk.runs.loopback_state import Stored, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

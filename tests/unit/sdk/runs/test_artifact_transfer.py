@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studbook.client import Client
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 MIB = 1024 * 1024
 CONTENT = os.urandom(3 * MIB + 17)

@@ -24,10 +24,10 @@ from studbook.tracking.v1.run_service_pb2 import (
     UpdateRunRequest,
 )
 from tests.unit.sdk.runs.conftest import RUN
-from tests.unit.sdk.runs.loopback_server import Token
+from tests.unit.sdk.runs.loopback_state import Token
 
 if TYPE_CHECKING:
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 PARENT = "workspaces/main/experiments/wine"
 

@@ -13,7 +13,7 @@ from tests.unit.sdk.runs.programs import RUN, run_to_its_end
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 
 def test_a_full_disk_is_one_warning_and_training_goes_on(offline: Path, stored: Stored) -> None:

@@ -19,7 +19,7 @@ from studbook.tracking.v1 import run_pb2
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 LAST_STEP = 2**63 - 1
 

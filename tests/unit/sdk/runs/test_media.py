@@ -25,7 +25,7 @@ from studbook.sync import sync_pending
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 numpy = pytest.importorskip("numpy")
 images = pytest.importorskip("PIL.Image")

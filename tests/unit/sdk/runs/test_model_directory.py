@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studbook.client import Client
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 
 @pytest.fixture

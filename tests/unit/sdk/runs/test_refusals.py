@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pytest
 
     from studbook.client import Client
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 RUN = "workspaces/main/experiments/wine/runs/one"
 

@@ -20,7 +20,7 @@ from studbook.tracking.v1 import run_pb2
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 
 def values(stored: Stored, run: str, key: str) -> list[tuple[int, float]]:

@@ -21,7 +21,7 @@ from tests.unit.sdk.git_repositories import git, make_repository
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 RUN = "workspaces/main/experiments/wine/runs/one"
 PATCH = (RUN, "studbook/code.patch")

@@ -17,7 +17,7 @@ from tests.unit.sdk.runs.programs import RUN, run_to_its_end
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.sdk.runs.loopback_server import Stored
+    from tests.unit.sdk.runs.loopback_state import Stored
 
 
 def test_forked_workers_log_into_the_run(online: Path, stored: Stored) -> None:
