@@ -109,6 +109,16 @@ def test_lineage_says_which_pipeline_promoted(
     assert actor.kind == principal_pb2.PRINCIPAL_KIND_PIPELINE
     assert actor.pipeline_claims["repository_id"] == "730114502"
     assert actor.pipeline_claims["environment"] == "production"
+    entries = everyone.max.lineage.ListLedgerEntries(
+        lineage_service_pb2.ListLedgerEntriesRequest(
+            parent=model, filter='action = "version.transition"'
+        )
+    ).entries
+    # The ledger's actor says, too, by which token, of which issuer.
+    assert [entry.actor for entry in entries] == [actor]
+    assert actor.token_id
+    assert actor.issuer
+    assert actor.subject
 
 
 def test_refused_promotion_is_in_the_ledger(
