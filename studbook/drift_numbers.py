@@ -56,8 +56,10 @@ def _measures(first: SketchRanks, second: SketchRanks, chance: float) -> Iterato
     distance = float(np.abs(before - after).max())
     limit = max(quantile_limit(noise, chance), LEAST_QUANTILE_DISTANCE)
     yield Measure(Kind.QUANTILES, distance, limit, distance > limit)
-    weight = first.effective / (first.effective + second.effective)
-    pooled = weight * before + (1 - weight) * after
+    # Summed before it is divided, so that rounding puts the ends of bins in the same places
+    # whichever comes first.
+    together = first.effective * before + second.effective * after
+    pooled = together / (first.effective + second.effective)
     least = max(_LEAST_BIN, LEAST_EXPECTED / min(first.effective, second.effective))
     edges = _edges(pooled, least)
     shares = Shares(
