@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from gateway.access_file import AccessFile, Issuer, PeopleIssuer, Pipeline
+from gateway.access_file import AccessFile, Issuer, PeopleIssuer
+from gateway.pipeline_checks import audience_problems, pipeline_problems
 from service_chassis.permissions import (
     BUILT_IN_ROLES,
     INTERNAL_PERMISSIONS,
@@ -20,19 +21,10 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from gateway.pipeline_checks import Problem
     from studbook.positioned_yaml import Path
 
-# A name can pass to somebody else; beside it must stand the number that cannot.
-_NAME_NEEDS_ID = {
-    "repository": ("repository_id",),
-    "repository_owner": ("repository_owner_id", "repository_id"),
-    "project_path": ("project_id",),
-    "namespace_path": ("namespace_id", "project_id"),
-    "organization_slug": ("organization_id",),
-    "pipeline_slug": ("pipeline_id",),
-}
 _LARGEST_FILE = 1024 * 1024
-Problem = tuple["Path", str]
 
 
 class AccessFileError(ValueError):
@@ -108,7 +100,7 @@ def _in_words(problem: ErrorDetails) -> str:
 def _contradictions(file: AccessFile) -> Iterator[Problem]:
     yield from _issuer_problems(file)
     for name, pipeline in file.pipelines.items():
-        yield from _pipeline_problems(file, ("pipelines", name), pipeline)
+        yield from pipeline_problems(file, name, pipeline)
     yield from _role_problems(file)
     for index, binding in enumerate(file.bindings):
         place: Path = ("bindings", index)
@@ -157,6 +149,8 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
         seen[issuer.url] = name
         if isinstance(issuer, PeopleIssuer):
             yield from _people_problems(place, issuer)
+        else:
+            yield from audience_problems(place, issuer)
 
 
 def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
@@ -178,34 +172,6 @@ def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
             yield (
                 (*place, "service_accounts", index),
                 f'"{client}" logs people in, so it cannot be a service account',
-            )
-
-
-def _pipeline_problems(file: AccessFile, place: Path, pipeline: Pipeline) -> Iterator[Problem]:
-    issuer = file.issuers.get(pipeline.issuer)
-    if issuer is None or issuer.kind != "pipelines":
-        yield (
-            (*place, "issuer"),
-            f'"{pipeline.issuer}" is not an issuer with `kind: pipelines`',
-        )
-        return
-    if not any(claim in issuer.immutable_claims for claim in pipeline.claims):
-        yield (
-            (*place, "claims"),
-            (
-                "any repository of the issuer could match: add a claim that never passes to "
-                f"somebody else, such as {issuer.immutable_claims[0]}"
-            ),
-        )
-    for claim in pipeline.claims:
-        ids = _NAME_NEEDS_ID.get(claim, ())
-        if ids and not any(one in pipeline.claims for one in ids):
-            yield (
-                (*place, "claims", claim),
-                (
-                    "is a name, and names can be taken over by others after a deletion or "
-                    f"renaming; add {' or '.join(ids)} beside it"
-                ),
             )
 
 

@@ -19,24 +19,12 @@ from pydantic import (
     StringConstraints,
 )
 
+from gateway.ci_systems import IMMUTABLE_CLAIMS
 from service_chassis.service_settings import is_loopback_host
 
 # Kept apart from the contract: these are the algorithms that the signature check knows.
 ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
-
-# Claims of common CI systems that never pass to somebody else, as a name does when a repository is
-# deleted and its name is taken again.
-IMMUTABLE_CLAIMS = (
-    "repository_id",  # GitHub Actions
-    "repository_owner_id",
-    "project_id",  # GitLab
-    "namespace_id",
-    "kubernetes.io/serviceaccount/uid",  # Kubernetes
-    "pipeline_id",  # Buildkite
-    "organization_id",
-    "oidc.circleci.com/project-id",  # CircleCI
-)
 
 
 def check_issuer_url(url: str) -> str:
@@ -139,7 +127,8 @@ class Pipeline(_Section):
 
     issuer: EntryName
     claims: Annotated[dict[Text, Values], Field(min_length=1)] = Field(
-        description="For each claim, the values of which the token must have one."
+        description="For each claim, the values of which the token must have one; in each, `*` "
+        "stands for any characters but `/` and `:`."
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.access_checks import read_access_file
+from gateway.ci_systems import PROPOSAL_CLAIMS, matches, proposal_claim
+from gateway.pipeline_checks import promoting_pipelines
 from service_chassis.caller import roles_with
 from service_chassis.permissions import BUILT_IN_ROLES, covers
 
@@ -72,6 +74,7 @@ class AccessRules:
             self._add(binding)
         # The narrowest first: of several that match, the one that asks for most claims is meant.
         self._pipelines = sorted(file.pipelines.items(), key=lambda item: -len(item[1].claims))
+        self._promoting = frozenset(promoting_pipelines(file))
         self._revoked_tokens = frozenset(file.revoked.tokens)
         self._revoked_before = _revoked_before(file.revoked)
 
@@ -145,12 +148,18 @@ class AccessRules:
     ) -> tuple[str, dict[str, str]] | None:
         """The pipeline that a token's claims belong to, with the claims that decided it.
 
+        Jobs of pull and merge requests never are of a pipeline that may promote: such a job can
+        have the ref of the branch that it is proposed for, and run what anybody proposes.
+
         Args:
             issuer: Name of the token's issuer in the file.
             claims: Verified claims of the token.
         """
+        proposed = bool(
+            proposal_claim({name: claim_text(claims, name) for name in PROPOSAL_CLAIMS})
+        )
         for name, pipeline in self._pipelines:
-            if pipeline.issuer == issuer:
+            if pipeline.issuer == issuer and not (proposed and name in self._promoting):
                 matched = _matched(pipeline, claims)
                 if matched is not None:
                     return name, matched
@@ -168,7 +177,10 @@ def _revoked_before(revoked: Revoked) -> Mapping[str, float]:
 
 def _matched(pipeline: Pipeline, claims: Mapping[str, Any]) -> dict[str, str] | None:
     found = {name: claim_text(claims, name) for name in pipeline.claims}
-    if all(value and value in pipeline.claims[name] for name, value in found.items()):
+    if all(
+        value and any(matches(pattern, value) for pattern in pipeline.claims[name])
+        for name, value in found.items()
+    ):
         return found
     return None
 

@@ -80,7 +80,7 @@ def test_samples_of_the_documentation_make_a_good_file() -> None:
         ("- client_id: serving", "- client_id: serving\n      - client_id: serving", 10, "twice"),
         ("    audience: https://studbook.example\npip", "    audiences: x\npip", 13, "correct its"),
         ("issuer: ci", "issuer: corp", 16, "not an issuer with `kind: pipelines`"),
-        ('      repository_id: "730112"\n', "", 18, "add repository_id beside it"),
+        ('      repository_id: "730112"\n', "", 18, "add repository_id or repo"),
         ('"730112"', "730112", 19, "put it in quotes"),
         ('"730112"', "true", 19, "put it in quotes"),
         ('"730112"', "[]", 19, "must not be empty"),
