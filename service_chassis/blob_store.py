@@ -225,8 +225,16 @@ def _digests(folder: Path, written_before: float) -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if _HEX_DIGEST.fullmatch(entry.name) and entry.stat().st_mtime <= written_before
+            if _HEX_DIGEST.fullmatch(entry.name) and _is_older(entry, written_before)
         )
+
+
+def _is_older(entry: os.DirEntry[str], moment: float) -> bool:
+    try:
+        return entry.stat().st_mtime <= moment
+    except FileNotFoundError:
+        # Another collector has removed it since the folder was read.
+        return False
 
 
 def _check_hex(digest: str) -> None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -17,7 +18,7 @@ from service_chassis.blob_store import FolderBlobStore, byte_range, open_blob_st
 from service_chassis.errors import Code, StudbookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SCOPE = "workspaces/main"
@@ -329,6 +330,27 @@ def test_removed_files_are_gone_but_reads_go_on(store: FolderBlobStore) -> None:
         assert collection.remove([DIGEST]) == (0, 0)
     assert store.size(DIGEST) is None
     assert start + b"".join(reading) == DATA
+
+
+def test_files_that_another_collector_removes_meanwhile_are_passed_over(
+    store: FolderBlobStore,
+) -> None:
+    """One goes after the shelf's names were read and before its age is looked at."""
+    upload(store, DATA)
+    real_scandir = os.scandir
+
+    @contextmanager
+    def scan_and_lose(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with real_scandir(folder) as entries:
+            found = list(entries)
+        with store.collecting(DIGEST[:2]) as collection:
+            assert collection is not None
+            assert collection.remove([DIGEST]) == (1, len(DATA))
+        yield found
+
+    assert store.shelf_digests(DIGEST[:2], 0) == [DIGEST]
+    with mock.patch("service_chassis.blob_store.os.scandir", scan_and_lose):
+        assert store.shelf_digests(DIGEST[:2], 0) == []
 
 
 def test_only_uploads_that_nobody_works_on_are_discarded(
