@@ -1,4 +1,4 @@
-"""What is known of CI systems: ids, signs of pull requests, and default audiences.
+"""What is known of CI systems: ids, signs of pull requests, and who else is given their tokens.
 
 The systems' claims have different names, so nothing here needs to know which system an issuer is.
 """
@@ -10,6 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from studbook.shared_audiences import host_of, is_of_login, is_of_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,21 +65,6 @@ _PROPOSALS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # GitHub sets these for pull requests only.
 _PROPOSAL_BRANCHES = frozenset({"head_ref", "base_ref"})
-
-# Tokens for these are made by every workflow that logs in there.
-_OTHER_SERVICES = frozenset(
-    {
-        "sigstore", "pypi", "testpypi", "vault", "sts.amazonaws.com",
-        "api://azureadtokenexchange", "npm:registry.npmjs.org",
-    }
-)  # fmt: skip
-_OTHER_SERVICES_HOSTS = frozenset(
-    {
-        "github.com", "gitlab.com", "buildkite.com", "circleci.com", "oidc.circleci.com",
-        "agent.buildkite.com", "iam.googleapis.com", "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local", "kubernetes.default",
-    }
-)  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
@@ -146,25 +133,16 @@ def proposal_claim(claims: Mapping[str, str]) -> str:
 PROPOSAL_CLAIMS = (*_PROPOSALS, *sorted(_PROPOSAL_BRANCHES), "build_branch")
 
 
-def _host(audience: str) -> str:
-    """The host that an audience names, as a URL or without a scheme; empty when it is no such."""
-    try:
-        parts = urlsplit(audience if "://" in audience else f"//{audience.lstrip('/')}")
-    except ValueError:
-        return ""
-    return parts.hostname or ""
-
-
 def other_holders(issuer_url: str, audience: str) -> str:
     """Who else is given tokens for an audience, in words; empty when nobody is known to be."""
-    if audience.lower() in _OTHER_SERVICES:
+    if is_of_login(audience):
         return "workflows ask for it to log in at another service"
-    issuer, host = urlsplit(issuer_url), _host(audience)
+    issuer = urlsplit(issuer_url)
     if audience.rstrip("/") == issuer_url.rstrip("/") or (
-        "://" in audience and host == issuer.hostname
+        "://" in audience and host_of(audience) == issuer.hostname
     ):
         return "it is the CI system's own address, which its tokens carry by default"
-    if host in _OTHER_SERVICES_HOSTS:
+    if is_of_service(audience):
         return "tokens carry it by default, or for another service"
     if issuer.hostname == "oidc.circleci.com" and audience in issuer.path.split("/"):
         return "CircleCI gives every job of the organisation a token for it"

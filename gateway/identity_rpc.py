@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gateway.access_file import PeopleIssuer
+from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.admission import admit
 from gateway.calls import Call, conduct
 from service_chassis.errors import invalid_field, required_field
@@ -67,9 +67,17 @@ class IdentityService(IdentityServiceServicer):
                 server_version=__version__,
                 login_providers=self._login_providers(),
                 limits=self._limits,
+                job_token_issuers=self._job_token_issuers(),
             )
 
         return await conduct(call, answer())
+
+    def _job_token_issuers(self) -> list[messages.JobTokenIssuer]:
+        return [
+            messages.JobTokenIssuer(name=name, issuer=issuer.url, audience=issuer.audience)
+            for name, issuer in self._rules.current.file.issuers.items()
+            if isinstance(issuer, PipelineIssuer)
+        ]
 
     def _login_providers(self) -> list[messages.LoginProvider]:
         return [

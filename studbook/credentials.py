@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from studbook import job_tokens
 from studbook.exceptions import InvalidArgument, Unauthenticated, Unavailable
 from studbook.stored_logins import Login, StoredLogins
 
@@ -196,7 +197,8 @@ def default_token_source(address: str) -> TokenSource:
     """What to use when nothing else was said.
 
     In this order: STUDBOOK_TOKEN; STUDBOOK_TOKEN_FILE; STUDBOOK_CLIENT_ID with
-    STUDBOOK_CLIENT_SECRET or STUDBOOK_CLIENT_SECRET_FILE; the login stored for the server.
+    STUDBOOK_CLIENT_SECRET or STUDBOOK_CLIENT_SECRET_FILE; the token of the CI job that this is,
+    where the server takes tokens of that CI system; the login stored for the server.
 
     Args:
         address: The server, as `host:port`.
@@ -210,4 +212,5 @@ def default_token_source(address: str) -> TokenSource:
         return FileToken(Path(path))
     if client_id := os.environ.get("STUDBOOK_CLIENT_ID"):
         return ClientCredentials(address, client_id, _client_secret())
-    return StoredLogin(address)
+    login = StoredLogin(address)
+    return job_tokens.find(address, login) or login

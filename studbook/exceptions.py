@@ -123,7 +123,9 @@ class Unauthenticated(StudbookError):
                     "Compare the token's claims (repository, ref, environment, workflow) with the "
                     "pipelines in the server's access.yaml."
                 )
-        return "Log in with `studbook login`, or set STUDBOOK_TOKEN."
+        from studbook import job_tokens  # noqa: PLC0415 - it imports this module
+
+        return job_tokens.advice() or "Log in with `studbook login`, or set STUDBOOK_TOKEN."
 
 
 class PermissionDenied(StudbookError):

@@ -17,6 +17,7 @@ from gateway.dev_issuer.app import create_app
 from gateway.dev_issuer.config import DevIssuerConfig
 from gateway.dev_issuer.password_hash import hash_secret
 from gateway.dev_issuer.signing_key import SigningKey
+from studbook import job_tokens
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
 from studbook.stored_logins import StoredLogins
 from tests.unit.identity_server import Identity, serving
@@ -147,10 +148,19 @@ def address(identity: Identity) -> Iterator[str]:
         yield at
 
 
+# What tells that a process runs in a CI job; the tests themselves may.
+CI_VARIABLES = (
+    "GITHUB_ACTIONS", "GITHUB_SERVER_URL", "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITLAB_CI", "BUILDKITE", "CIRCLECI",
+)  # fmt: skip
+
+
 @pytest.fixture
 def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
     """A place of this test's own for logins, with nothing of the developer's in the way."""
     monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
     for name in ("TOKEN", "TOKEN_FILE", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE"):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
+    for name in (job_tokens.VARIABLE, *CI_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
     return StoredLogins()

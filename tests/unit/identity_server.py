@@ -25,12 +25,15 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
 
     def __init__(self, providers: list[messages.LoginProvider], key: SigningKey) -> None:
         self.providers = providers
+        self.job_token_issuers: list[messages.JobTokenIssuer] = []
         self._key = key
 
     def GetServerInfo(
         self, request: messages.GetServerInfoRequest, context: grpc.ServicerContext
     ) -> messages.GetServerInfoResponse:
-        return messages.GetServerInfoResponse(login_providers=self.providers)
+        return messages.GetServerInfoResponse(
+            login_providers=self.providers, job_token_issuers=self.job_token_issuers
+        )
 
     def WhoAmI(
         self, request: messages.WhoAmIRequest, context: grpc.ServicerContext

@@ -46,6 +46,7 @@ class GetServerInfoResponse(_message.Message):
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     LOGIN_PROVIDERS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    JOB_TOKEN_ISSUERS_FIELD_NUMBER: _builtins.int
     server_version: _builtins.str
     """Version of the gateway, as a Python package version."""
     @_builtins.property
@@ -56,16 +57,21 @@ class GetServerInfoResponse(_message.Message):
     def limits(self) -> Global___Limits:
         """The limits in force."""
 
+    @_builtins.property
+    def job_token_issuers(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobTokenIssuer]:
+        """The CI systems whose jobs are let in with the tokens that these systems give them."""
+
     def __init__(
         self,
         *,
         server_version: _builtins.str = ...,
         login_providers: _abc.Iterable[Global___LoginProvider] | None = ...,
         limits: Global___Limits | None = ...,
+        job_token_issuers: _abc.Iterable[Global___JobTokenIssuer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "login_providers", b"login_providers", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_token_issuers", b"job_token_issuers", "limits", b"limits", "login_providers", b"login_providers", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -112,6 +118,36 @@ class LoginProvider(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoginProvider: _TypeAlias = LoginProvider  # noqa: Y015
+
+@_typing.final
+class JobTokenIssuer(_message.Message):
+    """A CI system that gives its jobs tokens which this gateway accepts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the issuer in access.yaml."""
+    issuer: _builtins.str
+    """Issuer URL, as in the tokens' `iss`."""
+    audience: _builtins.str
+    """Audience that a job has to ask for."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        audience: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "issuer", b"issuer", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobTokenIssuer: _TypeAlias = JobTokenIssuer  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
