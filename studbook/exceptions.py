@@ -27,6 +27,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from studbook import job_variables
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -123,9 +125,7 @@ class Unauthenticated(StudbookError):
                     "Compare the token's claims (repository, ref, environment, workflow) with the "
                     "pipelines in the server's access.yaml."
                 )
-        from studbook import job_tokens  # noqa: PLC0415 - it imports this module
-
-        return job_tokens.advice() or "Log in with `studbook login`, or set STUDBOOK_TOKEN."
+        return job_variables.advice() or "Log in with `studbook login`, or set STUDBOOK_TOKEN."
 
 
 class PermissionDenied(StudbookError):

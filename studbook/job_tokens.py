@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from studbook.exceptions import Unauthenticated, Unavailable
+from studbook.job_variables import GITHUB_SECRET, GITHUB_URL, VARIABLE, is_github
 from studbook.shared_audiences import is_of_login, is_of_service
 
 if TYPE_CHECKING:
@@ -26,13 +27,9 @@ if TYPE_CHECKING:
     from studbook.credentials import TokenSource
     from studbook.identity.v1.identity_service_pb2 import JobTokenIssuer
 
-# GitLab: the entry under `id_tokens:`.
-VARIABLE = "STUDBOOK_ID_TOKEN"
 # Kubernetes: where a pod projects a token of its service account that is meant for the server.
 KUBERNETES_TOKEN = Path("/var/run/secrets/studbook/token")
 
-_GITHUB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
-_GITHUB_SECRET = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105 - the variable's name
 _TIMEOUT_S = 30.0
 # Jobs' tokens live for minutes; the next one is asked for this long before the end.
 _RENEW_BEFORE_S = 60.0
@@ -125,15 +122,6 @@ def find(address: str, otherwise: TokenSource) -> TokenSource | None:
     return JobToken(system, address, otherwise) if system is not None else None
 
 
-def advice() -> str:
-    """What the workflow of this job lacks for a token; empty outside jobs."""
-    if os.environ.get("GITHUB_ACTIONS") == "true" and not _is_github():
-        return "Give the job `permissions: {id-token: write}`, so that GitHub makes it a token."
-    if os.environ.get("GITLAB_CI") == "true" and VARIABLE not in os.environ:
-        return f"Give the job `id_tokens: {{{VARIABLE}: {{aud: AUDIENCE}}}}` in .gitlab-ci.yml."
-    return ""
-
-
 def _announced(address: str) -> Sequence[JobTokenIssuer]:
     from studbook.client import Client  # noqa: PLC0415 - it imports the credentials
     from studbook.credentials import NoToken  # noqa: PLC0415
@@ -155,10 +143,6 @@ def _refuse_shared(audience: str, address: str) -> None:
         )
 
 
-def _is_github() -> bool:
-    return bool(os.environ.get(_GITHUB_URL) and os.environ.get(_GITHUB_SECRET))
-
-
 def _is_github_issuer(url: str) -> bool:
     if urlsplit(url).hostname == "token.actions.githubusercontent.com":
         return True
@@ -170,8 +154,8 @@ def _github_token(audience: str) -> str:
     import httpx  # noqa: PLC0415 - needed in GitHub's jobs only
 
     # The URL has a query of its own already.
-    url = httpx.URL(os.environ[_GITHUB_URL]).copy_merge_params({"audience": audience})
-    secret = os.environ[_GITHUB_SECRET]
+    url = httpx.URL(os.environ[GITHUB_URL]).copy_merge_params({"audience": audience})
+    secret = os.environ[GITHUB_SECRET]
     try:
         answer = httpx.get(url, headers={"Authorization": f"Bearer {secret}"}, timeout=_TIMEOUT_S)
     except httpx.HTTPError as error:
@@ -212,7 +196,7 @@ def _not_given(name: str, why: str) -> Unauthenticated:
 
 
 _SYSTEMS = (
-    CiSystem(_is_github, _is_github_issuer, _github_token),
+    CiSystem(is_github, _is_github_issuer, _github_token),
     CiSystem(
         lambda: os.environ.get("BUILDKITE") == "true",
         lambda url: urlsplit(url).hostname == "agent.buildkite.com",

@@ -17,8 +17,8 @@ from gateway.dev_issuer.app import create_app
 from gateway.dev_issuer.config import DevIssuerConfig
 from gateway.dev_issuer.password_hash import hash_secret
 from gateway.dev_issuer.signing_key import SigningKey
-from studbook import job_tokens
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
+from studbook.job_variables import VARIABLE
 from studbook.stored_logins import StoredLogins
 from tests.unit.identity_server import Identity, serving
 
@@ -161,6 +161,6 @@ def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
     monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
     for name in ("TOKEN", "TOKEN_FILE", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE"):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
-    for name in (job_tokens.VARIABLE, *CI_VARIABLES):
+    for name in (VARIABLE, *CI_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     return StoredLogins()
