@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.resource_names import DATASET, check_id
 from service_chassis.validation import check_count, check_digest, check_not_negative, check_text
-from tracking_service.records import Column, DatasetContent, DatasetReference
+from tracking_service.dataset_records import Column, DatasetContent, DatasetReference
 
 if TYPE_CHECKING:
     from studbook.tracking.v1 import dataset_pb2, dataset_service_pb2

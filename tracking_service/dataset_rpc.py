@@ -18,7 +18,7 @@ from tracking_service.transactions import change, read
 if TYPE_CHECKING:
     from service_chassis.database import Database
     from service_chassis.page_tokens import PageTokens
-    from tracking_service.records import DatasetUse
+    from tracking_service.dataset_records import DatasetUse
     from tracking_service.store.tracking_store import TrackingStore
 
 _NEWEST_FIRST = "create_time desc"

@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import already_exists
+from tracking_service.dataset_records import Dataset
 from tracking_service.presence import found
-from tracking_service.records import Dataset
 
 if TYPE_CHECKING:
     from service_chassis.caller import Principal
-    from tracking_service.records import DatasetContent
+    from tracking_service.dataset_records import DatasetContent
     from tracking_service.store.tracking_store import TrackingStore
 
 # Digits of the digest that name a version for which no id was chosen.

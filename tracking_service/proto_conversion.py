@@ -18,12 +18,11 @@ from tracking_service.run_comparison import without_rows
 
 if TYPE_CHECKING:
     from service_chassis.caller import Principal
+    from tracking_service.dataset_records import Dataset, DatasetReference
     from tracking_service.records import (
         Artifact,
         Code,
         CondaEnvironment,
-        Dataset,
-        DatasetReference,
         Environment,
         Experiment,
         MetricSummary,

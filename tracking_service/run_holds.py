@@ -10,7 +10,8 @@ from tracking_service.presence import found, require_not_deleted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracking_service.records import Artifact, Dataset, Hold, Run
+    from tracking_service.dataset_records import Dataset
+    from tracking_service.records import Artifact, Hold, Run
     from tracking_service.store.tracking_store import TrackingStore
 
 

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from service_chassis.listing import list_page
 from service_chassis.resource_names import ANY, DATASET, DATASET_VERSION, RUN
-from tracking_service.records import (
+from tracking_service.dataset_records import (
     Column,
     Dataset,
     DatasetContent,
     DatasetReference,
     DatasetUse,
-    HoldLevel,
 )
+from tracking_service.records import HoldLevel
 from tracking_service.store.inserts import insert_absent, insert_new
 from tracking_service.store.listed_fields import DATASET_FIELDS, DATASET_USE_FIELDS
 from tracking_service.store.principals import principal_document, principal_record
