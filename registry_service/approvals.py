@@ -19,6 +19,7 @@ from registry_service.transition_request_records import Decision
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from registry_service.gate_facts import Facts
     from registry_service.policy_records import ApprovalRule, Policy
     from registry_service.records import Version
     from registry_service.transition_request_records import Review, TransitionRequest
@@ -101,17 +102,17 @@ def _people(count: int) -> str:
 
 
 def reviewed_digest(
-    candidate: Version, lineage: bytes, production: Version | None, policies: Sequence[Policy]
+    candidate: Facts, production: Version | None, policies: Sequence[Policy]
 ) -> str:
     """Digest of what a review is about, `sha256:{hex}`."""
     text = canonical_json(
         {
-            "lineage": hashlib.sha256(lineage).hexdigest(),
+            "lineage": candidate.lineage_digest,
             "policies": {policy.name: policy.digest for policy in policies},
             "production": "" if production is None else production.uid,
-            "tags": dict(candidate.tags),
-            "version": candidate.uid,
-            "version_digest": candidate.digest,
+            "tags": dict(candidate.version.tags),
+            "version": candidate.version.uid,
+            "version_digest": candidate.version.digest,
         }
     )
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

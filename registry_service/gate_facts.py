@@ -6,6 +6,7 @@ inconclusive, and no comparison is true or false by the peculiar ways of NaN.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -40,12 +41,14 @@ class Facts:
         values: What expressions read; see `GateSubject` in the contract.
         author: Id of the principal who made the run.
         digested_roles: Roles in which there are datasets, each of them with its digest.
+        lineage_digest: SHA-256 of the lineage as it was written down, in hex.
     """
 
     version: Version
     values: Mapping[str, Any] = field(repr=False)
     author: str
     digested_roles: frozenset[str]
+    lineage_digest: str
 
 
 def facts_of(version: Version, lineage: bytes) -> Facts:
@@ -85,7 +88,8 @@ def facts_of(version: Version, lineage: bytes) -> Facts:
         }
     undigested = {dataset.role for dataset in known.datasets if not dataset.digest}
     digested = frozenset(values["datasets"]) - undigested
-    return Facts(version, values, known.run.creator.id, digested)
+    digest = hashlib.sha256(lineage).hexdigest()
+    return Facts(version, values, known.run.creator.id, digested, digest)
 
 
 def _metric(metric: lineage_pb2.LineageMetric) -> dict[str, float]:

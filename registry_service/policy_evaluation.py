@@ -68,24 +68,27 @@ def evaluate(
     if cause is not Cause.ROLLBACK:
         results += _beside_gates(store, seen, policies)
         if any(policy.approval_rules for policy in policies):
-            stands, _ = approvals(store, candidate, production, policies)
+            stands, _ = approvals(store, seen, production, policies)
             results += [rule.result for rule in stands.rules]
     return Verdict(policies, results)
 
 
 def approvals(
-    store: RegistryStore,
-    candidate: Version,
-    production: Version | None,
-    policies: Sequence[Policy],
+    store: RegistryStore, seen: Facts, production: Version | None, policies: Sequence[Policy]
 ) -> tuple[Standing, str]:
-    """How the approvals of a version stand, and the digest of what they are about."""
-    lineage = store.versions.lineage(candidate)
-    digest = reviewed_digest(candidate, lineage, production, policies)
+    """How the approvals of a version stand, and the digest of what they are about.
+
+    Args:
+        store: The tables.
+        seen: The version.
+        production: The version that is in Production.
+        policies: Those that cover the model.
+    """
+    digest = reviewed_digest(seen, production, policies)
     stands = standing(
-        store.requests.open_of(candidate.uid),
+        store.requests.open_of(seen.version.uid),
         policies,
-        author=facts_of(candidate, lineage).author,
+        author=seen.author,
         digest=digest,
         now_us=store.now_us(),
     )

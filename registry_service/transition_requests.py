@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from registry_service.approvals import PERSON, Standing
+from registry_service.gate_facts import facts_of
 from registry_service.ledger import Draft
 from registry_service.policy_evaluation import approvals
 from registry_service.promotion import PROMOTE, check_move
@@ -101,7 +102,8 @@ def look(store: RegistryStore, request: TransitionRequest) -> RequestView:
         return RequestView(request)
     production = store.versions.latest_in(version.model_uid, Stage.PRODUCTION)
     policies = store.policies.covering(version.model)
-    stands, digest = approvals(store, version, production, policies)
+    seen = facts_of(version, store.versions.lineage(version))
+    stands, digest = approvals(store, seen, production, policies)
     return RequestView(request, stands, digest)
 
 
