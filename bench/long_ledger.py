@@ -10,7 +10,7 @@ import itertools
 import secrets
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -21,13 +21,12 @@ from registry_service.ledger import (
     START,
     Draft,
     Head,
-    actor_json,
     link_of,
-    scope_of,
     seal,
 )
 from registry_service.ledger_replay import Replay
 from registry_service.records import File
+from registry_service.store.ledger_store import actor_row, entry_row
 from registry_service.tables import (
     actors,
     ledger,
@@ -198,41 +197,13 @@ def _registration(version: str) -> JsonObject:
 
 
 def _write_entries(connection: sa.Connection, entries: Sequence[Entry], head: Head) -> None:
-    connection.execute(ledger.insert(), list(map(_entry_row, entries)))
-    connection.execute(actors.insert(), list(map(_actor_row, entries)))
+    connection.execute(ledger.insert(), list(map(entry_row, entries)))
+    connection.execute(actors.insert(), list(map(actor_row, entries)))
     connection.execute(
         ledger_head.update().values(
             position=head.position, hash=head.hash, settled_us=head.settled_us
         )
     )
-
-
-def _entry_row(entry: Entry) -> dict[str, Any]:
-    workspace, model = scope_of(entry.resource)
-    return {
-        "position": entry.position,
-        "create_us": entry.create_us,
-        "workspace": workspace,
-        "model": model,
-        "actor_digest": entry.actor_digest,
-        "action": entry.action,
-        "resource": entry.resource,
-        "outcome": entry.outcome,
-        "reason": entry.reason,
-        "content_json": entry.content_json,
-        "caused_by": entry.caused_by,
-        "previous_hash": entry.previous_hash,
-        "hash": entry.hash,
-    }
-
-
-def _actor_row(entry: Entry) -> dict[str, Any]:
-    return {
-        "position": entry.position,
-        "actor": entry.actor.id,
-        "salt": entry.actor_salt,
-        "principal_json": actor_json(entry.actor),
-    }
 
 
 def _write_changed(connection: sa.Connection, changed: Changed) -> None:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from registry_service.tables import KEY, metadata
+from registry_service.tables import KEY, entry_position, metadata
 
 # Which version an alias named, from start_us up to but not including end_us. Who made it so stands
 # in `actors`, at the position of the ledger entry. Nothing is ever removed.
 alias_stays = sa.Table(
     "alias_stays",
     metadata,
-    sa.Column(
-        "position",
-        sa.BigInteger,
-        sa.ForeignKey("actors.position"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    entry_position(),
     sa.Column("model_uid", KEY, sa.ForeignKey("models.uid"), nullable=False),
     sa.Column("model", KEY, nullable=False),
     sa.Column("alias", KEY, nullable=False),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from registry_service.policy_records import RuleOutcome, RuleResult
 from registry_service.records import Stage
+from service_chassis.timestamps import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,8 +45,8 @@ def freeze_results(policy: Policy, now_us: int) -> Iterator[RuleResult]:
     for number, freeze in enumerate(policy.freezes, 1):
         frozen = freeze.start_us <= now_us < freeze.end_us
         because = f": {freeze.reason}" if freeze.reason else ""
-        problem = f"frozen until {_moment(freeze.end_us)}{because}" if frozen else ""
-        title = f"not from {_moment(freeze.start_us)} until {_moment(freeze.end_us)}"
+        problem = f"frozen until {to_text(freeze.end_us)}{because}" if frozen else ""
+        title = f"not from {to_text(freeze.start_us)} until {to_text(freeze.end_us)}"
         yield _result(policy, f"freezes/{number}", title, problem)
 
 
@@ -88,11 +89,6 @@ def _result(
         message=problem or "holds",
         figures=figures or {},
     )
-
-
-def _moment(us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _span(us: int) -> str:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from registry_service.tables import KEY, metadata
+from registry_service.tables import KEY, entry_position, metadata
 
 policies = sa.Table(
     "policies",
     metadata,
     # Of the ledger entry that set the revision; who did it stands in `actors` there.
-    sa.Column(
-        "position",
-        sa.BigInteger,
-        sa.ForeignKey("actors.position"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    entry_position(),
     sa.Column("workspace", KEY, nullable=False),
     sa.Column("name", KEY, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from registry_service.records import Cause, Stage, Version
 from registry_service.version_numbers import parse_number
 from service_chassis.errors import Code, StudbookError, not_found
+from service_chassis.timestamps import to_text
 
 if TYPE_CHECKING:
     from registry_service.alias_names import AliasName
@@ -100,7 +100,7 @@ def resolve_alias(
     if uid is None:
         raise not_found(name.model)
     if stay is None:
-        raise not_found(str(name), f"it named nothing at {_shown(us)}" if us is not None else "")
+        raise not_found(str(name), f"it named nothing at {to_text(us)}" if us is not None else "")
     if version is None:
         raise not_found(stay.version, f"{name.alias} named it then; it was deleted since")
     return replace(
@@ -196,17 +196,12 @@ def _present(version: Version) -> Resolution:
     )
 
 
-def _shown(us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def _stage_empty(model_name: str, stage: Stage, us: int | None = None) -> StudbookError:
     metadata = {"model": model_name, "stage": stage.name}
     if us is None:
         message = f"No version of {model_name} is in stage {stage.name}."
     else:
-        metadata["time"] = _shown(us)
+        metadata["time"] = to_text(us)
         message = f"No version of {model_name} was in stage {stage.name} at {metadata['time']}."
     return StudbookError(
         Code.NOT_FOUND, "STAGE_EMPTY", message, metadata=metadata, resource=model_name

@@ -16,6 +16,18 @@ metadata = sa.MetaData()
 # For names, numbers and keys: compared byte by byte on both databases.
 KEY = ByteOrderedText
 
+
+def entry_position() -> sa.Column[int]:
+    """The key of rows that belong to a ledger entry, whose actor stands in `actors`."""
+    return sa.Column(
+        "position",
+        sa.BigInteger,
+        sa.ForeignKey("actors.position"),
+        primary_key=True,
+        autoincrement=False,
+    )
+
+
 # The end of the ledger, in one row. Who changes the registry locks it, takes the next position and
 # time, and lets it go with the transaction; so entries become visible in their order.
 ledger_head = sa.Table(
@@ -171,13 +183,7 @@ version_lineages = sa.Table(
 stays = sa.Table(
     "stays",
     metadata,
-    sa.Column(
-        "position",
-        sa.BigInteger,
-        sa.ForeignKey("actors.position"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    entry_position(),
     sa.Column("model_uid", KEY, sa.ForeignKey("models.uid"), nullable=False),
     sa.Column("model", KEY, nullable=False),
     sa.Column("version_uid", KEY, sa.ForeignKey("versions.uid"), nullable=False),

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from registry_service.tables import KEY, metadata
+from registry_service.tables import KEY, entry_position, metadata
 
 transition_requests = sa.Table(
     "transition_requests",
     metadata,
-    sa.Column(
-        "position",
-        sa.BigInteger,
-        sa.ForeignKey("actors.position"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    entry_position(),
     sa.Column("model_uid", KEY, sa.ForeignKey("models.uid"), nullable=False),
     sa.Column("model", KEY, nullable=False),
     sa.Column("version_uid", KEY, sa.ForeignKey("versions.uid"), nullable=False),
@@ -42,13 +36,7 @@ transition_requests = sa.Table(
 transition_reviews = sa.Table(
     "transition_reviews",
     metadata,
-    sa.Column(
-        "position",
-        sa.BigInteger,
-        sa.ForeignKey("actors.position"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    entry_position(),
     sa.Column(
         "request", sa.BigInteger, sa.ForeignKey("transition_requests.position"), nullable=False
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -13,6 +14,12 @@ LATEST_US = 253_402_300_799_999_999
 def now_us() -> int:
     """The present moment in microseconds, by this machine's clock."""
     return time.time_ns() // 1000
+
+
+def to_text(us: int) -> str:
+    """A stored time as people read it, in ISO 8601 with `Z`."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def to_timestamp(us: int | None) -> Timestamp | None:

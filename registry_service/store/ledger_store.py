@@ -46,6 +46,36 @@ _MOVE_HEAD = ledger_head.update().values(
 )
 
 
+def entry_row(entry: chain.Entry) -> dict[str, Any]:
+    """An entry's row in `ledger`."""
+    workspace, model = chain.scope_of(entry.resource)
+    return {
+        "position": entry.position,
+        "create_us": entry.create_us,
+        "workspace": workspace,
+        "model": model,
+        "actor_digest": entry.actor_digest,
+        "action": entry.action,
+        "resource": entry.resource,
+        "outcome": entry.outcome,
+        "reason": entry.reason,
+        "content_json": entry.content_json,
+        "caused_by": entry.caused_by,
+        "previous_hash": entry.previous_hash,
+        "hash": entry.hash,
+    }
+
+
+def actor_row(entry: chain.Entry) -> dict[str, Any]:
+    """The row in `actors` of an entry."""
+    return {
+        "position": entry.position,
+        "actor": entry.actor.id,
+        "salt": entry.actor_salt,
+        "principal_json": chain.actor_json(entry.actor),
+    }
+
+
 class LedgerStore:
     """Appends to the ledger and reads it.
 
@@ -73,30 +103,8 @@ class LedgerStore:
     def append(self, draft: chain.Draft) -> chain.Entry:
         """Enter something at the end of the ledger."""
         entry = chain.seal(self.lock(), draft, self._clock(), secrets.token_bytes(chain.SALT_BYTES))
-        workspace, model = chain.scope_of(entry.resource)
-        row = {
-            "position": entry.position,
-            "create_us": entry.create_us,
-            "workspace": workspace,
-            "model": model,
-            "actor_digest": entry.actor_digest,
-            "action": entry.action,
-            "resource": entry.resource,
-            "outcome": entry.outcome,
-            "reason": entry.reason,
-            "content_json": entry.content_json,
-            "caused_by": entry.caused_by,
-            "previous_hash": entry.previous_hash,
-            "hash": entry.hash,
-        }
-        self._connection.execute(_ADD_ENTRY, row)
-        actor = {
-            "position": entry.position,
-            "actor": entry.actor.id,
-            "salt": entry.actor_salt,
-            "principal_json": chain.actor_json(entry.actor),
-        }
-        self._connection.execute(_ADD_ACTOR, actor)
+        self._connection.execute(_ADD_ENTRY, entry_row(entry))
+        self._connection.execute(_ADD_ACTOR, actor_row(entry))
         self._move_head(chain.Head(entry.position, entry.hash, entry.create_us))
         self.appended = True
         return entry

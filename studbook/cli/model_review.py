@@ -1,11 +1,14 @@
 """The commands under `studbook model` by which people ask for a promotion and approve it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studbook.cli.model_change import VersionArgument
 from studbook.cli.options import AsJson, Limit, Reason
+
+if TYPE_CHECKING:
+    from studbook.registry.v1.review_service_pb2 import TransitionRequest
 
 Comment = Annotated[
     str, typer.Option("--comment", "-m", help="In your own words; entered in the ledger.")
@@ -44,15 +47,12 @@ def request_promotion(
     version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
 ) -> None:
     """Ask that a version enter Production, so that others can approve it."""
-    from studbook.cli import output, review_calls, review_tables
+    from studbook.cli import review_calls
     from studbook.client import Client
 
     with Client() as client:
         made = review_calls.ask(client, version, reason)
-    if as_json:
-        output.print_json(made)
-    else:
-        review_tables.print_request(made)
+    _show(made, as_json=as_json)
 
 
 def approve_request(
@@ -73,15 +73,12 @@ def cancel_request(
     version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
 ) -> None:
     """Take the open request of a version back."""
-    from studbook.cli import output, review_calls, review_tables
+    from studbook.cli import review_calls
     from studbook.client import Client
 
     with Client() as client:
         cancelled = review_calls.cancel(client, version, reason)
-    if as_json:
-        output.print_json(cancelled)
-    else:
-        review_tables.print_request(cancelled)
+    _show(cancelled, as_json=as_json)
 
 
 def list_requests(
@@ -109,12 +106,18 @@ def list_requests(
 
 
 def _review(version: str, decision: str, comment: str, seen: str, *, as_json: bool) -> None:
-    from studbook.cli import output, review_calls, review_tables
+    from studbook.cli import review_calls
     from studbook.client import Client
 
     with Client() as client:
         reviewed = review_calls.review(client, version, decision, comment, seen)
+    _show(reviewed, as_json=as_json)
+
+
+def _show(request: "TransitionRequest", *, as_json: bool) -> None:
+    from studbook.cli import output, review_tables
+
     if as_json:
-        output.print_json(reviewed)
+        output.print_json(request)
     else:
-        review_tables.print_request(reviewed)
+        review_tables.print_request(request)
