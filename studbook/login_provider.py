@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from studbook.identity.v1.identity_service_pb2 import LoginProvider
 
 _TIMEOUT_S = 15.0
+_AS_JSON = {"Accept": "application/json"}
+_ENDPOINTS = (
+    "authorization_endpoint",
+    "device_authorization_endpoint",
+    "token_endpoint",
+    "revocation_endpoint",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Provider:
     audience: str
     development: bool
     authorization_endpoint: str
+    device_authorization_endpoint: str
     token_endpoint: str
     revocation_endpoint: str
     names_itself: bool
@@ -61,6 +69,12 @@ class _OAuthClient(OAuth2Client):
     """Authlib's OAuth client over plain httpx."""
 
     client_auth_class = _BodyAuth
+
+    def ask(self, url: str, **fields: str) -> dict[str, Any]:
+        """What another endpoint than that for tokens answers, with the same kinds of errors."""
+        auth = self.client_auth(self.token_endpoint_auth_method)
+        answer = self.session.post(url, data=fields, auth=auth, headers=_AS_JSON)
+        return dict(self.parse_response_token(answer))
 
 
 def _http(url: str) -> httpx.Client:
@@ -147,7 +161,7 @@ def _choose(address: str, found: list[LoginProvider], name: str) -> LoginProvide
 
 
 def _describe(info: LoginProvider) -> Provider:
-    _require_secure(info.issuer, info.issuer)
+    require_secure(info.issuer, info.issuer)
     url = f"{info.issuer.rstrip('/')}/.well-known/openid-configuration"
     with _http(url) as session, in_our_words(info.issuer):
         answer = session.get(url)
@@ -156,12 +170,9 @@ def _describe(info: LoginProvider) -> Provider:
     if not isinstance(document, dict) or document.get("issuer") != info.issuer:
         message = f"What {url} says does not belong to the issuer {info.issuer}."
         raise Unavailable(message)
-    endpoints = {
-        name: str(document.get(name, ""))
-        for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
-    }
+    endpoints = {name: str(document.get(name) or "") for name in _ENDPOINTS}
     for endpoint in filter(None, endpoints.values()):
-        _require_secure(endpoint, info.issuer)
+        require_secure(endpoint, info.issuer)
     if not endpoints["token_endpoint"]:
         message = f"The login provider {info.issuer} names no token endpoint."
         raise Unavailable(message)
@@ -177,7 +188,12 @@ def _describe(info: LoginProvider) -> Provider:
     )
 
 
-def _require_secure(url: str, issuer: str) -> None:
+def require_secure(url: str, issuer: str) -> None:
+    """Refuse an address of a provider at which others could read along.
+
+    Raises:
+        StudbookError: It is neither https nor on loopback.
+    """
     parts = urlsplit(url)
     local = Address(parts.hostname or "", 0).is_loopback
     if parts.scheme == "https" or (parts.scheme == "http" and local):

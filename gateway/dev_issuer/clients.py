@@ -14,6 +14,7 @@ from service_chassis.service_settings import is_loopback_host
 if TYPE_CHECKING:
     from gateway.dev_issuer.config import Client, Person
 
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 
 
@@ -80,7 +81,7 @@ class RegisteredClient(ClientMixin):
     def check_grant_type(self, grant_type: str) -> bool:
         """Logins for public clients, client credentials for service accounts."""
         if self.logs_people_in:
-            return grant_type in {"authorization_code", "refresh_token"}
+            return grant_type in {"authorization_code", "refresh_token", DEVICE_GRANT}
         return grant_type == "client_credentials"
 
 

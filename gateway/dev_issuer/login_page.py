@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from gateway.dev_issuer.config import Person
 
+MISMATCH = "User name and password do not match."
+STALE = "This page was out of date; please try again."
+
 _COOKIE = "studbook_dev_login"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -47,6 +50,7 @@ _PAGE = Template(
   button { width: 100%; text-align: left; cursor: pointer }
   input { width: 100%; box-sizing: border-box; margin-bottom: .5rem }
   small { display: block; opacity: .75 }
+  .code { font: 1.6rem/1.2 ui-monospace, monospace; letter-spacing: .1em; text-align: center }
 </style>
 </head>
 <body>
@@ -59,21 +63,42 @@ $body
 )
 
 
+_CODE_FORM = """<form method="get">
+<label>The code that your device shows<input name="user_code" autocomplete="off"
+autocapitalize="characters" spellcheck="false" required autofocus></label>
+<button>Go on</button></form>"""
+
+_COMPARE = Template("""<p>A device wants to be logged in. Go on only if it shows this code, and you
+have just asked it to:</p><p class="code">$code</p>""")
+
+
 class LoginForms:
     """The login page and the proof that a form came from it."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
-    def page(self, request: Request, people: Iterable[Person], error: str = "") -> Response:
-        """The page for one authorisation request: a button for each demo person, or a form."""
+    def page(
+        self, request: Request, people: Iterable[Person], error: str = "", device_code: str = ""
+    ) -> Response:
+        """The page for one request: a button for each demo person, or a form.
+
+        Args:
+            request: What leads here.
+            people: Who there is.
+            error: What went wrong with the form that was sent.
+            device_code: The code of the device that is to be logged in, to be compared and, if
+                it is somebody else's, to be refused.
+        """
         cookie = request.cookies.get(_COOKIE) or secrets.token_urlsafe(24)
         proof = self._proof(cookie, request.url.query)
-        rows = [f'<p class="error" role="alert">{escape(error)}</p>'] if error else []
+        rows = [_alert(error)] if error else []
+        rows += [_COMPARE.substitute(code=escape(device_code))] if device_code else []
         listed = list(people)
         rows += [_button(person, proof) for person in listed if person.auto_login]
         if any(person.password_hash for person in listed):
             rows.append(_password_form(proof))
+        rows += [_refusal(proof)] if device_code else []
         html = _PAGE.substitute(title="Log in to Studbook", body="\n".join(rows))
         response = HTMLResponse(html, 401 if error else 200, headers=_HEADERS)
         response.set_cookie(_COOKIE, cookie, httponly=True, samesite="strict", max_age=600)
@@ -88,6 +113,10 @@ class LoginForms:
 
     def _proof(self, cookie: str, query: str) -> str:
         return hmac.new(self._key, f"{cookie}\n{query}".encode(), "sha256").hexdigest()
+
+
+def _alert(message: str) -> str:
+    return f'<p class="error" role="alert">{escape(message)}</p>'
 
 
 def _button(person: Person, proof: str) -> str:
@@ -108,12 +137,31 @@ def _password_form(proof: str) -> str:
     )
 
 
+def _refusal(proof: str) -> str:
+    return (
+        f'<form method="post">{_hidden(proof)}'
+        '<button name="refuse" value="yes">This was not me: do not log it in</button></form>'
+    )
+
+
 def _hidden(proof: str) -> str:
     return f'<input type="hidden" name="proof" value="{escape(proof)}">'
 
 
 def error_page(message: str) -> Response:
     """For requests that must not be redirected, as nobody vouches for where they would go."""
-    body = f'<p class="error" role="alert">{escape(message)}</p>'
-    html = _PAGE.substitute(title="This login request cannot be answered", body=body)
+    html = _PAGE.substitute(title="This login request cannot be answered", body=_alert(message))
     return HTMLResponse(html, 400, headers=_HEADERS)
+
+
+def device_code_page(error: str = "") -> Response:
+    """Where the code is typed that a device shows."""
+    body = _alert(error) + _CODE_FORM if error else _CODE_FORM
+    html = _PAGE.substitute(title="Log a device in to Studbook", body=body)
+    return HTMLResponse(html, 400 if error else 200, headers=_HEADERS)
+
+
+def notice_page(title: str, message: str) -> Response:
+    """Something is done; there is nothing to click."""
+    html = _PAGE.substitute(title=escape(title), body=f"<p>{escape(message)}</p>")
+    return HTMLResponse(html, headers=_HEADERS)

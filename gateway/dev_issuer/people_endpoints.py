@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.dev_issuer.clients import SCOPES, Account
+from gateway.dev_issuer.clients import DEVICE_GRANT, SCOPES
+from gateway.dev_issuer.device_endpoints import DeviceEndpoints
 from gateway.dev_issuer.grants import user_info
-from gateway.dev_issuer.login_page import LoginForms, error_page
-from gateway.dev_issuer.password_hash import hash_secret, verify_secret
+from gateway.dev_issuer.login_page import MISMATCH, STALE, LoginForms, error_page
 from gateway.dev_issuer.provider import AccessTokenValidator, FormRequest, Provider
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ class PeopleEndpoints:
         self._provider = provider
         self._config = provider.config
         self._forms = LoginForms()
+        self._devices = DeviceEndpoints(provider, self._forms)
         self._protector = ResourceProtector()
         self._protector.register_token_validator(AccessTokenValidator(provider))
-        # Compared with when the person is unknown, so that answers take equally long.
-        self._nobody = hash_secret("")
         self._metadata = self._describe()
 
     def routes(self, path: str) -> list[Route]:
@@ -43,6 +42,7 @@ class PeopleEndpoints:
             Route(f"{path}/token", self.token, methods=["POST"]),
             Route(f"{path}/userinfo", self.userinfo, methods=["GET", "POST"]),
             Route(f"{path}/revoke", self.revoke, methods=["POST"]),
+            *self._devices.routes(path),
         ]
 
     def _describe(self) -> dict[str, Any]:
@@ -51,13 +51,19 @@ class PeopleEndpoints:
             issuer=issuer,
             authorization_endpoint=f"{issuer}/authorize",
             token_endpoint=f"{issuer}/token",
+            device_authorization_endpoint=f"{issuer}/device_authorization",
             userinfo_endpoint=f"{issuer}/userinfo",
             revocation_endpoint=f"{issuer}/revoke",
             jwks_uri=f"{issuer}/jwks",
             scopes_supported=list(SCOPES),
             response_types_supported=["code"],
             response_modes_supported=["query"],
-            grant_types_supported=["authorization_code", "refresh_token", "client_credentials"],
+            grant_types_supported=[
+                "authorization_code",
+                "refresh_token",
+                "client_credentials",
+                DEVICE_GRANT,
+            ],
             subject_types_supported=["public"],
             id_token_signing_alg_values_supported=sorted({self._provider.key.algorithm, "RS256"}),
             token_endpoint_auth_methods_supported=[
@@ -97,24 +103,12 @@ class PeopleEndpoints:
         if request.method == "GET":
             return self._forms.page(request, self._config.people)
         if not self._forms.is_genuine(request, oauth.form.get("proof", "")):
-            return self._forms.page(
-                request, self._config.people, "This page was out of date; please try again."
-            )
-        account = self._authenticate(oauth.form)
+            return self._forms.page(request, self._config.people, STALE)
+        account = self._provider.log_in(oauth.form)
         if account is None:
-            return self._forms.page(
-                request, self._config.people, "User name and password do not match."
-            )
+            return self._forms.page(request, self._config.people, MISMATCH)
         response: Response = self._provider.create_authorization_response(oauth, account, grant)
         return response
-
-    def _authenticate(self, form: dict[str, str]) -> Account | None:
-        account = self._provider.account(form.get("sub", ""))
-        if "password" not in form:
-            return account if account is not None and account.person.auto_login else None
-        stored = account.person.password_hash if account is not None else None
-        matches = verify_secret(form["password"], stored or self._nobody)
-        return account if stored is not None and matches else None
 
     def _without_a_page(
         self, request: Request, oauth: FormRequest, required: LoginRequiredError

@@ -14,6 +14,8 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from starlette.responses import Response
 
 from gateway.dev_issuer.clients import SCOPES, Account, RegisteredClient
+from gateway.dev_issuer.device_grant import DeviceAuthorization, DeviceGrant
+from gateway.dev_issuer.device_logins import DeviceLogins
 from gateway.dev_issuer.grants import (
     AccessTokenGenerator,
     CodeGrant,
@@ -22,6 +24,7 @@ from gateway.dev_issuer.grants import (
     RotatingRefresh,
     ServiceAccountGrant,
 )
+from gateway.dev_issuer.password_hash import hash_secret, verify_secret
 from gateway.dev_issuer.signing_key import SigningKey
 from gateway.dev_issuer.token_store import CodeStore, RefreshToken, RefreshTokenStore
 
@@ -147,14 +150,19 @@ class Provider(AuthorizationServer):
         self.config = config
         self.key = SigningKey.read(config.signing_key)
         self.codes = CodeStore()
+        self.device_logins = DeviceLogins()
         self.refresh_tokens = RefreshTokenStore(config.state_file, config.refresh_token_lifetime_s)
         self._clients = {client.client_id: RegisteredClient(client) for client in config.clients}
         self._accounts = {person.sub: Account(person) for person in config.people}
+        # Compared with when the person is unknown, so that answers take equally long.
+        self._nobody = hash_secret("")
         self.register_token_generator("default", AccessTokenGenerator(self))
         self.register_grant(CodeGrant, [MandatoryPkce(), IdToken(self)])
+        self.register_grant(DeviceGrant, [IdToken(self)])
         self.register_grant(RotatingRefresh)
         self.register_grant(ServiceAccountGrant)
         self.register_endpoint(_Revocation)
+        self.register_endpoint(DeviceAuthorization)
         self.register_hook("after_create_authorization_response", Provider.name_issuer)
 
     def name_issuer(self, response: Response) -> None:
@@ -168,6 +176,15 @@ class Provider(AuthorizationServer):
         """The person with this `sub`."""
         return self._accounts.get(sub)
 
+    def log_in(self, form: Mapping[str, str]) -> Account | None:
+        """Whom a submitted login form lets in: by password, or somebody with auto_login."""
+        account = self.account(form.get("sub", ""))
+        if "password" not in form:
+            return account if account is not None and account.person.auto_login else None
+        stored = account.person.password_hash if account is not None else None
+        matches = verify_secret(form["password"], stored or self._nobody)
+        return account if stored is not None and matches else None
+
     def query_client(self, client_id: str) -> RegisteredClient | None:
         """The client with this identifier."""
         return self._clients.get(client_id)
@@ -175,7 +192,7 @@ class Provider(AuthorizationServer):
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         """Keep the refresh token, if there is one, in the family of its login."""
         secret = token.get("refresh_token")
-        origin = request.authorization_code or request.refresh_token
+        origin = request.authorization_code or request.refresh_token or request.credential
         if secret is None or origin is None:
             return
         self.refresh_tokens.add(

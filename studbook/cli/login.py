@@ -23,33 +23,42 @@ def login(
             help="Be a demo identity of a development issuer; needs no browser.",
         ),
     ] = "",
-    with_token: Annotated[
+    device: Annotated[
         bool,
-        typer.Option("--with-token", help="Read a token from standard input and keep it."),
+        typer.Option("--device", help="Log in with the browser of another device, by a code."),
+    ] = False,
+    token_stdin: Annotated[
+        bool,
+        typer.Option("--token-stdin", help="Read a token from standard input and keep it."),
     ] = False,
     provider: Annotated[
         str, typer.Option(metavar="NAME", help="Login provider, where the server has several.")
     ] = "",
 ) -> None:
-    """Log in at the login provider of the server, in the browser, and keep the login.
+    """Log in at the login provider of the server, and keep the login.
+
+    Opens the browser. On a machine without one use --device, which lets you log in with the browser
+    of any other, or --token-stdin with a token from elsewhere; a token is never an argument, which
+    others on the machine could read.
 
     The login is kept for this server (STUDBOOK_ADDRESS) in a file that only you can read, and
     renewed as long as the login provider allows.
     """
-    import sys
-
     from studbook import login as flows
     from studbook.address import resolve_address
     from studbook.cli import output
+    from studbook.device_login import with_device
 
-    if as_person and with_token:
-        message = "--as and --with-token exclude each other"
+    if sum((bool(as_person), device, token_stdin)) > 1:
+        message = "--as, --device and --token-stdin exclude each other"
         raise typer.BadParameter(message)
     address = str(resolve_address())
-    if with_token:
-        made = flows.with_token(sys.stdin.read())
+    if token_stdin:
+        made = flows.with_token(_typed_token())
     elif as_person:
         made = flows.as_demo_person(address, as_person, provider_name=provider)
+    elif device:
+        made = with_device(address, provider_name=provider, show=output.note)
     else:
         made = flows.with_browser(address, provider_name=provider, show=output.note)
     who = flows.keep(address, made)
@@ -121,6 +130,13 @@ def token() -> None:
         message = "There is no token: nobody is logged in here."
         raise Unauthenticated(message, reason="TOKEN_MISSING")
     print(text)
+
+
+def _typed_token() -> str:
+    import sys
+    from getpass import getpass
+
+    return getpass("Token: ") if sys.stdin.isatty() else sys.stdin.read()
 
 
 def _named(who: "WhoAmIResponse") -> str:

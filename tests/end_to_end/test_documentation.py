@@ -57,6 +57,7 @@ def stack_of_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS
     "page",
     [
         "docs/first-steps.md",
+        "docs/logging-in.md",
         "docs/finding-runs.md",
         "docs/promotion-policies.md",
         "docs/approving-promotions.md",

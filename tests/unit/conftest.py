@@ -72,6 +72,8 @@ def write_issuer_config(folder: Path, port: int) -> Path:
         "audience": "studbook",
         "signing_key": "people.pem",
         "state_file": "logins.sqlite",
+        # Long, so that asking twice in a test is always too soon.
+        "device_interval_s": 60,
         "people": [
             {
                 "sub": "ada",

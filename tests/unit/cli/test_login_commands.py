@@ -38,7 +38,7 @@ def test_log_in_look_and_log_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["whoami"]) == 4
 
 
-def test_with_token(
+def test_token_from_standard_input(
     address: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -46,14 +46,29 @@ def test_with_token(
     token = login.as_demo_person(address, "ada").access_token
     monkeypatch.setattr("sys.stdin", io.StringIO(token + "\n"))
 
-    assert run(["login", "--with-token"]) == 0
+    assert run(["login", "--token-stdin"]) == 0
     assert token not in capsys.readouterr().err
     assert run(["whoami"]) == 0
 
 
-def test_two_ways_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["login", "--as", "ada", "--with-token"]) == 2
+@pytest.mark.parametrize("ways", [("--as", "ada", "--token-stdin"), ("--device", "--token-stdin")])
+def test_two_ways_at_once(capsys: pytest.CaptureFixture[str], ways: tuple[str, ...]) -> None:
+    assert run(["login", *ways]) == 2
     assert "exclude" in capsys.readouterr().err
+
+
+def test_refused_token_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logins: StoredLogins
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("made.up.token"))
+
+    assert run(["login", "--token-stdin"]) == 4
+    assert "made.up.token" not in capsys.readouterr().err
+    assert not logins.path.exists()
+
+
+def test_a_token_is_no_argument() -> None:
+    assert run(["login", "--token-stdin", "made.up.token"]) == 2
 
 
 def test_a_token_in_the_environment_is_mentioned(
