@@ -154,8 +154,9 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
 
 
 def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
-    audiences = {issuer.audience, *issuer.other_audiences}
-    if issuer.login and issuer.login.client_id in audiences:
+    if issuer.bearer == "id_token":
+        yield from _id_token_problems(place, issuer)
+    elif issuer.login and issuer.login.client_id in {issuer.audience, *issuer.other_audiences}:
         yield (
             (*place, "audience"),
             (
@@ -173,6 +174,22 @@ def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
                 (*place, "service_accounts", index),
                 f'"{client}" logs people in, so it cannot be a service account',
             )
+
+
+def _id_token_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
+    if issuer.login and issuer.login.client_id != issuer.audience:
+        yield (
+            (*place, "audience"),
+            (
+                f"ID tokens are made out to the client that logs people in, so with `bearer: "
+                f'id_token` it must be "{issuer.login.client_id}"'
+            ),
+        )
+    if issuer.service_accounts:
+        yield (
+            (*place, "service_accounts"),
+            "get access tokens, which are not taken where the bearer is an id_token",
+        )
 
 
 def _role_problems(file: AccessFile) -> Iterator[Problem]:

@@ -46,6 +46,15 @@ def check_issuer_url(url: str) -> str:
     return url
 
 
+def _loopback_redirect(url: str) -> str:
+    parts = urlsplit(url)
+    plain = not (parts.query or parts.fragment or parts.username) and url.isprintable()
+    if parts.scheme != "http" or not is_loopback_host(parts.hostname or "") or not plain:
+        message = "must be http://HOST:PORT/PATH or http://HOST/PATH with a loopback host"
+        raise ValueError(message)
+    return url
+
+
 IssuerUrl = Annotated[str, AfterValidator(check_issuer_url)]
 # Parts of principal ids, which are separated by colons.
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -61,6 +70,14 @@ class Login(_Section):
 
     client_id: Text
     scope: Text = "openid profile groups offline_access"
+    service_scope: str = Field(default="", description="What service accounts ask for.")
+    redirect_uri: Annotated[str, AfterValidator(_loopback_redirect)] = Field(
+        default="http://127.0.0.1/callback",
+        description="Where the browser returns to; without a port, any free one is used.",
+    )
+    audience_parameter: Literal["resource", "audience", "none"] = Field(
+        default="resource", description="How a token for our audience is asked for."
+    )
 
 
 class ServiceAccount(_Section):
@@ -97,6 +114,9 @@ class PeopleIssuer(_Issuer):
     display_name_claim: Text = "name"
     allowed_clients: tuple[Text, ...] | None = Field(
         default=None, description="Clients whose tokens are taken (`azp` or `client_id`)."
+    )
+    bearer: Literal["access_token", "id_token"] = Field(
+        default="access_token", description="Which of its tokens callers send."
     )
     login: Login | None = None
     service_accounts: tuple[ServiceAccount, ...] = ()

@@ -20,6 +20,7 @@ from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceServic
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
+    from gateway.access_file import Login
     from gateway.access_rules import Grant
     from gateway.authentication import Authenticated, Authenticator, RulesSource
     from gateway.turnstile import Turnstile
@@ -81,14 +82,7 @@ class IdentityService(IdentityServiceServicer):
 
     def _login_providers(self) -> list[messages.LoginProvider]:
         return [
-            messages.LoginProvider(
-                name=name,
-                issuer=issuer.url,
-                client_id=issuer.login.client_id,
-                scope=issuer.login.scope,
-                audience=issuer.audience,
-                development=self._development,
-            )
+            _provider_message(name, issuer, issuer.login, development=self._development)
             for name, issuer in self._rules.current.file.issuers.items()
             if isinstance(issuer, PeopleIssuer) and issuer.login is not None
         ]
@@ -146,6 +140,24 @@ class IdentityService(IdentityServiceServicer):
         self._turnstile.count(call.principal)
         admit(method_table()[call.path], authenticated)
         return authenticated
+
+
+def _provider_message(
+    name: str, issuer: PeopleIssuer, login: Login, *, development: bool
+) -> messages.LoginProvider:
+    parameter = login.audience_parameter
+    return messages.LoginProvider(
+        name=name,
+        issuer=issuer.url,
+        client_id=login.client_id,
+        scope=login.scope,
+        audience=issuer.audience,
+        development=development,
+        redirect_uri=login.redirect_uri,
+        audience_parameter="" if parameter == "none" else parameter,
+        service_scope=login.service_scope,
+        id_tokens=issuer.bearer == "id_token",
+    )
 
 
 def _grant_message(grant: Grant) -> messages.Grant:

@@ -32,7 +32,9 @@ _LATEST_TIME = 2**40
 _LONGEST_SUBJECT = 255
 # What only ID tokens carry. They tell a client who logged in and are no key to anything.
 _ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "nonce", "s_hash"})
-_OTHER_PURPOSES = frozenset({"id", "refresh", "logout", "offline"})
+# Said by Keycloak in `typ` and by Cognito in `token_use`.
+_OTHER_PURPOSES = frozenset({"refresh", "logout", "offline"})
+_NOT_ACCESS, _NOT_ID = _OTHER_PURPOSES | {"id"}, _OTHER_PURPOSES | {"access", "bearer"}
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,17 @@ def _check_type(token: UnverifiedToken, issuer: Issuer) -> None:
     if media_type not in {accepted.lower() for accepted in issuer.token_types}:
         raise TokenRefusedError("TOKEN_INVALID", "header typ")
     claims = token.claims
-    if "events" in claims or str(claims.get("typ", "")).lower() in _OTHER_PURPOSES:
+    purposes = {str(claims.get(name, "")).lower() for name in ("typ", "token_use")}
+    id_tokens = _takes_id_tokens(issuer)
+    if "events" in claims or purposes & (_NOT_ID if id_tokens else _NOT_ACCESS):
         raise TokenRefusedError("TOKEN_INVALID", "token for another purpose")
     # The tokens that CI systems issue are ID tokens by name, made to be shown to others.
-    if isinstance(issuer, PeopleIssuer) and _ID_TOKEN_CLAIMS & claims.keys():
+    if isinstance(issuer, PeopleIssuer) and not id_tokens and _ID_TOKEN_CLAIMS & claims.keys():
         raise TokenRefusedError("TOKEN_INVALID", "ID token in place of an access token")
+
+
+def _takes_id_tokens(issuer: Issuer) -> bool:
+    return isinstance(issuer, PeopleIssuer) and issuer.bearer == "id_token"
 
 
 def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
@@ -172,6 +180,10 @@ def client_of(claims: Mapping[str, Any]) -> str:
 def _check_client(claims: Mapping[str, Any], issuer: PeopleIssuer) -> None:
     if "azp" in claims and "client_id" in claims and claims["azp"] != claims["client_id"]:
         raise TokenRefusedError("TOKEN_INVALID", "azp and client_id differ")
+    # An ID token is made out to its audience; one that another program asked for is not that
+    # program's to send here.
+    if _takes_id_tokens(issuer) and claims.get("azp", issuer.audience) != issuer.audience:
+        raise TokenRefusedError("TOKEN_INVALID", "ID token for another client")
     client = client_of(claims)
     if issuer.allowed_clients is not None and client not in issuer.allowed_clients:
         raise TokenRefusedError("TOKEN_INVALID", "client not allowed")

@@ -53,7 +53,7 @@ class _Attempt:
                 code_verifier=self.verifier,
                 redirect_uri=self.redirect_uri,
                 scope=provider.scope,
-                **login_provider.for_audience(provider),
+                **login_provider.for_audience(provider.audience, provider.audience_parameter),
                 **more,
             )
         return str(url)
@@ -84,7 +84,7 @@ class _Attempt:
                 code=values["code"],
                 redirect_uri=self.redirect_uri,
                 code_verifier=self.verifier,
-                **login_provider.for_audience(provider),
+                **login_provider.for_audience(provider.audience, provider.audience_parameter),
             )
         return login_provider.login_from(tokens, provider, provider.client_id)
 
@@ -121,7 +121,7 @@ def with_browser(
         patience_s: How long to wait for the person.
     """
     provider = login_provider.discover(address, provider_name)
-    with RedirectListener() as listener:
+    with RedirectListener(provider.redirect_uri) as listener:
         attempt = _Attempt(provider, listener.redirect_uri)
         url = attempt.url()
         opened = open_browser(url)
@@ -147,7 +147,7 @@ def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login
             next_step="Log in as yourself with `studbook login`.",
         )
     # Nobody listens here: the redirect is read, not followed.
-    attempt = _Attempt(provider, "http://127.0.0.1/callback")
+    attempt = _Attempt(provider, provider.redirect_uri)
     url = attempt.url(prompt="none", login_hint=name)
     with login_provider.in_our_words(provider.issuer):
         response = httpx.get(url, follow_redirects=False, timeout=15, trust_env=False)

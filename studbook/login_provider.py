@@ -49,6 +49,10 @@ class Provider:
     token_endpoint: str
     revocation_endpoint: str
     names_itself: bool
+    redirect_uri: str = "http://127.0.0.1/callback"
+    audience_parameter: str = "resource"
+    service_scope: str = ""
+    id_tokens: bool = False
 
 
 class _BodyAuth(ClientAuth, httpx.Auth):
@@ -184,6 +188,10 @@ def _describe(info: LoginProvider) -> Provider:
         audience=info.audience,
         development=info.development,
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+        redirect_uri=info.redirect_uri or Provider.redirect_uri,
+        audience_parameter=info.audience_parameter,
+        service_scope=info.service_scope,
+        id_tokens=info.id_tokens,
         **endpoints,
     )
 
@@ -202,31 +210,33 @@ def require_secure(url: str, issuer: str) -> None:
     raise StudbookError(message, next_step="Ask whoever runs the server to correct access.yaml.")
 
 
-def for_audience(provider: Provider) -> dict[str, str]:
-    """The parameter that asks for tokens for our server (RFC 8707)."""
-    return {"resource": provider.audience} if provider.audience else {}
+def for_audience(audience: str, parameter: str) -> dict[str, str]:
+    """The parameter that asks for tokens for our server, as the provider knows it."""
+    return {parameter: audience} if audience and parameter else {}
 
 
 def client_credentials(provider: Provider, client_id: str, secret: str) -> Login:
     """A token for a service account."""
+    asked = for_audience(provider.audience, provider.audience_parameter)
+    if provider.service_scope:
+        asked["scope"] = provider.service_scope
     with oauth_client(provider.token_endpoint, provider.issuer, client_id, secret) as client:
         answer = client.fetch_token(
-            provider.token_endpoint, grant_type="client_credentials", **for_audience(provider)
+            provider.token_endpoint, grant_type="client_credentials", **asked
         )
     return login_from(answer, provider, client_id)
 
 
 def refresh(login: Login) -> Login:
     """The next token of a login; its refresh token is used up."""
-    asked = {"resource": login.audience} if login.audience else {}
+    asked = for_audience(login.audience, login.audience_parameter)
     with oauth_client(login.token_endpoint, login.issuer, login.client_id) as client:
         answer = client.refresh_token(
             login.token_endpoint, refresh_token=login.refresh_token, **asked
         )
     return replace(
         login,
-        access_token=_access_token(answer, login.issuer),
-        expires_at=_expiry(answer),
+        **_bearer(answer, login.issuer, id_tokens=login.id_tokens),
         refresh_token=str(answer.get("refresh_token") or login.refresh_token),
     )
 
@@ -247,23 +257,28 @@ def revoke(login: Login) -> None:
 def login_from(answer: Mapping[str, Any], provider: Provider, client_id: str) -> Login:
     """What to keep of a provider's answer."""
     return Login(
-        access_token=_access_token(answer, provider.issuer),
-        expires_at=_expiry(answer),
+        **_bearer(answer, provider.issuer, id_tokens=provider.id_tokens),
         refresh_token=str(answer.get("refresh_token") or ""),
         issuer=provider.issuer,
         client_id=client_id,
         token_endpoint=provider.token_endpoint,
         revocation_endpoint=provider.revocation_endpoint,
         audience=provider.audience,
+        audience_parameter=provider.audience_parameter,
+        id_tokens=provider.id_tokens,
     )
 
 
-def _access_token(answer: Mapping[str, Any], issuer: str) -> str:
-    token = answer.get("access_token")
+def _bearer(answer: Mapping[str, Any], issuer: str, *, id_tokens: bool) -> dict[str, Any]:
+    """What calls carry, and when it expires."""
+    name = "id_token" if id_tokens else "access_token"
+    token = answer.get(name)
     if not isinstance(token, str) or not token:
-        message = f"The login provider {issuer} answered without an access token."
+        message = f"The login provider {issuer} answered without an {name.replace('_', ' ')}."
         raise Unavailable(message)
-    return token
+    # `expires_in` is about the access token.
+    expires_at = expiry_of(token) if id_tokens else _expiry(answer)
+    return {"access_token": token, "expires_at": expires_at}
 
 
 def _expiry(answer: Mapping[str, Any]) -> float | None:

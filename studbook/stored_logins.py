@@ -22,7 +22,7 @@ class Login:
     """A login at one server.
 
     Attributes:
-        access_token: What calls carry.
+        access_token: What calls carry; an ID token where the server takes those.
         expires_at: When it expires, in seconds since the epoch; None when it does not say.
         refresh_token: Gets the next access token; empty when there is none.
         issuer: The login provider.
@@ -30,6 +30,8 @@ class Login:
         token_endpoint: Where the provider gives tokens.
         revocation_endpoint: Where it takes them back; empty when it does not.
         audience: Whom tokens are for.
+        audience_parameter: In which parameter the provider is told so; empty when it is not.
+        id_tokens: Whether calls carry ID tokens.
     """
 
     # Never part of a traceback or log line.
@@ -41,6 +43,8 @@ class Login:
     token_endpoint: str = ""
     revocation_endpoint: str = ""
     audience: str = ""
+    audience_parameter: str = "resource"
+    id_tokens: bool = False
 
 
 def config_folder() -> Path:

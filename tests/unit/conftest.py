@@ -140,6 +140,7 @@ def identity(issuer: ServedIssuer) -> Identity:
         scope="openid profile email groups offline_access",
         audience="studbook",
         development=True,
+        audience_parameter="resource",
     )
     return Identity([provider], SigningKey.read(issuer.config.signing_key))
 

@@ -89,6 +89,10 @@ class LoginProvider(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
     DEVELOPMENT_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    AUDIENCE_PARAMETER_FIELD_NUMBER: _builtins.int
+    SERVICE_SCOPE_FIELD_NUMBER: _builtins.int
+    ID_TOKENS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the issuer in access.yaml."""
     issuer: _builtins.str
@@ -98,9 +102,21 @@ class LoginProvider(_message.Message):
     scope: _builtins.str
     """Scopes to ask for, separated by spaces."""
     audience: _builtins.str
-    """Audience that tokens must carry; sent as `resource` (RFC 8707) when a token is requested."""
+    """Audience that tokens must carry."""
     development: _builtins.bool
     """True for the embedded development issuer, which logs people in without a password."""
+    redirect_uri: _builtins.str
+    """Where the browser returns to at the end of a login: an http URL on loopback. Without a port any
+    free one is used (RFC 8252, 7.3). Empty: `http://127.0.0.1/callback`.
+    """
+    audience_parameter: _builtins.str
+    """Parameter that carries `audience` when a token is requested: `resource` (RFC 8707) or
+    `audience`. Empty: the audience is not sent.
+    """
+    service_scope: _builtins.str
+    """Scopes that service accounts ask for, separated by spaces. Empty: none."""
+    id_tokens: _builtins.bool
+    """True if the gateway takes ID tokens of this issuer, in place of access tokens."""
     def __init__(
         self,
         *,
@@ -110,10 +126,14 @@ class LoginProvider(_message.Message):
         scope: _builtins.str = ...,
         audience: _builtins.str = ...,
         development: _builtins.bool = ...,
+        redirect_uri: _builtins.str = ...,
+        audience_parameter: _builtins.str = ...,
+        service_scope: _builtins.str = ...,
+        id_tokens: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "client_id", b"client_id", "development", b"development", "issuer", b"issuer", "name", b"name", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "audience_parameter", b"audience_parameter", "client_id", b"client_id", "development", b"development", "id_tokens", b"id_tokens", "issuer", b"issuer", "name", b"name", "redirect_uri", b"redirect_uri", "scope", b"scope", "service_scope", b"service_scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -184,6 +184,7 @@ def bad_claims(issuer: LoopbackIssuer) -> Iterator[Case]:
         yield f"ID token by {claim}", issuer.token(**id_token), INVALID
     for kind in ("ID", "Refresh", "Logout"):
         yield f"payload typ {kind}", issuer.token(typ=kind), INVALID
+    yield "payload token_use", issuer.token(token_use="id"), INVALID
     yield "logout token", issuer.token(events={"x": {}}), INVALID
     yield "azp of another", issuer.token(azp="other"), INVALID
 

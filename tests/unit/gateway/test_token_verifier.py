@@ -200,6 +200,44 @@ def test_issuer_may_be_configured_more_strictly(
         verify(rules_for(http_issuer.url, more=more), http_issuer.token(**changes))
 
 
+ID_TOKENS = "    bearer: id_token"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": "n", "at_hash": "h", "auth_time": 1},
+        {"azp": AUDIENCE, "client_id": None},
+        {"typ": "ID"},
+        {"token_use": "id", "cognito:groups": ["x"]},
+    ],
+)
+def test_id_tokens_are_taken_where_the_rules_say_so(
+    http_issuer: LoopbackIssuer, changes: dict[str, Any]
+) -> None:
+    token = http_issuer.token(header={"typ": "JWT"}, **changes)
+    verify(rules_for(http_issuer.url, more=ID_TOKENS), token)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"azp": "another-client", "client_id": None},
+        {"azp": None, "aud": [AUDIENCE, "another-client"]},
+        {"typ": "Bearer"},
+        {"typ": "Refresh"},
+        {"token_use": "access"},
+        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+    ],
+)
+def test_what_is_no_id_token_for_us_is_refused_among_id_tokens(
+    http_issuer: LoopbackIssuer, changes: dict[str, Any]
+) -> None:
+    token = http_issuer.token(header={"typ": "JWT"}, **changes)
+    with pytest.raises(TokenRefusedError):
+        verify(rules_for(http_issuer.url, more=ID_TOKENS), token)
+
+
 def test_pipeline_tokens_may_look_like_id_tokens(http_issuer: LoopbackIssuer) -> None:
     rules = rules_for(http_issuer.url, kind="pipelines")
     token = http_issuer.token(header={"typ": "JWT"}, nonce="x", at_hash="y")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -81,9 +85,12 @@ class TestBrowser:
             login.with_browser(address, show=lambda _text: None, open_browser=mixed_up)
 
 
+ANY_PORT = "http://127.0.0.1/callback"
+
+
 class TestListener:
     def test_only_the_right_answer_counts(self) -> None:
-        with RedirectListener() as listener:
+        with RedirectListener(ANY_PORT) as listener:
             base = listener.redirect_uri.removesuffix("/callback")
 
             def knock() -> None:
@@ -95,8 +102,72 @@ class TestListener:
             assert listener.wait("right", 30) == "/callback?state=right&code=c"
 
     def test_gives_up(self) -> None:
-        with RedirectListener() as listener:
+        with RedirectListener(ANY_PORT) as listener:
             assert listener.wait("state", 0.01) is None
+
+    @pytest.mark.parametrize("path", ["", "/", "/back/here"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+    def test_listens_where_the_provider_knows_it(self, host: str, path: str) -> None:
+        with RedirectListener(f"http://{host}{path}") as listener:
+            uri = listener.redirect_uri
+            assert re.fullmatch(rf"http://{re.escape(host)}:\d+{path}", uri)
+
+            in_background(lambda: httpx.get(f"{uri}?state=right&code=c", trust_env=False))
+            assert listener.wait("right", 30) == f"{path or '/'}?state=right&code=c"
+
+    def test_fixed_port_is_used_and_must_be_free(self) -> None:
+        with RedirectListener(ANY_PORT) as listener:
+            taken = listener.redirect_uri
+            with pytest.raises(StudbookError, match="nothing can listen"):
+                RedirectListener(taken)
+        with RedirectListener(taken) as listener:
+            assert listener.redirect_uri == taken
+
+    @pytest.mark.parametrize("uri", ["https://127.0.0.1/x", "http://login.example.com/callback"])
+    def test_never_lets_the_code_leave_the_machine(self, uri: str) -> None:
+        with pytest.raises(StudbookError, match="not on this machine"):
+            RedirectListener(uri)
+
+
+class TestPeculiarities:
+    """What `access.yaml` says of a provider, the server tells, and the login does."""
+
+    @pytest.mark.parametrize("parameter", ["resource", "audience", ""])
+    def test_audience_is_asked_for_as_the_provider_knows_it(
+        self, address: str, identity: Identity, parameter: str
+    ) -> None:
+        identity.providers[0].audience_parameter = parameter
+        shown: list[str] = []
+
+        made = login.with_browser(address, show=shown.append, open_browser=browser_of("ada"))
+
+        asked = parse_qs(urlsplit(shown[0].splitlines()[1]).query)
+        found = {name: asked[name] for name in ("resource", "audience") if name in asked}
+        assert found == ({parameter: ["studbook"]} if parameter else {})
+        assert login_provider.refresh(made).access_token != made.access_token
+
+    def test_id_tokens_are_sent_where_the_server_takes_those(
+        self, address: str, identity: Identity
+    ) -> None:
+        identity.providers[0].id_tokens = True
+
+        made = login.as_demo_person(address, "ada")
+
+        # One of the development issuer, for the client that asked for it.
+        assert claims_of(made.access_token)["aud"] == "studbook-cli"
+        assert made.expires_at == claims_of(made.access_token)["exp"]
+
+    def test_answer_without_an_id_token_is_told(self, address: str) -> None:
+        made = replace(login.as_demo_person(address, "ada"), id_tokens=True)
+
+        # The development issuer gives none when a login is renewed.
+        with pytest.raises(Unavailable, match="without an id token"):
+            login_provider.refresh(made)
+
+
+def claims_of(token: str) -> dict[str, object]:
+    payload = token.split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
 
 
 class TestDemoPerson:
