@@ -53,7 +53,7 @@ class _Attempt:
                 code_verifier=self.verifier,
                 redirect_uri=self.redirect_uri,
                 scope=provider.scope,
-                **login_provider.for_audience(provider.audience, provider.audience_parameter),
+                **login_provider.for_audience(provider),
                 **more,
             )
         return str(url)
@@ -84,7 +84,7 @@ class _Attempt:
                 code=values["code"],
                 redirect_uri=self.redirect_uri,
                 code_verifier=self.verifier,
-                **login_provider.for_audience(provider.audience, provider.audience_parameter),
+                **login_provider.for_audience(provider),
             )
         return login_provider.login_from(tokens, provider, provider.client_id)
 

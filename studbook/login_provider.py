@@ -210,14 +210,14 @@ def require_secure(url: str, issuer: str) -> None:
     raise StudbookError(message, next_step="Ask whoever runs the server to correct access.yaml.")
 
 
-def for_audience(audience: str, parameter: str) -> dict[str, str]:
+def for_audience(of: Provider | Login) -> dict[str, str]:
     """The parameter that asks for tokens for our server, as the provider knows it."""
-    return {parameter: audience} if audience and parameter else {}
+    return {of.audience_parameter: of.audience} if of.audience and of.audience_parameter else {}
 
 
 def client_credentials(provider: Provider, client_id: str, secret: str) -> Login:
     """A token for a service account."""
-    asked = for_audience(provider.audience, provider.audience_parameter)
+    asked = for_audience(provider)
     if provider.service_scope:
         asked["scope"] = provider.service_scope
     with oauth_client(provider.token_endpoint, provider.issuer, client_id, secret) as client:
@@ -229,7 +229,7 @@ def client_credentials(provider: Provider, client_id: str, secret: str) -> Login
 
 def refresh(login: Login) -> Login:
     """The next token of a login; its refresh token is used up."""
-    asked = for_audience(login.audience, login.audience_parameter)
+    asked = for_audience(login)
     with oauth_client(login.token_endpoint, login.issuer, login.client_id) as client:
         answer = client.refresh_token(
             login.token_endpoint, refresh_token=login.refresh_token, **asked
