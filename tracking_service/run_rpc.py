@@ -20,11 +20,13 @@ from tracking_service.proto_conversion import (
     run_message,
     write_run,
 )
+from tracking_service.run_view import read_view
 from tracking_service.transactions import change, read, write
 
 if TYPE_CHECKING:
     from service_chassis.database import Database
     from service_chassis.page_tokens import PageTokens
+    from tracking_service.run_view import RunView
     from tracking_service.store.tracking_store import TrackingStore
 
 # Clients accept messages of 4 MiB unless told otherwise; runs may hold very many metrics.
@@ -64,8 +66,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         """List the runs that the caller may see."""
         caller = current_caller()
         EXPERIMENT.parse(request.parent, "parent", any_of={"experiment"})
+        view = read_view(request.read_mask.paths)
         page = PageRequest.read(request, default_order="create_time desc", tokens=self._page_tokens)
-        return await read(self._database, lambda store: _list(store, request, page, caller))
+        return await read(self._database, lambda store: _list(store, request, page, view, caller))
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, _context: Any) -> pb.UpdateRunResponse:
         """Change names, tags, state and times."""
@@ -142,7 +145,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
 
 def _list(
-    store: TrackingStore, request: pb.ListRunsRequest, page: PageRequest, caller: Caller
+    store: TrackingStore,
+    request: pb.ListRunsRequest,
+    page: PageRequest,
+    view: RunView,
+    caller: Caller,
 ) -> pb.ListRunsResponse:
     ids = EXPERIMENT.parse(request.parent, any_of={"experiment"})
     experiment = None
@@ -154,11 +161,12 @@ def _list(
             experiment,
             page,
             lambda name: caller.may("runs.read", name),
+            view,
             show_deleted=request.show_deleted,
         )
         response = pb.ListRunsResponse(next_page_token=token)
         for run in listed:
-            write_run(run, response.runs.add())
+            write_run(run, response.runs.add(), view.unwanted)
         size = response.ByteSize()
         if size <= _LARGEST_PAGE_BYTES or len(listed) == 1:
             return response

@@ -44,7 +44,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from studbook.cli import output, run_calls, run_columns
+    from studbook.cli import output, run_calls, run_columns, run_mask
     from studbook.cli.references import experiment_name, short_run
     from studbook.client import Client
     from studbook.tracking.v1.run_service_pb2 import ListRunsRequest
@@ -57,6 +57,8 @@ def list_runs(
             order_by=order_by,
             show_deleted=deleted,
         )
+        if not as_json:
+            request.read_mask.paths.extend(["name"] if names_only else run_mask.read_mask(wanted))
         runs = run_calls.list_runs(client, request, limit)
     if as_json:
         output.print_json(runs)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from service_chassis.resource_names import DATASET_VERSION
 from tracking_service.records import DatasetInput, Param
+from tracking_service.run_view import EVERYTHING
 from tracking_service.store.metrics import SUMMARY, summary_record
 from tracking_service.tables import (
     dataset_inputs,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tracking_service.records import MetricSummary, ParamScalar, Run
+    from tracking_service.run_view import RunView
 
 
 # Kinds of parameters. No enum: reading a page of runs compares thousands, and that costs a fifth.
@@ -52,14 +54,14 @@ class RunContents:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def of(self, keys: Collection[int], *, with_metrics: bool = True) -> Held:
-        """What the runs hold, in five queries; without metrics, and their writers, in three."""
+    def of(self, keys: Collection[int], view: RunView = EVERYTHING) -> Held:
+        """What the runs hold of what is wanted, in one query for each kind."""
         return Held(
-            params=self._params(keys),
-            tags=self._tags(keys),
-            metrics=self._metrics(keys) if with_metrics else {},
-            dataset_inputs=self._dataset_inputs(keys),
-            heard_us=self._heard(keys) if with_metrics else {},
+            params=self._params(keys, view) if view.wants("params") else {},
+            tags=self._tags(keys, view) if view.wants("tags") else {},
+            metrics=self._metrics(keys, view) if view.wants("metrics") else {},
+            dataset_inputs=self._dataset_inputs(keys) if view.wants("dataset_inputs") else {},
+            heard_us=self._heard(keys) if view.wants("heartbeat_time") else {},
         )
 
     def readable(self, keys: Sequence[int]) -> int:
@@ -103,21 +105,21 @@ class RunContents:
         if rows:
             self._connection.execute(dataset_inputs.insert(), rows)
 
-    def _params(self, keys: Collection[int]) -> Mapping[int, list[Param]]:
+    def _params(self, keys: Collection[int], view: RunView) -> Mapping[int, list[Param]]:
         found = defaultdict(list)
-        for run, key, *stored in self._rows(_PARAMS, keys):
+        for run, key, *stored in self._rows(_PARAMS, keys, view.keys.get("params")):
             found[run].append(Param(key, _param_value(*stored)))
         return found
 
-    def _tags(self, keys: Collection[int]) -> Mapping[int, dict[str, str]]:
+    def _tags(self, keys: Collection[int], view: RunView) -> Mapping[int, dict[str, str]]:
         found: dict[int, dict[str, str]] = defaultdict(dict)
-        for run, key, value in self._rows(_TAGS, keys):
+        for run, key, value in self._rows(_TAGS, keys, view.keys.get("tags")):
             found[run][key] = value
         return found
 
-    def _metrics(self, keys: Collection[int]) -> Mapping[int, list[MetricSummary]]:
+    def _metrics(self, keys: Collection[int], view: RunView) -> Mapping[int, list[MetricSummary]]:
         found = defaultdict(list)
-        for run, *summary in self._rows(_METRICS, keys):
+        for run, *summary in self._rows(_METRICS, keys, view.keys.get("metrics")):
             found[run].append(summary_record(*summary))
         return found
 
@@ -133,31 +135,51 @@ class RunContents:
     def _heard(self, keys: Collection[int]) -> Mapping[int, int]:
         return {row.run: row.heard for row in self._rows(_HEARD, keys)}
 
-    def _rows(self, statement: sa.Select[Any], keys: Collection[int]) -> Sequence[Any]:
+    def _rows(
+        self,
+        statement: sa.Select[Any] | _ByKey,
+        keys: Collection[int],
+        wanted: Collection[str] | None = None,
+    ) -> Sequence[Any]:
+        bound: dict[str, Any] = {"run_keys": keys}
+        if isinstance(statement, _ByKey):
+            if wanted is not None:
+                bound["wanted_keys"] = wanted
+            statement = statement.all if wanted is None else statement.some
         # All at once: a row at a time costs as much again.
-        return self._connection.execute(statement, {"run_keys": keys}).all()
+        return self._connection.execute(statement, bound).all()
 
 
 def _of_runs(*columns: sa.Table | sa.ColumnElement[Any], run: sa.Column[int]) -> sa.Select[Any]:
     return sa.select(*columns).where(run.in_(sa.bindparam("run_keys", expanding=True)))
 
 
+class _ByKey(NamedTuple):
+    """Reads all that runs hold of a kind, or what they hold under some keys."""
+
+    all: sa.Select[Any]
+    some: sa.Select[Any]
+
+    @classmethod
+    def of(cls, *columns: sa.ColumnElement[Any], table: sa.Table) -> _ByKey:
+        """Read columns of a table, ordered by run and key."""
+        statement = _of_runs(*columns, run=table.c.run).order_by(table.c.run, table.c.key)
+        wanted = table.c.key.in_(sa.bindparam("wanted_keys", expanding=True))
+        return cls(statement, statement.where(wanted))
+
+
 # Made once: making and naming a statement takes longer than running it.
-_PARAMS = _of_runs(
+_PARAMS = _ByKey.of(
     params.c.run,
     params.c.key,
     params.c.kind,
     params.c.text_value,
     params.c.int_value,
     params.c.number_value,
-    run=params.c.run,
-).order_by(params.c.run, params.c.key)
-_TAGS = _of_runs(tags.c.run, tags.c.key, tags.c.value, run=tags.c.run).order_by(
-    tags.c.run, tags.c.key
+    table=params,
 )
-_METRICS = _of_runs(metric_series.c.run, *SUMMARY, run=metric_series.c.run).order_by(
-    metric_series.c.run, metric_series.c.key
-)
+_TAGS = _ByKey.of(tags.c.run, tags.c.key, tags.c.value, table=tags)
+_METRICS = _ByKey.of(metric_series.c.run, *SUMMARY, table=metric_series)
 _METRIC_COUNTS = _of_runs(
     metric_series.c.run, sa.func.count().label("metrics"), run=metric_series.c.run
 ).group_by(metric_series.c.run)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from service_chassis.listing import list_page
 from service_chassis.resource_names import RUN
 from tracking_service.records import Code, CondaEnvironment, Environment, Run, RunPlace, RunState
+from tracking_service.run_view import EVERYTHING, WITHOUT_METRICS
 from tracking_service.store.inserts import insert_new
 from tracking_service.store.principals import principal_document, principal_record
 from tracking_service.store.run_contents import RunContents
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from service_chassis.listing import PageRequest
+    from tracking_service.run_view import RunView
     from tracking_service.store.run_contents import Held
 
 # All but what repeats parts of the documents to be searched by.
@@ -126,7 +128,7 @@ class RunStore:
 
     def find_for_records(self, name: str) -> Run | None:
         """The run of this name with all that was logged but metrics, locked."""
-        return self._find(_OF_NAME_FOR_CHANGE, name, with_metrics=False)
+        return self._find(_OF_NAME_FOR_CHANGE, name, WITHOUT_METRICS)
 
     def place(self, name: str) -> RunPlace | None:
         """Where the records of the run of this name go."""
@@ -198,13 +200,15 @@ class RunStore:
         experiment: int | None,
         page: PageRequest,
         visible: Callable[[str], bool],
+        view: RunView,
         *,
         show_deleted: bool,
     ) -> tuple[list[Run], str]:
         """One page of the runs of a workspace, or of one experiment of it, by its key.
 
         Runs with very many metrics make it shorter than was asked for.
-        Packages and the names of untracked files are left out: they are many and rarely read.
+        Packages and the names of untracked files are left out: they are many and rarely read; so
+        is what the view does not want.
         """
         within = runs.c.workspace == workspace
         if experiment is not None:
@@ -225,18 +229,17 @@ class RunStore:
             )
 
         rows, token = listed(page)
-        readable = self._contents.readable([row.id for row in rows])
-        if readable < len(rows):
-            rows, token = listed(replace(page, size=readable))
-        return [_without_untracked(run) for run in self._records(rows)], token
+        if view.wants("metrics") and "metrics" not in view.keys:
+            readable = self._contents.readable([row.id for row in rows])
+            if readable < len(rows):
+                rows, token = listed(replace(page, size=readable))
+        return [_without_untracked(run) for run in self._records(rows, view)], token
 
-    def _find(
-        self, statement: sa.Select[Any], name: str, *, with_metrics: bool = True
-    ) -> Run | None:
+    def _find(self, statement: sa.Select[Any], name: str, view: RunView = EVERYTHING) -> Run | None:
         row = self._connection.execute(statement, _ids(name)).one_or_none()
         if row is None:
             return None
-        return self._with_packages(self._records([row], with_metrics=with_metrics))[0]
+        return self._with_packages(self._records([row], view))[0]
 
     def _with_packages(self, found: Sequence[Run]) -> list[Run]:
         keys = [run.key for run in found if run.environment is not None]
@@ -263,11 +266,11 @@ class RunStore:
             delete_us=row.delete_time,
         )
 
-    def _records(self, rows: Sequence[sa.Row[Any]], *, with_metrics: bool = True) -> list[Run]:
+    def _records(self, rows: Sequence[sa.Row[Any]], view: RunView = EVERYTHING) -> list[Run]:
         if not rows:
             return []
-        held = self._contents.of([row.id for row in rows], with_metrics=with_metrics)
-        return [_record(row, held) for row in rows]
+        held = self._contents.of([row.id for row in rows], view)
+        return [_record(row, held, view) for row in rows]
 
 
 def _with_installed(run: Run, environment: Environment, installed: sa.Row[Any]) -> Run:
@@ -306,8 +309,10 @@ def _changeable(run: Run) -> dict[str, Any]:
     }
 
 
-def _record(row: sa.Row[Any], held: Held) -> Run:
+def _record(row: sa.Row[Any], held: Held, view: RunView) -> Run:
     key = row.id
+    environment = row.environment if view.wants("environment") else None
+    code = row.code if view.wants("code") else None
     return Run(
         key=key,
         experiment_key=row.experiment,
@@ -328,8 +333,8 @@ def _record(row: sa.Row[Any], held: Held) -> Run:
         revision=row.revision,
         exit_code=row.exit_code,
         signal=row.signal or "",
-        environment=None if row.environment is None else _environment(row.environment),
-        code=None if row.code is None else _code(row.code),
+        environment=None if environment is None else _environment(environment),
+        code=None if code is None else _code(code),
         params=tuple(held.params.get(key, ())),
         tags=held.tags.get(key, {}),
         metrics=tuple(held.metrics.get(key, ())),

@@ -32,7 +32,7 @@ from studbook.tracking.v1 import metric_pb2 as studbook_dot_tracking_dot_v1_dot_
 from studbook.tracking.v1 import run_pb2 as studbook_dot_tracking_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&studbook/tracking/v1/run_service.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a#studbook/tracking/v1/artifact.proto\x1a\"studbook/tracking/v1/dataset.proto\x1a!studbook/tracking/v1/metric.proto\x1a\x1estudbook/tracking/v1/run.proto\"\xa3\x01\n\x10\x43reateRunRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06run_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12,\n\x03run\x18\x03 \x01(\x0b\x32\x19.studbook.tracking.v1.RunB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11\x43reateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"#\n\rGetRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"\xa4\x01\n\x0fListRunsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cshow_deleted\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xae\x01\n\x10UpdateRunRequest\x12,\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.RunB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11UpdateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"W\n\x10\x44\x65leteRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11\x44\x65leteRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"(\n\x12UndeleteRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x13UndeleteRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"\xf9\x02\n\x0fLogBatchRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06params\x18\x02 \x03(\x0b\x32\x1b.studbook.tracking.v1.ParamB\x04\xe2\x41\x01\x01\x12\x43\n\x04tags\x18\x03 \x03(\x0b\x32/.studbook.tracking.v1.LogBatchRequest.TagsEntryB\x04\xe2\x41\x01\x01\x12@\n\x0e\x64\x61taset_inputs\x18\x04 \x03(\x0b\x32\".studbook.tracking.v1.DatasetInputB\x04\xe2\x41\x01\x01\x12<\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32!.studbook.tracking.v1.EnvironmentB\x04\xe2\x41\x01\x01\x12.\n\x04\x63ode\x18\x06 \x01(\x0b\x32\x1a.studbook.tracking.v1.CodeB\x04\xe2\x41\x01\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x12\n\x10LogBatchResponse\"@\n\x12\x43ompareRunsRequest\x12\x12\n\x04runs\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x62\x61seline\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xa7\x03\n\x13\x43ompareRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x33\n\x06params\x18\x02 \x03(\x0b\x32#.studbook.tracking.v1.ComparedParam\x12\x35\n\x07metrics\x18\x03 \x03(\x0b\x32$.studbook.tracking.v1.ComparedMetric\x12\x37\n\x08packages\x18\x04 \x03(\x0b\x32%.studbook.tracking.v1.ComparedPackage\x12\x37\n\x08\x64\x61tasets\x18\x05 \x03(\x0b\x32%.studbook.tracking.v1.ComparedDataset\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".studbook.tracking.v1.ComparedFact\x12>\n\x10\x63ode_differences\x18\x07 \x03(\x0b\x32$.studbook.tracking.v1.CodeDifference\x12\x16\n\x0e\x62\x61seline_index\x18\x08 \x01(\x05\"_\n\rComparedParam\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x06values\x18\x02 \x03(\x0b\x32 .studbook.tracking.v1.ParamValue\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"v\n\x0e\x43omparedMetric\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\tsummaries\x18\x02 \x03(\x0b\x32#.studbook.tracking.v1.MetricSummary\x12\x0e\n\x06\x64\x65ltas\x18\x03 \x03(\x01\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"4\n\x0f\x43omparedPackage\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x10\n\x08versions\x18\x02 \x03(\t\"d\n\x0f\x43omparedDataset\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x10\n\x08versions\x18\x03 \x03(\t\x12\x0f\n\x07\x64igests\x18\x04 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x05 \x01(\x08\">\n\x0c\x43omparedFact\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"`\n\x0e\x43odeDifference\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x14\n\x0c\x63ommit_range\x18\x02 \x01(\t\x12\x13\n\x0b\x63ompare_url\x18\x03 \x01(\t\x12\x15\n\rdiff_artifact\x18\x04 \x01(\t\")\n\x14SendHeartbeatRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"F\n\x15SendHeartbeatResponse\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.studbook.tracking.v1.RunState\"\x8c\x01\n\x0eHoldRunRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06holder\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x05level\x18\x03 \x01(\x0e\x32\x1f.studbook.tracking.v1.HoldLevelB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xd0\x01\n\x0fHoldRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x31\n\tartifacts\x18\x02 \x03(\x0b\x32\x1e.studbook.tracking.v1.Artifact\x12/\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x1d.studbook.tracking.v1.Dataset\x12\x31\n\rsnapshot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Q\n\tHoldLevel\x12\x1a\n\x16HOLD_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_LEVEL_FILES\x10\x01\x12\x12\n\x0eHOLD_LEVEL_RUN\x10\x02\x32\xc8\t\n\nRunService\x12v\n\tCreateRun\x12&.studbook.tracking.v1.CreateRunRequest\x1a\'.studbook.tracking.v1.CreateRunResponse\"\x18\xba\xc8\x18\x14\n\nruns.write\x12\x06parent\x12m\n\x06GetRun\x12#.studbook.tracking.v1.GetRunRequest\x1a$.studbook.tracking.v1.GetRunResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04name\x12w\n\x08ListRuns\x12%.studbook.tracking.v1.ListRunsRequest\x1a&.studbook.tracking.v1.ListRunsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\truns.read\x12\x06parent \x01\x12x\n\tUpdateRun\x12&.studbook.tracking.v1.UpdateRunRequest\x1a\'.studbook.tracking.v1.UpdateRunResponse\"\x1a\xba\xc8\x18\x16\n\nruns.write\x12\x08run.name\x12u\n\tDeleteRun\x12&.studbook.tracking.v1.DeleteRunRequest\x1a\'.studbook.tracking.v1.DeleteRunResponse\"\x17\xba\xc8\x18\x13\n\x0bruns.delete\x12\x04name\x12~\n\x0bUndeleteRun\x12(.studbook.tracking.v1.UndeleteRunRequest\x1a).studbook.tracking.v1.UndeleteRunResponse\"\x1a\x90\x02\x02\xba\xc8\x18\x13\n\x0bruns.delete\x12\x04name\x12s\n\x08LogBatch\x12%.studbook.tracking.v1.LogBatchRequest\x1a&.studbook.tracking.v1.LogBatchResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12|\n\x0b\x43ompareRuns\x12(.studbook.tracking.v1.CompareRunsRequest\x1a).studbook.tracking.v1.CompareRunsResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04runs\x12\x82\x01\n\rSendHeartbeat\x12*.studbook.tracking.v1.SendHeartbeatRequest\x1a+.studbook.tracking.v1.SendHeartbeatResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12q\n\x07HoldRun\x12$.studbook.tracking.v1.HoldRunRequest\x1a%.studbook.tracking.v1.HoldRunResponse\"\x19\x90\x02\x02\xba\xc8\x18\x12\n\truns.hold\x12\x03run8\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&studbook/tracking/v1/run_service.proto\x12\x14studbook.tracking.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a#studbook/tracking/v1/artifact.proto\x1a\"studbook/tracking/v1/dataset.proto\x1a!studbook/tracking/v1/metric.proto\x1a\x1estudbook/tracking/v1/run.proto\"\xa3\x01\n\x10\x43reateRunRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06run_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12,\n\x03run\x18\x03 \x01(\x0b\x32\x19.studbook.tracking.v1.RunB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11\x43reateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"#\n\rGetRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"\xd9\x01\n\x0fListRunsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cshow_deleted\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x33\n\tread_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"T\n\x10ListRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xae\x01\n\x10UpdateRunRequest\x12,\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.RunB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11UpdateRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"W\n\x10\x44\x65leteRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\";\n\x11\x44\x65leteRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"(\n\x12UndeleteRunRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x13UndeleteRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\"\xf9\x02\n\x0fLogBatchRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06params\x18\x02 \x03(\x0b\x32\x1b.studbook.tracking.v1.ParamB\x04\xe2\x41\x01\x01\x12\x43\n\x04tags\x18\x03 \x03(\x0b\x32/.studbook.tracking.v1.LogBatchRequest.TagsEntryB\x04\xe2\x41\x01\x01\x12@\n\x0e\x64\x61taset_inputs\x18\x04 \x03(\x0b\x32\".studbook.tracking.v1.DatasetInputB\x04\xe2\x41\x01\x01\x12<\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32!.studbook.tracking.v1.EnvironmentB\x04\xe2\x41\x01\x01\x12.\n\x04\x63ode\x18\x06 \x01(\x0b\x32\x1a.studbook.tracking.v1.CodeB\x04\xe2\x41\x01\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x12\n\x10LogBatchResponse\"@\n\x12\x43ompareRunsRequest\x12\x12\n\x04runs\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x62\x61seline\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xa7\x03\n\x13\x43ompareRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x33\n\x06params\x18\x02 \x03(\x0b\x32#.studbook.tracking.v1.ComparedParam\x12\x35\n\x07metrics\x18\x03 \x03(\x0b\x32$.studbook.tracking.v1.ComparedMetric\x12\x37\n\x08packages\x18\x04 \x03(\x0b\x32%.studbook.tracking.v1.ComparedPackage\x12\x37\n\x08\x64\x61tasets\x18\x05 \x03(\x0b\x32%.studbook.tracking.v1.ComparedDataset\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".studbook.tracking.v1.ComparedFact\x12>\n\x10\x63ode_differences\x18\x07 \x03(\x0b\x32$.studbook.tracking.v1.CodeDifference\x12\x16\n\x0e\x62\x61seline_index\x18\x08 \x01(\x05\"_\n\rComparedParam\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x06values\x18\x02 \x03(\x0b\x32 .studbook.tracking.v1.ParamValue\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"v\n\x0e\x43omparedMetric\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\tsummaries\x18\x02 \x03(\x0b\x32#.studbook.tracking.v1.MetricSummary\x12\x0e\n\x06\x64\x65ltas\x18\x03 \x03(\x01\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"4\n\x0f\x43omparedPackage\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x10\n\x08versions\x18\x02 \x03(\t\"d\n\x0f\x43omparedDataset\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x10\n\x08versions\x18\x03 \x03(\t\x12\x0f\n\x07\x64igests\x18\x04 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x05 \x01(\x08\">\n\x0c\x43omparedFact\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"`\n\x0e\x43odeDifference\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x14\n\x0c\x63ommit_range\x18\x02 \x01(\t\x12\x13\n\x0b\x63ompare_url\x18\x03 \x01(\t\x12\x15\n\rdiff_artifact\x18\x04 \x01(\t\")\n\x14SendHeartbeatRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"F\n\x15SendHeartbeatResponse\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.studbook.tracking.v1.RunState\"\x8c\x01\n\x0eHoldRunRequest\x12\x11\n\x03run\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06holder\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x05level\x18\x03 \x01(\x0e\x32\x1f.studbook.tracking.v1.HoldLevelB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xd0\x01\n\x0fHoldRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.studbook.tracking.v1.Run\x12\x31\n\tartifacts\x18\x02 \x03(\x0b\x32\x1e.studbook.tracking.v1.Artifact\x12/\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x1d.studbook.tracking.v1.Dataset\x12\x31\n\rsnapshot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Q\n\tHoldLevel\x12\x1a\n\x16HOLD_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_LEVEL_FILES\x10\x01\x12\x12\n\x0eHOLD_LEVEL_RUN\x10\x02\x32\xc8\t\n\nRunService\x12v\n\tCreateRun\x12&.studbook.tracking.v1.CreateRunRequest\x1a\'.studbook.tracking.v1.CreateRunResponse\"\x18\xba\xc8\x18\x14\n\nruns.write\x12\x06parent\x12m\n\x06GetRun\x12#.studbook.tracking.v1.GetRunRequest\x1a$.studbook.tracking.v1.GetRunResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04name\x12w\n\x08ListRuns\x12%.studbook.tracking.v1.ListRunsRequest\x1a&.studbook.tracking.v1.ListRunsResponse\"\x1c\x90\x02\x01\xba\xc8\x18\x15\n\truns.read\x12\x06parent \x01\x12x\n\tUpdateRun\x12&.studbook.tracking.v1.UpdateRunRequest\x1a\'.studbook.tracking.v1.UpdateRunResponse\"\x1a\xba\xc8\x18\x16\n\nruns.write\x12\x08run.name\x12u\n\tDeleteRun\x12&.studbook.tracking.v1.DeleteRunRequest\x1a\'.studbook.tracking.v1.DeleteRunResponse\"\x17\xba\xc8\x18\x13\n\x0bruns.delete\x12\x04name\x12~\n\x0bUndeleteRun\x12(.studbook.tracking.v1.UndeleteRunRequest\x1a).studbook.tracking.v1.UndeleteRunResponse\"\x1a\x90\x02\x02\xba\xc8\x18\x13\n\x0bruns.delete\x12\x04name\x12s\n\x08LogBatch\x12%.studbook.tracking.v1.LogBatchRequest\x1a&.studbook.tracking.v1.LogBatchResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12|\n\x0b\x43ompareRuns\x12(.studbook.tracking.v1.CompareRunsRequest\x1a).studbook.tracking.v1.CompareRunsResponse\"\x18\x90\x02\x01\xba\xc8\x18\x11\n\truns.read\x12\x04runs\x12\x82\x01\n\rSendHeartbeat\x12*.studbook.tracking.v1.SendHeartbeatRequest\x1a+.studbook.tracking.v1.SendHeartbeatResponse\"\x18\x90\x02\x02\xba\xc8\x18\x11\n\nruns.write\x12\x03run\x12q\n\x07HoldRun\x12$.studbook.tracking.v1.HoldRunRequest\x1a%.studbook.tracking.v1.HoldRunResponse\"\x19\x90\x02\x02\xba\xc8\x18\x12\n\truns.hold\x12\x03run8\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,6 +63,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRUNSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_LISTRUNSREQUEST'].fields_by_name['show_deleted']._loaded_options = None
   _globals['_LISTRUNSREQUEST'].fields_by_name['show_deleted']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSREQUEST'].fields_by_name['read_mask']._loaded_options = None
+  _globals['_LISTRUNSREQUEST'].fields_by_name['read_mask']._serialized_options = b'\342A\001\001'
   _globals['_UPDATERUNREQUEST'].fields_by_name['run']._loaded_options = None
   _globals['_UPDATERUNREQUEST'].fields_by_name['run']._serialized_options = b'\342A\001\002'
   _globals['_UPDATERUNREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -127,8 +129,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['SendHeartbeat']._serialized_options = b'\220\002\002\272\310\030\021\n\nruns.write\022\003run'
   _globals['_RUNSERVICE'].methods_by_name['HoldRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['HoldRun']._serialized_options = b'\220\002\002\272\310\030\022\n\truns.hold\022\003run8\001'
-  _globals['_HOLDLEVEL']._serialized_start=3301
-  _globals['_HOLDLEVEL']._serialized_end=3382
+  _globals['_HOLDLEVEL']._serialized_start=3354
+  _globals['_HOLDLEVEL']._serialized_end=3435
   _globals['_CREATERUNREQUEST']._serialized_start=338
   _globals['_CREATERUNREQUEST']._serialized_end=501
   _globals['_CREATERUNRESPONSE']._serialized_start=503
@@ -138,51 +140,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRUNRESPONSE']._serialized_start=601
   _globals['_GETRUNRESPONSE']._serialized_end=657
   _globals['_LISTRUNSREQUEST']._serialized_start=660
-  _globals['_LISTRUNSREQUEST']._serialized_end=824
-  _globals['_LISTRUNSRESPONSE']._serialized_start=826
-  _globals['_LISTRUNSRESPONSE']._serialized_end=910
-  _globals['_UPDATERUNREQUEST']._serialized_start=913
-  _globals['_UPDATERUNREQUEST']._serialized_end=1087
-  _globals['_UPDATERUNRESPONSE']._serialized_start=1089
-  _globals['_UPDATERUNRESPONSE']._serialized_end=1148
-  _globals['_DELETERUNREQUEST']._serialized_start=1150
-  _globals['_DELETERUNREQUEST']._serialized_end=1237
-  _globals['_DELETERUNRESPONSE']._serialized_start=1239
-  _globals['_DELETERUNRESPONSE']._serialized_end=1298
-  _globals['_UNDELETERUNREQUEST']._serialized_start=1300
-  _globals['_UNDELETERUNREQUEST']._serialized_end=1340
-  _globals['_UNDELETERUNRESPONSE']._serialized_start=1342
-  _globals['_UNDELETERUNRESPONSE']._serialized_end=1403
-  _globals['_LOGBATCHREQUEST']._serialized_start=1406
-  _globals['_LOGBATCHREQUEST']._serialized_end=1783
-  _globals['_LOGBATCHREQUEST_TAGSENTRY']._serialized_start=1740
-  _globals['_LOGBATCHREQUEST_TAGSENTRY']._serialized_end=1783
-  _globals['_LOGBATCHRESPONSE']._serialized_start=1785
-  _globals['_LOGBATCHRESPONSE']._serialized_end=1803
-  _globals['_COMPARERUNSREQUEST']._serialized_start=1805
-  _globals['_COMPARERUNSREQUEST']._serialized_end=1869
-  _globals['_COMPARERUNSRESPONSE']._serialized_start=1872
-  _globals['_COMPARERUNSRESPONSE']._serialized_end=2295
-  _globals['_COMPAREDPARAM']._serialized_start=2297
-  _globals['_COMPAREDPARAM']._serialized_end=2392
-  _globals['_COMPAREDMETRIC']._serialized_start=2394
-  _globals['_COMPAREDMETRIC']._serialized_end=2512
-  _globals['_COMPAREDPACKAGE']._serialized_start=2514
-  _globals['_COMPAREDPACKAGE']._serialized_end=2566
-  _globals['_COMPAREDDATASET']._serialized_start=2568
-  _globals['_COMPAREDDATASET']._serialized_end=2668
-  _globals['_COMPAREDFACT']._serialized_start=2670
-  _globals['_COMPAREDFACT']._serialized_end=2732
-  _globals['_CODEDIFFERENCE']._serialized_start=2734
-  _globals['_CODEDIFFERENCE']._serialized_end=2830
-  _globals['_SENDHEARTBEATREQUEST']._serialized_start=2832
-  _globals['_SENDHEARTBEATREQUEST']._serialized_end=2873
-  _globals['_SENDHEARTBEATRESPONSE']._serialized_start=2875
-  _globals['_SENDHEARTBEATRESPONSE']._serialized_end=2945
-  _globals['_HOLDRUNREQUEST']._serialized_start=2948
-  _globals['_HOLDRUNREQUEST']._serialized_end=3088
-  _globals['_HOLDRUNRESPONSE']._serialized_start=3091
-  _globals['_HOLDRUNRESPONSE']._serialized_end=3299
-  _globals['_RUNSERVICE']._serialized_start=3385
-  _globals['_RUNSERVICE']._serialized_end=4609
+  _globals['_LISTRUNSREQUEST']._serialized_end=877
+  _globals['_LISTRUNSRESPONSE']._serialized_start=879
+  _globals['_LISTRUNSRESPONSE']._serialized_end=963
+  _globals['_UPDATERUNREQUEST']._serialized_start=966
+  _globals['_UPDATERUNREQUEST']._serialized_end=1140
+  _globals['_UPDATERUNRESPONSE']._serialized_start=1142
+  _globals['_UPDATERUNRESPONSE']._serialized_end=1201
+  _globals['_DELETERUNREQUEST']._serialized_start=1203
+  _globals['_DELETERUNREQUEST']._serialized_end=1290
+  _globals['_DELETERUNRESPONSE']._serialized_start=1292
+  _globals['_DELETERUNRESPONSE']._serialized_end=1351
+  _globals['_UNDELETERUNREQUEST']._serialized_start=1353
+  _globals['_UNDELETERUNREQUEST']._serialized_end=1393
+  _globals['_UNDELETERUNRESPONSE']._serialized_start=1395
+  _globals['_UNDELETERUNRESPONSE']._serialized_end=1456
+  _globals['_LOGBATCHREQUEST']._serialized_start=1459
+  _globals['_LOGBATCHREQUEST']._serialized_end=1836
+  _globals['_LOGBATCHREQUEST_TAGSENTRY']._serialized_start=1793
+  _globals['_LOGBATCHREQUEST_TAGSENTRY']._serialized_end=1836
+  _globals['_LOGBATCHRESPONSE']._serialized_start=1838
+  _globals['_LOGBATCHRESPONSE']._serialized_end=1856
+  _globals['_COMPARERUNSREQUEST']._serialized_start=1858
+  _globals['_COMPARERUNSREQUEST']._serialized_end=1922
+  _globals['_COMPARERUNSRESPONSE']._serialized_start=1925
+  _globals['_COMPARERUNSRESPONSE']._serialized_end=2348
+  _globals['_COMPAREDPARAM']._serialized_start=2350
+  _globals['_COMPAREDPARAM']._serialized_end=2445
+  _globals['_COMPAREDMETRIC']._serialized_start=2447
+  _globals['_COMPAREDMETRIC']._serialized_end=2565
+  _globals['_COMPAREDPACKAGE']._serialized_start=2567
+  _globals['_COMPAREDPACKAGE']._serialized_end=2619
+  _globals['_COMPAREDDATASET']._serialized_start=2621
+  _globals['_COMPAREDDATASET']._serialized_end=2721
+  _globals['_COMPAREDFACT']._serialized_start=2723
+  _globals['_COMPAREDFACT']._serialized_end=2785
+  _globals['_CODEDIFFERENCE']._serialized_start=2787
+  _globals['_CODEDIFFERENCE']._serialized_end=2883
+  _globals['_SENDHEARTBEATREQUEST']._serialized_start=2885
+  _globals['_SENDHEARTBEATREQUEST']._serialized_end=2926
+  _globals['_SENDHEARTBEATRESPONSE']._serialized_start=2928
+  _globals['_SENDHEARTBEATRESPONSE']._serialized_end=2998
+  _globals['_HOLDRUNREQUEST']._serialized_start=3001
+  _globals['_HOLDRUNREQUEST']._serialized_end=3141
+  _globals['_HOLDRUNRESPONSE']._serialized_start=3144
+  _globals['_HOLDRUNRESPONSE']._serialized_end=3352
+  _globals['_RUNSERVICE']._serialized_start=3438
+  _globals['_RUNSERVICE']._serialized_end=4662
 # @@protoc_insertion_point(module_scope)

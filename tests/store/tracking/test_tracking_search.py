@@ -227,6 +227,55 @@ def test_lists_show_what_was_logged_but_not_long_lists(runs: Tracking) -> None:
     assert (last.code.untracked_count, list(last.code.untracked_files)) == (1, [])
 
 
+@pytest.mark.parametrize(
+    ("paths", "params", "tags", "metrics", "fields"),
+    [
+        (["state"], [], [], [], {"state"}),
+        (["params.lr"], ["lr"], [], [], {"params"}),
+        (['params."opt.kind"', "params.lr"], ["lr", "opt.kind"], [], [], {"params"}),
+        (["params.lr", "params"], ["depth", "fast", "lr", "model", "opt.kind"], [], [], {"params"}),
+        (['metrics."val/loss"', "metrics.absent"], [], [], ["val/loss"], {"metrics"}),
+        (['tags."Ünïcode key"', "code"], [], ["Ünïcode key"], [], {"tags", "code"}),
+        (["creator", "etag", "create_time"], [], [], [], {"creator", "etag", "create_time"}),
+        (["metrics"], [], [], ["loss", "val/loss"], {"metrics"}),
+    ],
+)
+def test_a_mask_says_what_is_read(
+    runs: Tracking,
+    paths: list[str],
+    params: list[str],
+    tags: list[str],
+    metrics: list[str],
+    fields: set[str],
+) -> None:
+    request = pb.ListRunsRequest(parent=WINE, filter='display_name = "Run A"')
+    request.read_mask.paths.extend(paths)
+
+    (run,) = runs.call("ListRuns", request).runs
+
+    assert [param.key for param in run.params] == params
+    assert list(run.tags) == tags
+    assert [metric.key for metric in run.metrics] == metrics
+    assert {field.name for field, _ in run.ListFields()} == fields | {"name"}
+    whole = runs.get(f"{WINE}/runs/a")
+    assert all(param in whole.params for param in run.params)
+    assert all(metric in whole.metrics for metric in run.metrics)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "colour", "code.commit", "params.a.b", "params.", 'tags."x', "state desc", "*", "päth"],
+)
+def test_a_mask_that_names_no_part_of_a_run_is_refused(tracking: Tracking, path: str) -> None:
+    request = pb.ListRunsRequest(parent=WINE)
+    request.read_mask.paths.append(path)
+
+    with pytest.raises(StudbookError) as refused:
+        tracking.call("ListRuns", request)
+    assert refused.value.reason == "FIELD_INVALID"
+    assert refused.value.fields[0].field == "read_mask"
+
+
 def test_a_page_of_very_large_runs_is_cut_so_that_it_can_be_received(tracking: Tracking) -> None:
     for name in "abcde":
         tracking.run(name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import typer
 
-from studbook.cli import run_columns
+from studbook.cli import run_columns, run_mask
 from studbook.tracking.v1 import metric_pb2, run_pb2
 from tests.unit.cli.made_runs import make_full_run, make_run
+from tracking_service.run_view import read_view
 
 
 def row(columns: str, run: run_pb2.Run | None = None) -> list[str]:
@@ -17,6 +18,41 @@ def row(columns: str, run: run_pb2.Run | None = None) -> list[str]:
 
 def headings(columns: str, *runs: run_pb2.Run) -> list[str]:
     return run_columns.table_of(run_columns.read_columns(columns), runs)[0]
+
+
+COLUMNS = (
+    *run_columns.read_columns("run,name,state,state_reason,exit_code,signal,started,ended"),
+    *run_columns.read_columns("duration,heartbeat,created,updated,deleted,creator,description"),
+    *run_columns.read_columns(
+        "commit,datasets,params.C,params.*,tags.team,tags.*,metrics.val/loss"
+    ),
+    *run_columns.read_columns("metrics.*.min,metrics.val/loss.count,datasets.training,datasets.*"),
+    *run_columns.read_columns(r'metrics."val/loss".min,params."a\b",code.branch,code.*'),
+    *run_columns.read_columns("environment.hostname,environment.*"),
+)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.heading)
+def test_what_a_column_shows_is_asked_for(column: run_columns.Column) -> None:
+    whole, masked = make_full_run(), make_full_run()
+    whole.params.add(key="a\\b").value.int_value = 7
+    view = read_view(run_mask.read_mask([column]))
+    masked.CopyFrom(whole)
+    for field in view.unwanted:
+        masked.ClearField(field)  # type: ignore[arg-type] # the stubs want literals
+    for field, keys in view.keys.items():
+        kept = {entry if field == "tags" else entry.key for entry in getattr(whole, field)}
+        assert kept & keys
+        if field != "tags":
+            masked.ClearField(field)  # type: ignore[arg-type]
+            entries = [entry for entry in getattr(whole, field) if entry.key in keys]
+            getattr(masked, field).extend(entries)
+
+    shown, shown_of_masked = (
+        [list(row) for row in run_columns.table_of([column], [run])[1]] for run in (whole, masked)
+    )
+    assert shown == shown_of_masked
+    assert view.unwanted
 
 
 def test_columns_are_taken_from_params_tags_and_metric_summaries() -> None:
