@@ -168,7 +168,7 @@ def _ask(provider: Provider, codes: _Codes) -> Login:
             device_code=codes.device_code,
             **login_provider.for_audience(provider),
         )
-    return login_provider.login_from(tokens, provider, provider.client_id)
+    return login_provider.login_from(tokens, provider, provider.client_id, session=True)
 
 
 def _nobody(message: str) -> Unauthenticated:

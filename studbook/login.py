@@ -5,14 +5,14 @@ from __future__ import annotations
 import hmac
 import secrets
 import webbrowser
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from studbook import login_provider
-from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.exceptions import FailedPrecondition, Unauthenticated, Unavailable
 from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
 from studbook.redirect_listener import RedirectListener
 from studbook.stored_logins import Login, StoredLogins
@@ -58,8 +58,12 @@ class _Attempt:
             )
         return str(url)
 
-    def finish(self, answer: str) -> Login:
+    def finish(self, answer: str, *, session: bool) -> Login:
         """Exchange the code in the redirect that came back.
+
+        Args:
+            answer: The redirect's address.
+            session: Whether the provider remembers the person in a browser now.
 
         Nothing of the ID token is used: who somebody is, the server says, from the access token.
         """
@@ -86,7 +90,7 @@ class _Attempt:
                 code_verifier=self.verifier,
                 **login_provider.for_audience(provider),
             )
-        return login_provider.login_from(tokens, provider, provider.client_id)
+        return login_provider.login_from(tokens, provider, provider.client_id, session=session)
 
 
 def _refused(provider: Provider, values: dict[str, str]) -> Unauthenticated:
@@ -131,7 +135,7 @@ def with_browser(
     if answer is None:
         message = f"Nobody logged in within {patience_s:g} seconds."
         raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
-    return attempt.finish(answer)
+    return replace(attempt.finish(answer, session=True), in_browser=True)
 
 
 def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login:
@@ -156,7 +160,7 @@ def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login
         message = f"The login provider {provider.issuer} did not answer the login of {name}."
         raise Unavailable(message)
     try:
-        return attempt.finish(target)
+        return attempt.finish(target, session=False)
     except Unauthenticated as error:
         if "login_required" not in error.message:
             raise
@@ -196,22 +200,3 @@ def who_am_i(address: str, token: str) -> WhoAmIResponse:
     with Client(address, token_source=FixedToken(token)) as client:
         who: WhoAmIResponse = client.identity.WhoAmI(WhoAmIRequest())
     return who
-
-
-def log_out(address: str, logins: StoredLogins | None = None) -> tuple[bool, StudbookError | None]:
-    """Forget the login at a server, and end it at the login provider if that can be reached.
-
-    Returns:
-        Whether there was a login, and why the provider could not be told.
-    """
-    store = logins if logins is not None else StoredLogins()
-    with store.locked():
-        login = store.find(address)
-        store.remove(address)
-    if login is None:
-        return False, None
-    try:
-        login_provider.revoke(login)
-    except StudbookError as error:
-        return True, error
-    return True, None

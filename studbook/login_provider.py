@@ -31,6 +31,7 @@ _ENDPOINTS = (
     "device_authorization_endpoint",
     "token_endpoint",
     "revocation_endpoint",
+    "end_session_endpoint",
 )
 
 
@@ -48,6 +49,7 @@ class Provider:
     device_authorization_endpoint: str
     token_endpoint: str
     revocation_endpoint: str
+    end_session_endpoint: str
     names_itself: bool
     redirect_uri: str = "http://127.0.0.1/callback"
     audience_parameter: str = "resource"
@@ -242,20 +244,57 @@ def refresh(login: Login) -> Login:
 
 
 def revoke(login: Login) -> None:
-    """End a login at its provider, if the provider knows how to."""
-    if not login.revocation_endpoint or not login.refresh_token:
+    """Take the tokens of a login back at its provider.
+
+    Raises:
+        FailedPrecondition: The provider takes none back.
+        StudbookError: It could not be told, or did not do it.
+    """
+    tokens = {"refresh_token": login.refresh_token}
+    if not login.id_tokens:
+        tokens["access_token"] = login.access_token
+    if not login.issuer:
         return
+    if not login.revocation_endpoint:
+        message = f"The login provider {login.issuer} takes no tokens back."
+        raise FailedPrecondition(message)
     with oauth_client(login.revocation_endpoint, login.issuer, login.client_id) as client:
-        answer = client.revoke_token(
-            login.revocation_endpoint,
-            token=login.refresh_token,
-            token_type_hint="refresh_token",  # noqa: S106 - a kind of token, not one
-        )
-        answer.raise_for_status()
+        for kind, token in tokens.items():
+            if token:
+                _check_revoked(
+                    client.revoke_token(
+                        login.revocation_endpoint, token=token, token_type_hint=kind
+                    )
+                )
 
 
-def login_from(answer: Mapping[str, Any], provider: Provider, client_id: str) -> Login:
-    """What to keep of a provider's answer."""
+def _check_revoked(answer: httpx.Response) -> None:
+    # Providers whose access tokens nobody asks about may say that they cannot be taken back.
+    if answer.status_code == httpx.codes.BAD_REQUEST and "unsupported_token_type" in answer.text:
+        return
+    answer.raise_for_status()
+
+
+def end_session_url(login: Login) -> str:
+    """Where a browser ends the session at the provider; empty where there is no such place."""
+    if not login.end_session_endpoint:
+        return ""
+    hint = {"id_token_hint": login.id_token} if login.id_token else {}
+    query = {"client_id": login.client_id, **hint}
+    return str(httpx.URL(login.end_session_endpoint).copy_merge_params(query))
+
+
+def login_from(
+    answer: Mapping[str, Any], provider: Provider, client_id: str, *, session: bool = False
+) -> Login:
+    """What to keep of a provider's answer.
+
+    Args:
+        answer: The provider's answer.
+        provider: Who gave it.
+        client_id: To whom.
+        session: Whether somebody has a session at the provider now, in a browser.
+    """
     return Login(
         **_bearer(answer, provider.issuer, id_tokens=provider.id_tokens),
         refresh_token=str(answer.get("refresh_token") or ""),
@@ -266,6 +305,8 @@ def login_from(answer: Mapping[str, Any], provider: Provider, client_id: str) ->
         audience=provider.audience,
         audience_parameter=provider.audience_parameter,
         id_tokens=provider.id_tokens,
+        id_token=str(answer.get("id_token") or "") if session else "",
+        end_session_endpoint=provider.end_session_endpoint if session else "",
     )
 
 

@@ -32,6 +32,11 @@ class Login:
         audience: Whom tokens are for.
         audience_parameter: In which parameter the provider is told so; empty when it is not.
         id_tokens: Whether calls carry ID tokens.
+        id_token: Tells the provider at a logout whose session is meant; nothing else is done with
+            it.
+        end_session_endpoint: Where the provider ends a session in a browser; empty when it does
+            not, or when there is none.
+        in_browser: Whether that session is in a browser of this machine.
     """
 
     # Never part of a traceback or log line.
@@ -45,6 +50,9 @@ class Login:
     audience: str = ""
     audience_parameter: str = "resource"
     id_tokens: bool = False
+    id_token: str = field(default="", repr=False)
+    end_session_endpoint: str = ""
+    in_browser: bool = False
 
 
 def config_folder() -> Path:

@@ -43,6 +43,11 @@ class RegisteredClient(ClientMixin):
         """Whether it is a public client for people, rather than a service account."""
         return bool(self.config.redirect_uris)
 
+    @property
+    def client_metadata(self) -> dict[str, object]:
+        """Where the browser may go after a logout."""
+        return {"post_logout_redirect_uris": list(self.config.post_logout_redirect_uris)}
+
     def get_client_id(self) -> str:
         """The client's identifier."""
         return self.client_id

@@ -74,6 +74,7 @@ class Client(_Section):
     name: str = ""
     secret_hash: SecretHash | None = None
     redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_one_purpose(self) -> Self:

@@ -65,7 +65,7 @@ class CodeGrant(grants.AuthorizationCodeGrant):
         if found is None:
             return None
         if not first_use:
-            self.server.refresh_tokens.end_login(found.family)
+            self.server.tokens.end_login(found.family)
             return None
         return found if found.client_id == client.client_id else None
 
@@ -114,6 +114,12 @@ class IdToken(OpenIDCode):
         """Issuer and audience; Authlib adds the times."""
         return {"iss": self._provider.config.issuer, "aud": client.client_id}
 
+    def get_compatible_claims(self, request: OAuth2Request) -> dict[str, Any]:
+        """What Authlib puts into every ID token, and which login it stems from."""
+        claims: dict[str, Any] = super().get_compatible_claims(request)
+        origin = request.authorization_code or request.credential
+        return claims | {"sid": origin.family}
+
     def generate_user_info(self, user: Account, scope: str) -> UserInfo:
         """The claims about the person that the scope covers."""
         return user_info(user, scope)
@@ -129,10 +135,10 @@ class RotatingRefresh(grants.RefreshTokenGrant):
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken | None:
         """The stored token, used up now so that no parallel request can use it too."""
         check_resource(self.server, self.request)
-        token = self.server.refresh_tokens.find(refresh_token)
+        token = self.server.tokens.find(refresh_token)
         if token is None or not token.check_client(self.request.client):
             return None
-        return token if self.server.refresh_tokens.use(token) else None
+        return token if self.server.tokens.use(token) else None
 
     def authenticate_user(self, refresh_token: RefreshToken) -> Account | None:
         """The person who logged in, unless removed from the configuration since."""

@@ -5,24 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import AccessDeniedError, OAuth2Error, ResourceProtector
+from authlib.oidc import discovery, rpinitiated
 from authlib.oidc.core.errors import LoginRequiredError
-from authlib.oidc.discovery import OpenIDProviderMetadata
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.dev_issuer.access_tokens import AccessTokenValidator
 from gateway.dev_issuer.clients import DEVICE_GRANT, SCOPES
 from gateway.dev_issuer.device_endpoints import DeviceEndpoints
 from gateway.dev_issuer.grants import user_info
-from gateway.dev_issuer.login_page import MISMATCH, STALE, LoginForms, error_page
-from gateway.dev_issuer.provider import AccessTokenValidator, FormRequest, Provider
+from gateway.dev_issuer.login_page import MISMATCH, STALE, LoginForms, error_page, notice_page
+from gateway.dev_issuer.provider import FormRequest, Provider
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
+_CLIENT_AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+
+
 class PeopleEndpoints:
-    """Discovery, keys, login, tokens, userinfo and revocation."""
+    """Discovery, keys, login, tokens, userinfo and logout."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -42,18 +46,20 @@ class PeopleEndpoints:
             Route(f"{path}/token", self.token, methods=["POST"]),
             Route(f"{path}/userinfo", self.userinfo, methods=["GET", "POST"]),
             Route(f"{path}/revoke", self.revoke, methods=["POST"]),
+            Route(f"{path}/logout", self.logout, methods=["GET", "POST"]),
             *self._devices.routes(path),
         ]
 
     def _describe(self) -> dict[str, Any]:
         issuer = self._config.issuer
-        metadata = OpenIDProviderMetadata(
+        metadata = discovery.OpenIDProviderMetadata(
             issuer=issuer,
             authorization_endpoint=f"{issuer}/authorize",
             token_endpoint=f"{issuer}/token",
             device_authorization_endpoint=f"{issuer}/device_authorization",
             userinfo_endpoint=f"{issuer}/userinfo",
             revocation_endpoint=f"{issuer}/revoke",
+            end_session_endpoint=f"{issuer}/logout",
             jwks_uri=f"{issuer}/jwks",
             scopes_supported=list(SCOPES),
             response_types_supported=["code"],
@@ -66,18 +72,14 @@ class PeopleEndpoints:
             ],
             subject_types_supported=["public"],
             id_token_signing_alg_values_supported=sorted({self._provider.key.algorithm, "RS256"}),
-            token_endpoint_auth_methods_supported=[
-                "none",
-                "client_secret_basic",
-                "client_secret_post",
-            ],
-            revocation_endpoint_auth_methods_supported=["none"],
+            token_endpoint_auth_methods_supported=list(_CLIENT_AUTH_METHODS),
+            revocation_endpoint_auth_methods_supported=list(_CLIENT_AUTH_METHODS),
             code_challenge_methods_supported=["S256"],
             authorization_response_iss_parameter_supported=True,
             prompt_values_supported=["none", "login"],
             claims_supported=["sub", "name", "email", "email_verified", "groups"],
         )
-        metadata.validate()
+        metadata.validate(metadata_classes=[rpinitiated.OpenIDProviderMetadata])
         return dict(metadata)
 
     async def discovery(self, _request: Request) -> Response:
@@ -142,9 +144,22 @@ class PeopleEndpoints:
         return await run_in_threadpool(self._provider.create_token_response, oauth)
 
     async def revoke(self, request: Request) -> Response:
-        """End a login."""
+        """Take a token back."""
         oauth = await FormRequest.read(request)
         return await run_in_threadpool(self._provider.create_endpoint_response, "revocation", oauth)
+
+    async def logout(self, request: Request) -> Response:
+        """End a login on behalf of a client, and send the browser back to it if it may be."""
+        oauth = await FormRequest.read(request)
+        return await run_in_threadpool(self._log_out, oauth)
+
+    def _log_out(self, oauth: FormRequest) -> Response:
+        try:
+            asked = self._provider.validate_endpoint_request("end_session", oauth)
+        except OAuth2Error as error:
+            return self._refuse(error)
+        back: Response | None = self._provider.create_endpoint_response("end_session", asked)
+        return back or notice_page("Logged out", "You can close this window.")
 
     async def userinfo(self, request: Request) -> Response:
         """What the bearer's scope lets a client know about the person."""

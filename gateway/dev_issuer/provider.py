@@ -9,10 +9,9 @@ from urllib.parse import parse_qsl
 
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
-from authlib.oauth2.rfc6750 import BearerTokenValidator
-from authlib.oauth2.rfc7009 import RevocationEndpoint
 from starlette.responses import Response
 
+from gateway.dev_issuer.access_tokens import AccessToken
 from gateway.dev_issuer.clients import SCOPES, Account, RegisteredClient
 from gateway.dev_issuer.device_grant import DeviceAuthorization, DeviceGrant
 from gateway.dev_issuer.device_logins import DeviceLogins
@@ -24,9 +23,10 @@ from gateway.dev_issuer.grants import (
     RotatingRefresh,
     ServiceAccountGrant,
 )
+from gateway.dev_issuer.logout import EndSession, Revocation
 from gateway.dev_issuer.password_hash import hash_secret, verify_secret
 from gateway.dev_issuer.signing_key import SigningKey
-from gateway.dev_issuer.token_store import CodeStore, RefreshToken, RefreshTokenStore
+from gateway.dev_issuer.token_store import CodeStore, TokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,54 +94,6 @@ class FormRequest(OAuth2Request):
         return cls(request, await read_body(request))
 
 
-class _Revocation(RevocationEndpoint):
-    """Logging out: ends the login that a refresh token belongs to (RFC 7009)."""
-
-    server: Provider
-    CLIENT_AUTH_METHODS = ["none"]  # noqa: RUF012 - Authlib declares it as a plain list
-
-    def query_token(self, token_string: str, token_type_hint: str | None) -> RefreshToken | None:
-        """The refresh token. Access tokens are not kept: they run out within the hour."""
-        return self.server.refresh_tokens.find(token_string)
-
-    def revoke_token(self, token: RefreshToken, request: OAuth2Request) -> None:
-        """End the whole login."""
-        self.server.refresh_tokens.end_login(token.family)
-
-
-class AccessToken:
-    """A verified access token of this issuer, for the userinfo endpoint."""
-
-    def __init__(self, claims: Mapping[str, Any]) -> None:
-        self.sub = str(claims.get("sub", ""))
-        self._scope = str(claims.get("scope", ""))
-
-    def get_scope(self) -> str:
-        """The token's scope."""
-        return self._scope
-
-    def is_expired(self) -> bool:
-        """False: expired ones do not get this far."""
-        return False
-
-    def is_revoked(self) -> bool:
-        """False: access tokens cannot be revoked."""
-        return False
-
-
-class AccessTokenValidator(BearerTokenValidator):
-    """Recognises the access tokens that this issuer signed."""
-
-    def __init__(self, provider: Provider) -> None:
-        super().__init__()
-        self._provider = provider
-
-    def authenticate_token(self, token_string: str) -> AccessToken | None:
-        """The token, when it verifies."""
-        claims = self._provider.key.verified_claims(token_string, "at+jwt")
-        return AccessToken(claims) if claims is not None else None
-
-
 class Provider(AuthorizationServer):
     """The authorisation server for people and service accounts."""
 
@@ -151,7 +103,7 @@ class Provider(AuthorizationServer):
         self.key = SigningKey.read(config.signing_key)
         self.codes = CodeStore()
         self.device_logins = DeviceLogins()
-        self.refresh_tokens = RefreshTokenStore(config.state_file, config.refresh_token_lifetime_s)
+        self.tokens = TokenStore(config.state_file, config.refresh_token_lifetime_s)
         self._clients = {client.client_id: RegisteredClient(client) for client in config.clients}
         self._accounts = {person.sub: Account(person) for person in config.people}
         # Compared with when the person is unknown, so that answers take equally long.
@@ -161,7 +113,8 @@ class Provider(AuthorizationServer):
         self.register_grant(DeviceGrant, [IdToken(self)])
         self.register_grant(RotatingRefresh)
         self.register_grant(ServiceAccountGrant)
-        self.register_endpoint(_Revocation)
+        self.register_endpoint(Revocation)
+        self.register_endpoint(EndSession)
         self.register_endpoint(DeviceAuthorization)
         self.register_hook("after_create_authorization_response", Provider.name_issuer)
 
@@ -185,6 +138,13 @@ class Provider(AuthorizationServer):
         matches = verify_secret(form["password"], stored or self._nobody)
         return account if stored is not None and matches else None
 
+    def access_token(self, text: str) -> AccessToken | None:
+        """The access token that this issuer signed and that has not expired, else None."""
+        claims = self.key.verified_claims(text, "at+jwt")
+        if claims is None:
+            return None
+        return AccessToken(claims, revoked=self.tokens.is_revoked(claims.get("jti", "")))
+
     def query_client(self, client_id: str) -> RegisteredClient | None:
         """The client with this identifier."""
         return self._clients.get(client_id)
@@ -195,7 +155,7 @@ class Provider(AuthorizationServer):
         origin = request.authorization_code or request.refresh_token or request.credential
         if secret is None or origin is None:
             return
-        self.refresh_tokens.add(
+        self.tokens.add(
             secret,
             family=origin.family,
             client_id=request.client.client_id,

@@ -116,14 +116,18 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (
   scope TEXT NOT NULL, expires_at INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS refresh_tokens_family ON refresh_tokens (family);
+CREATE TABLE IF NOT EXISTS revoked_access_tokens (
+  jti TEXT PRIMARY KEY, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
-class RefreshTokenStore:
+class TokenStore:
     """Refresh tokens in a small SQLite file, by their digests, so that logins survive a restart.
 
     Each is good for one use. A second use means that somebody else has a copy: the whole login
-    that it stems from ends then (RFC 9700, section 4.14.2).
+    that it stems from ends then (RFC 9700, section 4.14.2). Beside them it remembers which access
+    tokens were taken back.
     """
 
     def __init__(self, path: Path, lifetime_s: int) -> None:
@@ -177,3 +181,19 @@ class RefreshTokenStore:
         """Forget every token of one login."""
         with closing(self._connect()) as connection, connection:
             connection.execute("DELETE FROM refresh_tokens WHERE family = ?", (family,))
+
+    def revoke(self, jti: str, expires_at: int) -> None:
+        """Remember that an access token was taken back, for as long as it would be good."""
+        with closing(self._connect()) as connection, connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO revoked_access_tokens VALUES (?, ?)", (jti, expires_at)
+            )
+            connection.execute(
+                "DELETE FROM revoked_access_tokens WHERE expires_at <= ?", (int(time.time()),)
+            )
+
+    def is_revoked(self, jti: str) -> bool:
+        """Whether an access token was taken back."""
+        with closing(self._connect()) as connection:
+            query = "SELECT 1 FROM revoked_access_tokens WHERE jti = ?"
+            return connection.execute(query, (jti,)).fetchone() is not None

@@ -66,19 +66,32 @@ def login(
     _warn_of_overrides()
 
 
-def logout() -> None:
-    """Forget the login at the server (STUDBOOK_ADDRESS), and end it at the login provider."""
-    from studbook import login as flows
+def logout(
+    *,
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Leave your session at the login provider alone."),
+    ] = False,
+) -> None:
+    """Forget the login at the server (STUDBOOK_ADDRESS), and end it at the login provider.
+
+    Takes the tokens back there, and opens the page that ends your session in the browser, unless
+    --local is given. The login is forgotten here even when the provider cannot be reached.
+    """
     from studbook.address import resolve_address
     from studbook.cli import output
+    from studbook.logout import log_out
 
     address = str(resolve_address())
-    was_logged_in, failure = flows.log_out(address)
-    output.note(f"Logged out at {address}." if was_logged_in else f"No login at {address}.")
-    if failure is not None:
+    done = log_out(address, session=not local)
+    output.note(f"Logged out at {address}." if done.was_logged_in else f"No login at {address}.")
+    for sentence in done.left_undone:
+        output.note(sentence)
+    if done.session_url:
+        lead = "Your browser should" if done.opened else "To"
         output.note(
-            f"The login provider could not be told ({failure.message}); "
-            "the login there ends by itself."
+            f"{lead} end your session at the login provider"
+            f"{'. If not, open' if done.opened else ', open'}:\n{done.session_url}"
         )
     _warn_of_overrides()
 

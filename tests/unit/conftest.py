@@ -88,6 +88,7 @@ def write_issuer_config(folder: Path, port: int) -> Path:
             {
                 "client_id": "studbook-cli",
                 "redirect_uris": ["http://127.0.0.1/callback", "http://[::1]/callback"],
+                "post_logout_redirect_uris": ["https://studbook.example.com/bye"],
             },
             {
                 "client_id": "serving",

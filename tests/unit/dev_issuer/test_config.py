@@ -11,7 +11,7 @@ import yaml
 from gateway.dev_issuer.config import ConfigError, DevIssuerConfig
 from gateway.dev_issuer.password_hash import hash_secret, verify_secret
 from gateway.dev_issuer.signing_key import SigningKey
-from gateway.dev_issuer.token_store import RefreshTokenStore
+from gateway.dev_issuer.token_store import TokenStore
 from tests.unit.conftest import write_issuer_config
 
 if TYPE_CHECKING:
@@ -98,12 +98,12 @@ def test_hash_is_salted_and_checks() -> None:
     assert not verify_secret("Secret", first)
 
 
-class TestRefreshTokenStore:
+class TestTokenStore:
     def test_survives_a_restart_in_a_private_file(self, tmp_path: Path) -> None:
         path = tmp_path / "logins.sqlite"
-        RefreshTokenStore(path, 3600).add("secret", "family", "cli", "ada", "openid")
+        TokenStore(path, 3600).add("secret", "family", "cli", "ada", "openid")
 
-        token = RefreshTokenStore(path, 3600).find("secret")
+        token = TokenStore(path, 3600).find("secret")
 
         assert token is not None
         assert token.sub == "ada"
@@ -111,7 +111,7 @@ class TestRefreshTokenStore:
         assert b"secret" not in path.read_bytes()
 
     def test_expired_tokens_are_not_found(self, tmp_path: Path) -> None:
-        store = RefreshTokenStore(tmp_path / "logins.sqlite", 0)
+        store = TokenStore(tmp_path / "logins.sqlite", 0)
         store.add("secret", "family", "cli", "ada", "openid")
 
         assert store.find("secret") is None

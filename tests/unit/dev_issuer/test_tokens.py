@@ -51,20 +51,6 @@ def test_refresh_cannot_widen_the_scope(attempt: LoginAttempt) -> None:
     assert answer.json()["error"] == "invalid_scope"
 
 
-def test_revocation_ends_the_login(attempt: LoginAttempt) -> None:
-    token = attempt.tokens()["refresh_token"]
-    form = {"token": token, "client_id": "studbook-cli"}
-
-    assert attempt.http.post("/people/revoke", data=form).status_code == 200
-    assert attempt.refresh(token).json()["error"] == "invalid_grant"
-
-
-def test_revoking_an_unknown_token_is_no_error(http: httpx.Client) -> None:
-    form = {"token": "unknown", "client_id": "studbook-cli"}
-
-    assert http.post("/people/revoke", data=form).status_code == 200
-
-
 def test_userinfo_follows_the_scope(attempt: LoginAttempt) -> None:
     token = attempt.redeem(attempt.code(scope="openid email")).json()["access_token"]
     bearer = {"Authorization": f"Bearer {token}"}

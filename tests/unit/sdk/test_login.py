@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from studbook import login, login_provider
-from studbook.credentials import StoredLogin
 from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
 from studbook.redirect_listener import RedirectListener
@@ -239,15 +238,3 @@ class TestKeeping:
             login.keep(address, login.with_token("made.up.token"))
 
         assert logins.find(address) is None
-
-    def test_log_out_ends_it_at_the_provider_too(self, address: str, logins: StoredLogins) -> None:
-        made = login.as_demo_person(address, "ada")
-        login.keep(address, made)
-
-        assert login.log_out(address) == (True, None)
-        assert StoredLogin(address).token() is None
-        with pytest.raises(Unauthenticated, match="invalid_grant"):
-            login_provider.refresh(made)
-
-    def test_log_out_without_login(self, address: str) -> None:
-        assert login.log_out(address) == (False, None)
