@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
 
 # How long one example takes says more of the machine, and of what else it does, than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -26,3 +32,21 @@ def asyncio_grpc_outlives_the_tests() -> None:
         grpc.aio.init_grpc_aio()  # type: ignore[attr-defined] # not in the stubs
 
     asyncio.run(hold())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, shared by the tests of a module."""
+    from tests.browser import chromium  # noqa: PLC0415 - only few tests need it
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page without cookies or anything else of other tests."""
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
