@@ -75,6 +75,7 @@ class Login(_Section):
         default="http://127.0.0.1/callback",
         description="Where the browser returns to; without a port, any free one is used.",
     )
+    prompt: Literal["", "login", "consent", "select_account"] = ""
     audience_parameter: Literal["resource", "audience", "none"] = Field(
         default="resource", description="How a token for our audience is asked for."
     )

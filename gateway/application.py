@@ -56,7 +56,7 @@ class Gateway:
         settings: GatewaySettings,
         mounted: Mapping[str, Callable[[grpc.aio.Server], None]] | None = None,
     ) -> None:
-        self._keys = SigningKeys()
+        self._keys = SigningKeys(settings.key_fetch_pause_seconds)
         self._issuer = _dev_issuer(settings)
         self._rules = _rules(settings, self._accept)
         self._watching: list[asyncio.Task[None]] = []

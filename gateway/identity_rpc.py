@@ -153,6 +153,7 @@ def _provider_message(
         scope=login.scope,
         audience=issuer.audience,
         development=development,
+        prompt=login.prompt,
         redirect_uri=login.redirect_uri,
         audience_parameter="" if parameter == "none" else parameter,
         service_scope=login.service_scope,

@@ -52,6 +52,12 @@ class GatewaySettings(TransferLimits, ServerSettings):
     identity_calls_at_a_time: int = Field(
         2000, ge=1, description="Most calls of one identity at a time, watches included."
     )
+    key_fetch_pause_seconds: int = Field(
+        60,
+        ge=1,
+        description="When a token names a key that is not known, its issuer's keys are fetched, "
+        "but not again before so many seconds have passed.",
+    )
     tls_certificate: FilePath | None = Field(None, description="Certificate chain (PEM) for TLS.")
     tls_private_key: FilePath | None = Field(None, description="Private key (PEM) for TLS.")
     allow_plaintext: bool = Field(

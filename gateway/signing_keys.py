@@ -22,11 +22,8 @@ _log = structlog.get_logger("studbook.keys")
 
 # An issuer that rotates its keys announces them earlier than this.
 _REFRESH_S = 600.0
-# Tokens with made-up key ids must not make us hammer the issuer: one attempt a minute, whether it
-# succeeds or not.
-_COOLDOWN_S = 60.0
 # While there are no keys at all, the background task tries more often, ever more slowly.
-_FIRST_RETRY_S = 1.0
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # How long the last good set is used while the issuer is down.
 _STALE_S = 24 * 3600.0
 
@@ -36,11 +33,20 @@ class IssuerKeys:
 
     Args:
         issuer: The issuer with the algorithms that it may use.
+        pause_s: How long an unknown key id makes us ask no more, in seconds, whether the last
+            attempt succeeded or not: tokens with made-up ids must not make us hammer the issuer.
         clock: A monotonic clock in seconds; tests pass their own.
     """
 
-    def __init__(self, issuer: NamedIssuer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        issuer: NamedIssuer,
+        pause_s: float = 60,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.issuer = issuer
+        self._pause_s = pause_s
         self._clock = clock
         self._http = new_http_client(issuer.settings.url)
         self._keys: dict[tuple[str, str], PreparedKey] = {}
@@ -52,7 +58,7 @@ class IssuerKeys:
     async def find(self, key_id: str, algorithm: str) -> PreparedKey:
         """The key with this id for this algorithm.
 
-        A key id that is not known makes us fetch the set anew, at most once a minute.
+        A key id that is not known makes us fetch the set anew, at most once in `pause_s`.
 
         Raises:
             StudbookError: TOKEN_INVALID when the issuer has no such key, ISSUER_UNAVAILABLE when
@@ -72,7 +78,7 @@ class IssuerKeys:
         return self._fetching is not None and not self._fetching.done()
 
     def _may_ask_again(self) -> bool:
-        return self._clock() - self._attempted_at >= _COOLDOWN_S
+        return self._clock() - self._attempted_at >= self._pause_s
 
     def _fresh_keys(self) -> dict[tuple[str, str], PreparedKey]:
         return self._keys if self._clock() - self._fetched_at < _STALE_S else {}
@@ -114,7 +120,7 @@ class IssuerKeys:
                 pause = _REFRESH_S
             else:
                 pause = retry
-                retry = min(retry * 2, _COOLDOWN_S)
+                retry = min(retry * 2, _LONGEST_RETRY_S)
             # Replicas that started together need not ask together.
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
@@ -130,9 +136,14 @@ class IssuerKeys:
 
 
 class SigningKeys:
-    """The keys of all issuers in the access rules."""
+    """The keys of all issuers in the access rules.
 
-    def __init__(self) -> None:
+    Args:
+        pause_s: For each of them, how often an unknown key id makes us ask it, in seconds.
+    """
+
+    def __init__(self, pause_s: float = 60) -> None:
+        self._pause_s = pause_s
         self._issuers: dict[str, tuple[IssuerKeys, asyncio.Task[None]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -150,7 +161,7 @@ class SigningKeys:
                 self._drop(url)
         for url, issuer in rules.issuers.items():
             if url not in self._issuers:
-                keys = IssuerKeys(issuer)
+                keys = IssuerKeys(issuer, self._pause_s)
                 self._issuers[url] = keys, asyncio.create_task(keys.keep_fresh())
 
     def _drop(self, url: str) -> None:

@@ -68,10 +68,14 @@ class ClientCredentials:
         address: The server, which knows its login provider.
         client_id: The service account.
         client_secret: Its secret.
+        provider_name: Which login provider, where the server has several.
     """
 
-    def __init__(self, address: str, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, address: str, client_id: str, client_secret: str, provider_name: str = ""
+    ) -> None:
         self._address = address
+        self._provider_name = provider_name
         self._client_id = client_id
         self._client_secret = client_secret
         self._login: Login | None = None
@@ -88,7 +92,7 @@ class ClientCredentials:
         from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
 
         try:
-            provider = login_provider.discover(self._address)
+            provider = login_provider.discover(self._address, self._provider_name)
             return login_provider.client_credentials(provider, self._client_id, self._client_secret)
         except Unavailable:
             if present is not None and not _expired(present):
@@ -211,6 +215,7 @@ def default_token_source(address: str) -> TokenSource:
     if path := os.environ.get("STUDBOOK_TOKEN_FILE"):
         return FileToken(Path(path))
     if client_id := os.environ.get("STUDBOOK_CLIENT_ID"):
-        return ClientCredentials(address, client_id, _client_secret())
+        provider = os.environ.get("STUDBOOK_LOGIN_PROVIDER", "")
+        return ClientCredentials(address, client_id, _client_secret(), provider)
     login = StoredLogin(address)
     return job_tokens.find(address, login) or login

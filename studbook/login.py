@@ -40,6 +40,8 @@ class _Attempt:
     def url(self, **more: str) -> str:
         """Where to send the person."""
         provider = self.provider
+        if provider.prompt:
+            more.setdefault("prompt", provider.prompt)
         if not provider.authorization_endpoint:
             message = f"The login provider {provider.issuer} has no login page for people."
             raise FailedPrecondition(message)

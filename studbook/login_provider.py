@@ -51,6 +51,7 @@ class Provider:
     revocation_endpoint: str
     end_session_endpoint: str
     names_itself: bool
+    prompt: str = ""
     redirect_uri: str = "http://127.0.0.1/callback"
     audience_parameter: str = "resource"
     service_scope: str = ""
@@ -162,7 +163,7 @@ def _choose(address: str, found: list[LoginProvider], name: str) -> LoginProvide
             if not name
             else (f"{address} has no login provider called {name}.")
         )
-        step = f"Choose one of these with --provider: {names}."
+        step = f"Choose one of these with --provider or STUDBOOK_LOGIN_PROVIDER: {names}."
     raise FailedPrecondition(message, next_step=step)
 
 
@@ -190,6 +191,7 @@ def _describe(info: LoginProvider) -> Provider:
         audience=info.audience,
         development=info.development,
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+        prompt=info.prompt,
         redirect_uri=info.redirect_uri or Provider.redirect_uri,
         audience_parameter=info.audience_parameter,
         service_scope=info.service_scope,

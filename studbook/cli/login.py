@@ -32,7 +32,13 @@ def login(
         typer.Option("--token-stdin", help="Read a token from standard input and keep it."),
     ] = False,
     provider: Annotated[
-        str, typer.Option(metavar="NAME", help="Login provider, where the server has several.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            envvar="STUDBOOK_LOGIN_PROVIDER",
+            show_envvar=False,
+            help="Login provider, where the server has several.",
+        ),
     ] = "",
 ) -> None:
     """Log in at the login provider of the server, and keep the login.

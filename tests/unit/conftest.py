@@ -163,7 +163,14 @@ CI_VARIABLES = (
 def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
     """A place of this test's own for logins, with nothing of the developer's in the way."""
     monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
-    for name in ("TOKEN", "TOKEN_FILE", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE"):
+    for name in (
+        "TOKEN",
+        "TOKEN_FILE",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "CLIENT_SECRET_FILE",
+        "LOGIN_PROVIDER",
+    ):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
     for name in (VARIABLE, *CI_VARIABLES):
         monkeypatch.delenv(name, raising=False)

@@ -32,7 +32,7 @@ class Clock:
 def with_keys(issuer: LoopbackIssuer, test: Callable[[IssuerKeys, Clock], Awaitable[None]]) -> None:
     async def run() -> None:
         clock = Clock()
-        keys = IssuerKeys(rules_for(issuer.url).issuers[issuer.url], clock)
+        keys = IssuerKeys(rules_for(issuer.url).issuers[issuer.url], clock=clock)
         try:
             async with asyncio.timeout(30):
                 await test(keys, clock)

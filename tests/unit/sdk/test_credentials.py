@@ -20,7 +20,13 @@ from studbook.credentials import (
     StoredLogin,
     default_token_source,
 )
-from studbook.exceptions import InvalidArgument, Unauthenticated, Unavailable
+from studbook.exceptions import (
+    FailedPrecondition,
+    InvalidArgument,
+    Unauthenticated,
+    Unavailable,
+)
+from studbook.identity.v1.identity_service_pb2 import LoginProvider
 from studbook.login_provider import expiry_of
 from studbook.stored_logins import Login, StoredLogins
 
@@ -66,6 +72,22 @@ class TestDefaultSource:
         monkeypatch.setenv("STUDBOOK_CLIENT_ID", "serving")
         monkeypatch.setenv("STUDBOOK_CLIENT_SECRET_FILE", str(file))
 
+        assert default_token_source(address).token()
+
+    def test_of_several_login_providers_the_named_one_is_used(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        address: str,
+        issuer: ServedIssuer,
+        identity: Identity,
+    ) -> None:
+        identity.providers.append(LoginProvider(name="other", issuer="https://other.example"))
+        monkeypatch.setenv("STUDBOOK_CLIENT_ID", "serving")
+        monkeypatch.setenv("STUDBOOK_CLIENT_SECRET", issuer.service_secret)
+
+        with pytest.raises(FailedPrecondition, match="several"):
+            default_token_source(address).token()
+        monkeypatch.setenv("STUDBOOK_LOGIN_PROVIDER", "dev")
         assert default_token_source(address).token()
 
     def test_client_id_without_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:

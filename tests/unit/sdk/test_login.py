@@ -145,6 +145,16 @@ class TestPeculiarities:
         assert found == ({parameter: ["studbook"]} if parameter else {})
         assert login_provider.refresh(made).access_token != made.access_token
 
+    def test_prompt_is_passed_on(self, address: str, identity: Identity) -> None:
+        identity.providers[0].prompt = "consent"
+        shown: list[str] = []
+
+        with pytest.raises(Unauthenticated, match="Nobody logged in"):
+            login.with_browser(
+                address, show=shown.append, open_browser=lambda _url: True, patience_s=0.01
+            )
+        assert "prompt=consent" in shown[0]
+
     def test_id_tokens_are_sent_where_the_server_takes_those(
         self, address: str, identity: Identity
     ) -> None:
