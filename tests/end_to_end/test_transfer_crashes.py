@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.conftest import Everyone
 
 MIB = 1024 * 1024
-KILLS = 3
+# One of each server.
+KILLS = 2
 # What is killed when is another thing in each run of the tests; what must hold is not.
 moments = random.Random()  # noqa: S311 - moments, not secrets
 

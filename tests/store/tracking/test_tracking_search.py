@@ -188,9 +188,9 @@ def test_the_caller_sees_what_it_may_read(runs: Tracking) -> None:
 
 def test_runs_with_very_many_metrics_stand_on_shorter_pages(tracking: Tracking) -> None:
     metrics = {f"metric-{number:05}": [(1, float(number))] for number in range(8000)}
-    for name in "abcde":
+    for name in "abc":
         tracking.append(tracking.run(name).name, "w", 1, **metrics)
-    tracking.run("f")
+    tracking.run("d")
 
     request = pb.ListRunsRequest(parent=WINE, order_by="name", page_size=1000)
     pages = [tracking.call("ListRuns", request)]
@@ -201,7 +201,6 @@ def test_runs_with_very_many_metrics_stand_on_shorter_pages(tracking: Tracking) 
     assert [[run.name[-1] for run in page.runs] for page in pages] == [
         ["a", "b"],
         ["c", "d"],
-        ["e", "f"],
     ]
     assert max(page.ByteSize() for page in pages) < 4 * 1024 * 1024
     assert {len(run.metrics) for page in pages for run in page.runs} == {8000, 0}
