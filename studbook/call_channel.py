@@ -15,6 +15,7 @@ import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from studbook.credentials import LastingTokenSource
 from studbook.exceptions import StudbookError, Unauthenticated, Unavailable, from_rpc_error
 
 if TYPE_CHECKING:
@@ -66,11 +67,19 @@ class CallChannel(grpc.Channel):
         self._channel = channel
         self._address = address
         self._token_source = token_source
+        self._lasting_token = token_source.token
+        if isinstance(token_source, LastingTokenSource):
+            self._lasting_token = token_source.lasting_token
         self._client_name = client_name
 
-    def call_metadata(self) -> CallMetadata:
-        """What every call carries besides its request."""
-        token = self._token_source.token()
+    def call_metadata(self, *, lasting: bool = False) -> CallMetadata:
+        """What every call carries besides its request.
+
+        Args:
+            lasting: For a stream, which the server ends together with its token: one that is good
+                for long, if it can be had.
+        """
+        token = self._lasting_token() if lasting else self._token_source.token()
         client = ("studbook-client", self._client_name)
         return (client, ("authorization", f"Bearer {token}")) if token else (client,)
 
@@ -185,7 +194,7 @@ class _StreamedAnswer:
         metadata: Iterable[tuple[str, str]] = (),
         **options: Any,
     ) -> _Answers:
-        everything = (*self._channel.call_metadata(), *(metadata or ()))
+        everything = (*self._channel.call_metadata(lasting=True), *(metadata or ()))
         answers = self._call(request, timeout=timeout, metadata=everything, **options)
         return _Answers(self._channel, answers)
 
@@ -223,7 +232,7 @@ class _StreamedRequest:
         metadata: Iterable[tuple[str, str]] = (),
         **options: Any,
     ) -> Any:
-        everything = (*self._channel.call_metadata(), *(metadata or ()))
+        everything = (*self._channel.call_metadata(lasting=True), *(metadata or ()))
         try:
             return self._call(requests, timeout=timeout, metadata=everything, **options)
         except grpc.RpcError as error:

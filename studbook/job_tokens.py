@@ -65,7 +65,7 @@ class JobToken:
         self._otherwise = otherwise
         self._audience: str | None = None
         self._token = ""
-        self._expires_at = 0.0
+        self._obtained_at = self._expires_at = 0.0
         self._lock = threading.Lock()
 
     def token(self) -> str | None:
@@ -76,12 +76,19 @@ class JobToken:
                 that is known to be another service's.
             Unavailable: The server or the CI system cannot be reached.
         """
+        return self._present(lambda _life: _RENEW_BEFORE_S)
+
+    def lasting_token(self) -> str | None:
+        """The same with at least half of its life before it."""
+        return self._present(lambda life: life / 2)
+
+    def _present(self, ahead: Callable[[float], float]) -> str | None:
         with self._lock:
             if self._audience is None:
                 self._audience = self._announced_audience()
             if not self._audience:
                 return self._otherwise.token()
-            if time.time() >= self._expires_at - _RENEW_BEFORE_S:
+            if time.time() >= self._expires_at - ahead(self._expires_at - self._obtained_at):
                 self._renew(self._audience)
             return self._token
 
@@ -103,6 +110,7 @@ class JobToken:
                 return
             raise
         self._token, self._expires_at = token, expiry_of(token) or 0.0
+        self._obtained_at = time.time()
 
 
 def find(address: str, otherwise: TokenSource) -> TokenSource | None:

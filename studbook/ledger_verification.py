@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from studbook.certificates.keys import parse_keys
 from studbook.checkpoints import check_ledger, read_checkpoint
-from studbook.exceptions import VerificationFailed
+from studbook.exceptions import StudbookError, VerificationFailed
 from studbook.ledger_chain import Chain, Link, actor_json
+from studbook.patience import Patience
 from studbook.registry.v1.ledger_service_pb2 import (
     GetLedgerKeysRequest,
     LedgerFinding,
@@ -93,8 +94,23 @@ def verify_ledger(
 
 
 def _ask(client: Client, kept: Sequence[bytes], ledger: str, progress: Progress) -> Verified:
-    """What the registry itself finds."""
+    """What the registry itself finds.
+
+    Asked again from the beginning when the token or the connection ended meanwhile. Progress does
+    not renew the patience: what takes longer than a token lives is not begun for ever.
+    """
     request = VerifyLedgerRequest(parent=WHOLE_LEDGER, checkpoints=kept)
+    patience = Patience()
+    while True:
+        try:
+            return _answer(client, request, ledger, progress)
+        except StudbookError as error:
+            patience.after(error)
+
+
+def _answer(
+    client: Client, request: VerifyLedgerRequest, ledger: str, progress: Progress
+) -> Verified:
     for message in client.ledger.VerifyLedger(request):
         progress("Registry compares its tables", message.position, message.head_position)
         if message.complete:

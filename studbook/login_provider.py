@@ -56,6 +56,7 @@ class Provider:
     audience_parameter: str = "resource"
     service_scope: str = ""
     id_tokens: bool = False
+    secret_in_body: bool = False
 
 
 class _BodyAuth(ClientAuth, httpx.Auth):
@@ -92,11 +93,18 @@ def _http(url: str) -> httpx.Client:
 
 @contextmanager
 def oauth_client(
-    token_endpoint: str, issuer: str, client_id: str, secret: str | None = None
+    token_endpoint: str,
+    issuer: str,
+    client_id: str,
+    secret: str | None = None,
+    *,
+    method: str = "none",
 ) -> Iterator[Any]:
     """Authlib's client for requests to one provider; its failures are `studbook.exceptions`."""
     with _http(token_endpoint) as session, in_our_words(issuer):
-        yield _OAuthClient(session, client_id=client_id, client_secret=secret)
+        yield _OAuthClient(
+            session, client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
+        )
 
 
 @contextmanager
@@ -196,8 +204,15 @@ def _describe(info: LoginProvider) -> Provider:
         audience_parameter=info.audience_parameter,
         service_scope=info.service_scope,
         id_tokens=info.id_tokens,
+        secret_in_body=_only_reads_body(document),
         **endpoints,
     )
+
+
+def _only_reads_body(document: Mapping[str, Any]) -> bool:
+    """Whether the provider says that it takes no secrets in a header."""
+    methods = document.get("token_endpoint_auth_methods_supported")
+    return isinstance(methods, list) and "client_secret_basic" not in methods
 
 
 def require_secure(url: str, issuer: str) -> None:
@@ -219,12 +234,26 @@ def for_audience(of: Provider | Login) -> dict[str, str]:
     return {of.audience_parameter: of.audience} if of.audience and of.audience_parameter else {}
 
 
-def client_credentials(provider: Provider, client_id: str, secret: str) -> Login:
-    """A token for a service account."""
-    asked = for_audience(provider)
+def client_credentials(
+    provider: Provider, client_id: str, secret: str | None = None, **proof: str
+) -> Login:
+    """A token for a service account.
+
+    Args:
+        provider: Whom to ask.
+        client_id: The service account.
+        secret: Its secret, if that is its proof.
+        proof: Else what proves who it is, as fields of the request.
+    """
+    asked = for_audience(provider) | proof
     if provider.service_scope:
         asked["scope"] = provider.service_scope
-    with oauth_client(provider.token_endpoint, provider.issuer, client_id, secret) as client:
+    method = "none"
+    if secret:
+        method = "client_secret_post" if provider.secret_in_body else "client_secret_basic"
+    with oauth_client(
+        provider.token_endpoint, provider.issuer, client_id, secret, method=method
+    ) as client:
         answer = client.fetch_token(
             provider.token_endpoint, grant_type="client_credentials", **asked
         )
@@ -319,14 +348,14 @@ def _bearer(answer: Mapping[str, Any], issuer: str, *, id_tokens: bool) -> dict[
     if not isinstance(token, str) or not token:
         message = f"The login provider {issuer} answered without an {name.replace('_', ' ')}."
         raise Unavailable(message)
-    # `expires_in` is about the access token.
-    expires_at = expiry_of(token) if id_tokens else _expiry(answer)
-    return {"access_token": token, "expires_at": expires_at}
-
-
-def _expiry(answer: Mapping[str, Any]) -> float | None:
+    now = time.time()
     lifetime = answer.get("expires_in")
-    return time.time() + float(lifetime) if isinstance(lifetime, int | float) else None
+    # It is about the access token; and some providers leave it out.
+    if id_tokens or not isinstance(lifetime, int | float):
+        expires_at = expiry_of(token)
+    else:
+        expires_at = now + float(lifetime)
+    return {"access_token": token, "expires_at": expires_at, "obtained_at": now}
 
 
 def expiry_of(token: str) -> float | None:

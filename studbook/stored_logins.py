@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,11 @@ from studbook.exceptions import StudbookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Tokens are renewed this long before they expire, longer than a call and clock differences take;
+# those that live for minutes only, when a quarter of that is left.
+_RENEW_BEFORE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Login:
         end_session_endpoint: Where the provider ends a session in a browser; empty when it does
             not, or when there is none.
         in_browser: Whether that session is in a browser of this machine.
+        obtained_at: When the token was obtained, in seconds since the epoch.
     """
 
     # Never part of a traceback or log line.
@@ -53,6 +60,25 @@ class Login:
     id_token: str = field(default="", repr=False)
     end_session_endpoint: str = ""
     in_browser: bool = False
+    obtained_at: float | None = None
+
+    def is_due(self, *, lasting: bool = False) -> bool:
+        """Whether the token should be renewed before the next call.
+
+        Args:
+            lasting: For a call that takes long: already when half of the token's life is over.
+        """
+        if self.expires_at is None:
+            return False
+        left = self.expires_at - time.time()
+        if self.obtained_at is None:
+            return left < _RENEW_BEFORE_S
+        life = self.expires_at - self.obtained_at
+        return left < (life / 2 if lasting else min(_RENEW_BEFORE_S, life / 4))
+
+    def is_expired(self) -> bool:
+        """Whether the token is of no use any more."""
+        return self.expires_at is not None and time.time() > self.expires_at
 
 
 def config_folder() -> Path:

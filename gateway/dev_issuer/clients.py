@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.dev_issuer.config import Client, Person
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+PRIVATE_KEY = "private_key_jwt"
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 
 
@@ -76,7 +77,9 @@ class RegisteredClient(ClientMixin):
         return stored is not None and verify_secret(client_secret, stored)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Public clients authenticate by nothing, service accounts by their secret."""
+        """Public clients authenticate by nothing, service accounts by their secret or key."""
+        if method == PRIVATE_KEY:
+            return self.config.public_keys is not None
         return (method == "none") == self.logs_people_in
 
     def check_response_type(self, response_type: str) -> bool:

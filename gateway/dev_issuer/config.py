@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 import yaml
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -36,6 +38,19 @@ def _loopback_issuer(url: str) -> str:
     return url
 
 
+def _public_key_set(document: dict[str, Any]) -> dict[str, Any]:
+    try:
+        key_set = KeySet.import_key_set(document)  # type: ignore[arg-type] # it checks the shape
+    except (JoseError, KeyError, TypeError, ValueError) as error:
+        message = "must be a JSON Web Key Set: keys, a list of public keys"
+        raise ValueError(message) from error
+    if any(key.is_private or key.key_type == "oct" for key in key_set.keys):
+        message = "must hold public keys only"
+        raise ValueError(message)
+    return document
+
+
+PublicKeys = Annotated[dict[str, Any], AfterValidator(_public_key_set)]
 LoopbackIssuer = Annotated[str, AfterValidator(_loopback_issuer)]
 SecretHash = Annotated[str, AfterValidator(check_hash)]
 Identifier = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$")]
@@ -66,22 +81,24 @@ class Person(_Section):
 class Client(_Section):
     """A program known to the issuer.
 
-    One with a secret is a service account and uses client credentials; one with redirect URIs logs
-    people in, by authorisation code with PKCE.
+    One with a secret, or with public keys as a JSON Web Key Set, is a service account and uses
+    client credentials; one with redirect URIs logs people in, by authorisation code with PKCE.
     """
 
     client_id: Identifier
     name: str = ""
     secret_hash: SecretHash | None = None
+    public_keys: PublicKeys | None = None
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_one_purpose(self) -> Self:
-        if (self.secret_hash is None) == (not self.redirect_uris):
+        purposes = (self.secret_hash, self.public_keys, self.redirect_uris)
+        if len([purpose for purpose in purposes if purpose]) != 1:
             message = (
-                f"{self.client_id} needs either redirect_uris (logs people in) or a "
-                "secret_hash (service account)"
+                f"{self.client_id} needs one of redirect_uris (logs people in), secret_hash or "
+                "public_keys (service account)"
             )
             raise ValueError(message)
         return self

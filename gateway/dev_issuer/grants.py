@@ -11,6 +11,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from authlib.oidc.core import OpenIDCode, UserInfo
 
+from gateway.dev_issuer.clients import PRIVATE_KEY
 from gateway.dev_issuer.token_store import AuthorizationCode, RefreshToken
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class ServiceAccountGrant(grants.ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = [  # noqa: RUF012 - Authlib declares it as a plain list
         "client_secret_basic",
         "client_secret_post",
+        PRIVATE_KEY,
     ]
 
     def validate_token_request(self) -> None:

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.dev_issuer.access_tokens import AccessTokenValidator
-from gateway.dev_issuer.clients import DEVICE_GRANT, SCOPES
+from gateway.dev_issuer.client_assertion import ASSERTION_ALGORITHMS
+from gateway.dev_issuer.clients import DEVICE_GRANT, PRIVATE_KEY, SCOPES
 from gateway.dev_issuer.device_endpoints import DeviceEndpoints
 from gateway.dev_issuer.grants import user_info
 from gateway.dev_issuer.login_page import MISMATCH, STALE, LoginForms, error_page, notice_page
@@ -72,7 +73,8 @@ class PeopleEndpoints:
             ],
             subject_types_supported=["public"],
             id_token_signing_alg_values_supported=sorted({self._provider.key.algorithm, "RS256"}),
-            token_endpoint_auth_methods_supported=list(_CLIENT_AUTH_METHODS),
+            token_endpoint_auth_methods_supported=[*_CLIENT_AUTH_METHODS, PRIVATE_KEY],
+            token_endpoint_auth_signing_alg_values_supported=list(ASSERTION_ALGORITHMS),
             revocation_endpoint_auth_methods_supported=list(_CLIENT_AUTH_METHODS),
             code_challenge_methods_supported=["S256"],
             authorization_response_iss_parameter_supported=True,

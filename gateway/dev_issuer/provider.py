@@ -12,7 +12,8 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Req
 from starlette.responses import Response
 
 from gateway.dev_issuer.access_tokens import AccessToken
-from gateway.dev_issuer.clients import SCOPES, Account, RegisteredClient
+from gateway.dev_issuer.client_assertion import ClientAssertion
+from gateway.dev_issuer.clients import PRIVATE_KEY, SCOPES, Account, RegisteredClient
 from gateway.dev_issuer.device_grant import DeviceAuthorization, DeviceGrant
 from gateway.dev_issuer.device_logins import DeviceLogins
 from gateway.dev_issuer.grants import (
@@ -109,6 +110,7 @@ class Provider(AuthorizationServer):
         # Compared with when the person is unknown, so that answers take equally long.
         self._nobody = hash_secret("")
         self.register_token_generator("default", AccessTokenGenerator(self))
+        self.register_client_auth_method(PRIVATE_KEY, ClientAssertion(config.issuer))
         self.register_grant(CodeGrant, [MandatoryPkce(), IdToken(self)])
         self.register_grant(DeviceGrant, [IdToken(self)])
         self.register_grant(RotatingRefresh)

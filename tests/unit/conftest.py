@@ -12,6 +12,7 @@ import uvicorn
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.jwk import ECKey, RSAKey
 
 from gateway.dev_issuer.app import create_app
 from gateway.dev_issuer.config import DevIssuerConfig
@@ -42,6 +43,10 @@ class ServedIssuer:
     def url(self) -> str:
         return self.config.issuer
 
+    def key_file(self, name: str) -> Path:
+        """A private key of the service account `robot`, as PEM."""
+        return self.config.signing_key.parent / {"ec-1": "robot.pem", "rsa-1": "ci.pem"}[name]
+
     @property
     def ci_url(self) -> str:
         assert self.config.ci is not None
@@ -58,10 +63,20 @@ class _Server(uvicorn.Server):
         self.is_up.set()
 
 
+def public_keys(folder: Path) -> dict[str, list[object]]:
+    """What the issuer knows of the keys of the service account `robot`."""
+    keys: list[ECKey | RSAKey] = [
+        ECKey.import_key((folder / "robot.pem").read_bytes(), {"kid": "ec-1"}),
+        RSAKey.import_key((folder / "ci.pem").read_bytes(), {"kid": "rsa-1"}),
+    ]
+    return {"keys": [key.as_dict(private=False) for key in keys]}
+
+
 def write_issuer_config(folder: Path, port: int) -> Path:
     """A configuration with fresh keys, as a file in the folder."""
     for name, key in (
         ("people", ec.generate_private_key(ec.SECP256R1())),
+        ("robot", ec.generate_private_key(ec.SECP256R1())),
         ("ci", rsa.generate_private_key(65537, 2048)),
     ):
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -95,6 +110,8 @@ def write_issuer_config(folder: Path, port: int) -> Path:
                 "name": "Serving",
                 "secret_hash": hash_secret(served.service_secret),
             },
+            # Its second key is the CI's, as making another takes a while.
+            {"client_id": "robot", "public_keys": public_keys(folder)},
         ],
         "ci": {
             "issuer": f"http://127.0.0.1:{port}/ci",
@@ -163,14 +180,8 @@ CI_VARIABLES = (
 def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
     """A place of this test's own for logins, with nothing of the developer's in the way."""
     monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
-    for name in (
-        "TOKEN",
-        "TOKEN_FILE",
-        "CLIENT_ID",
-        "CLIENT_SECRET",
-        "CLIENT_SECRET_FILE",
-        "LOGIN_PROVIDER",
-    ):
+    names = "TOKEN TOKEN_FILE CLIENT_ID CLIENT_SECRET CLIENT_SECRET_FILE CLIENT_KEY_FILE"
+    for name in (*names.split(), "CLIENT_KEY_ID", "LOGIN_PROVIDER"):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
     for name in (VARIABLE, *CI_VARIABLES):
         monkeypatch.delenv(name, raising=False)

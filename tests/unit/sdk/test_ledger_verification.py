@@ -16,7 +16,7 @@ from registry_service.signing import Signer
 from service_chassis.caller import Principal
 from studbook.certificates.envelope import IN_TOTO, Envelope, signed_bytes
 from studbook.checkpoints import PAYLOAD_TYPE, Checkpoint, read_checkpoint
-from studbook.exceptions import VerificationFailed
+from studbook.exceptions import StudbookError, Unauthenticated, VerificationFailed
 from studbook.ledger_chain import ERASE_PERSON, Erasure
 from studbook.ledger_verification import verify_ledger
 from studbook.registry.v1 import checkpoint_pb2, lineage_service_pb2
@@ -63,6 +63,8 @@ class Registry:
     says_position: int | None = None
     says_hash: bytes | None = None
     signer: Signer = SIGNER
+    # With what each of the first verifications ends before its time.
+    ends: list[StudbookError] = field(default_factory=list)
 
     @property
     def client(self) -> Any:
@@ -77,6 +79,8 @@ class Registry:
     def VerifyLedger(self, _request: Any) -> Iterator[messages.VerifyLedgerResponse]:  # noqa: N802
         last = self.entries[-1]
         yield messages.VerifyLedgerResponse(position=1, head_position=last.position)
+        if self.ends:
+            raise self.ends.pop(0)
         yield messages.VerifyLedgerResponse(
             position=last.position if self.says_position is None else self.says_position,
             hash=last.hash if self.says_hash is None else self.says_hash,
@@ -248,3 +252,19 @@ def test_signed_payload_of_another_form_is_refused(payload: bytes) -> None:
     envelope = Envelope(PAYLOAD_TYPE, payload, SIGNER.key_id, signature).encode()
     with pytest.raises(VerificationFailed):
         read_checkpoint(envelope, SIGNER.trusted)
+
+
+class TestTokenThatEndsMeanwhile:
+    EXPIRED = Unauthenticated("It has expired.", reason="TOKEN_EXPIRED")
+
+    def test_the_registry_is_asked_again(self) -> None:
+        registry = Registry(chain("a", "b"), ends=[self.EXPIRED])
+
+        assert verify_ledger(registry.client).position == 2
+
+    def test_but_not_for_ever(self) -> None:
+        registry = Registry(chain("a", "b"), ends=[self.EXPIRED] * 9)
+
+        with pytest.raises(Unauthenticated, match="expired"):
+            verify_ledger(registry.client)
+        assert len(registry.ends) == 7

@@ -10,8 +10,8 @@ import pytest
 
 from studbook import login, login_provider
 from studbook.cli.__main__ import run
-from studbook.credentials import StoredLogin
 from studbook.exceptions import Unauthenticated
+from studbook.login_tokens import StoredLogin
 from studbook.logout import LoggedOut, log_out
 from studbook.stored_logins import Login
 from tests.unit.scripted_provider import scripted_provider
