@@ -7,8 +7,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.refusals import groups_too_many, method_is_internal, permission_held_nowhere
+from gateway.refusals import (
+    grants_too_many,
+    groups_too_many,
+    method_is_internal,
+    permission_held_nowhere,
+)
 from service_chassis.caller import Caller
+from service_chassis.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +26,9 @@ if TYPE_CHECKING:
 # Half of what an assertion is good for, so that one is never used up on its way.
 _REUSED_S = 30.0
 _MOST_KEPT = 4096
-# An assertion has to fit into the metadata that a service accepts.
 _MOST_GROUP_BYTES = 6 * 1024
+# An assertion has to fit into the metadata that a service accepts, beside some other entries.
+LARGEST_ASSERTION = ServiceSettings.model_fields["metadata_bytes"].default - 8 * 1024
 
 
 def admit(method: Method, authenticated: Authenticated) -> Caller:
@@ -89,7 +96,8 @@ class AssertionDesk:
         """The assertion for a call.
 
         Raises:
-            StudbookError: PERMISSION_MISSING, when the caller may not call the method.
+            StudbookError: PERMISSION_MISSING, when the caller may not call the method;
+                GROUPS_TOO_MANY.
         """
         key = authenticated.token_digest, method.path
         note = self._notes.get(key)
@@ -98,6 +106,9 @@ class AssertionDesk:
             return note.assertion
         caller = admit(method, authenticated)
         assertion = self._signer.sign(caller, method.path, method.area)
+        if len(assertion) > LARGEST_ASSERTION:
+            count = sum(map(len, caller.grants.values()))
+            raise grants_too_many(caller.principal.id, count, len(assertion), LARGEST_ASSERTION)
         self._notes[key] = _Note(assertion, authenticated, self._clock() + _REUSED_S)
         self._notes.move_to_end(key)
         if len(self._notes) > _MOST_KEPT:

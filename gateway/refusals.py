@@ -131,6 +131,23 @@ def groups_too_many(principal: str, count: int, size: int, allowed: int) -> Stud
     )
 
 
+def grants_too_many(principal: str, count: int, size: int, allowed: int) -> StudbookError:
+    """FAILED_PRECONDITION, because what a caller is bound to is too long to be passed on."""
+    return StudbookError(
+        Code.FAILED_PRECONDITION,
+        "GROUPS_TOO_MANY",
+        f"The access rules bind {principal} and its groups to {count} resource patterns, which "
+        f"takes {size} bytes to pass on, and at most {allowed} can be. Bind them to fewer and "
+        "wider patterns.",
+        metadata={
+            "grants": str(count),
+            "bytes": str(size),
+            "allowed_bytes": str(allowed),
+            "principal": principal,
+        },
+    )
+
+
 def permission_held_nowhere(permission: str, principal: str, roles: str) -> StudbookError:
     """PERMISSION_DENIED, because the caller holds the permission on no resource at all."""
     return StudbookError(

@@ -67,6 +67,10 @@ class TransferLimits(BaseSettings):
 class ServiceSettings(ServerSettings):
     """What tracking and registry service need beside that."""
 
+    # Assertions hold what their callers are bound to, which may be hundreds of patterns.
+    metadata_bytes: int = Field(
+        256 * 1024, ge=8192, le=1024 * 1024, description="Most metadata of one call in bytes."
+    )
     database_url: str = Field(
         description="SQLAlchemy URL: `sqlite:////path/file.db` or `postgresql://user@host/name`."
     )

@@ -182,9 +182,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `resource`, `reviewed_digest` (the present one).
     """
     ERROR_REASON_GROUPS_TOO_MANY: _ErrorReason.ValueType  # 153
-    """FAILED_PRECONDITION. The caller's token names more groups than can be passed on; have the
-    identity provider name fewer. Metadata: `groups`, `bytes`, `allowed_bytes`,
-    `principal`.
+    """FAILED_PRECONDITION. The caller's token names more groups than can be passed on, or they are
+    bound to more patterns than that; have the identity provider name fewer, or bind them to fewer
+    and wider patterns. Metadata: `groups` or `grants`, `bytes`, `allowed_bytes`, `principal`.
     """
     ERROR_REASON_POLICY_NOT_MET: _ErrorReason.ValueType  # 160
     """FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.
@@ -367,9 +367,9 @@ ERROR_REASON_REVIEW_OUTDATED: ErrorReason.ValueType  # 152
 Metadata: `resource`, `reviewed_digest` (the present one).
 """
 ERROR_REASON_GROUPS_TOO_MANY: ErrorReason.ValueType  # 153
-"""FAILED_PRECONDITION. The caller's token names more groups than can be passed on; have the
-identity provider name fewer. Metadata: `groups`, `bytes`, `allowed_bytes`,
-`principal`.
+"""FAILED_PRECONDITION. The caller's token names more groups than can be passed on, or they are
+bound to more patterns than that; have the identity provider name fewer, or bind them to fewer
+and wider patterns. Metadata: `groups` or `grants`, `bytes`, `allowed_bytes`, `principal`.
 """
 ERROR_REASON_POLICY_NOT_MET: ErrorReason.ValueType  # 160
 """FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.

@@ -27,7 +27,7 @@ from service_chassis.call_pipeline import CallPipeline, Door
 from service_chassis.caller import Caller, current_caller
 from service_chassis.errors import invalid_field
 from service_chassis.server import server_options
-from service_chassis.service_settings import ServerSettings
+from service_chassis.service_settings import ServerSettings, ServiceSettings
 from service_chassis.status_details import DETAILS_KEY
 from studbook.identity.v1.identity_service_pb2 import Limits
 from studbook.identity.v1.identity_service_pb2_grpc import (
@@ -239,7 +239,10 @@ def _add_services(seen: Seen, server: grpc.aio.Server) -> None:
 @contextlib.asynccontextmanager
 async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
     verifier = AssertionVerifier("tracking", {"gateway": KEY.as_pem(private=False)})
-    server = grpc.aio.server(interceptors=[CallPipeline(verifier)])
+    settings = ServiceSettings.model_construct()
+    server = grpc.aio.server(
+        options=server_options(settings), interceptors=[CallPipeline(verifier)]
+    )
     _add_services(seen, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

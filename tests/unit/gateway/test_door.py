@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from gateway.access_file import Binding
 from service_chassis.assertion import METADATA_KEY, AssertionSigner
 from service_chassis.caller import Caller, Principal
 from studbook.tracking.v1 import artifact_service_pb2, run_service_pb2
@@ -188,6 +189,33 @@ def test_assertion_is_reused_until_rules_change(http_issuer: LoopbackIssuer) -> 
         )
         error = await refused(gateway.get_run(metadata=login))
         assert explanation(error).reason == "PERMISSION_MISSING"
+
+    through_gateway(http_issuer, test)
+
+
+@pytest.mark.parametrize(("patterns", "reason"), [(1000, ""), (4000, "GROUPS_TOO_MANY")])
+def test_callers_may_be_bound_to_very_many_patterns(
+    http_issuer: LoopbackIssuer, patterns: int, reason: str
+) -> None:
+    async def test(gateway: Gateway) -> None:
+        file = gateway.rules.current.file
+        many = Binding(
+            role="viewer",
+            members=("group:dev:data-science",),
+            resources=tuple(
+                f"workspaces/main/experiments/experiment-{n:04}/**" for n in range(patterns)
+            ),
+        )
+        gateway.rules.current = type(gateway.rules.current)(
+            file.model_copy(update={"bindings": (*file.bindings, many)})
+        )
+        if not reason:
+            await gateway.get_run(metadata=gateway.login())
+            return
+        error = await refused(gateway.get_run(metadata=gateway.login()))
+        info = explanation(error)
+        assert (error.code(), info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, reason)
+        assert int(info.metadata["grants"]) >= patterns
 
     through_gateway(http_issuer, test)
 
