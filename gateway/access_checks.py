@@ -154,42 +154,39 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
 
 
 def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
-    if issuer.bearer == "id_token":
-        yield from _id_token_problems(place, issuer)
-    elif issuer.login and issuer.login.client_id in {issuer.audience, *issuer.other_audiences}:
+    logins = [login.client_id for login in (issuer.login, issuer.web) if login is not None]
+    for client in dict.fromkeys(logins):
+        if issuer.bearer == "id_token" and client != issuer.audience:
+            yield (
+                (*place, "audience"),
+                (
+                    f"ID tokens are made out to the client that logs people in, so with `bearer: "
+                    f'id_token` it must be "{client}"'
+                ),
+            )
+        elif issuer.bearer != "id_token" and client in {issuer.audience, *issuer.other_audiences}:
+            yield (
+                (*place, "audience"),
+                (
+                    f'"{client}" is the client id of the login as well; ID tokens '
+                    "carry it as their audience and would pass for access tokens. Register the "
+                    "gateway as a resource (API) of its own at the issuer"
+                ),
+            )
+    if issuer.bearer == "id_token" and issuer.service_accounts:
         yield (
-            (*place, "audience"),
-            (
-                f'"{issuer.login.client_id}" is the client id of the login as well; ID tokens '
-                "carry it as their audience and would pass for access tokens. Register the "
-                "gateway as a resource (API) of its own at the issuer"
-            ),
+            (*place, "service_accounts"),
+            "get access tokens, which are not taken where the bearer is an id_token",
         )
     clients = [account.client_id for account in issuer.service_accounts]
     for index, client in enumerate(clients):
         if client in clients[:index]:
             yield (*place, "service_accounts", index), f'"{client}" stands here twice'
-        if issuer.login and client == issuer.login.client_id:
+        if client in logins:
             yield (
                 (*place, "service_accounts", index),
                 f'"{client}" logs people in, so it cannot be a service account',
             )
-
-
-def _id_token_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
-    if issuer.login and issuer.login.client_id != issuer.audience:
-        yield (
-            (*place, "audience"),
-            (
-                f"ID tokens are made out to the client that logs people in, so with `bearer: "
-                f'id_token` it must be "{issuer.login.client_id}"'
-            ),
-        )
-    if issuer.service_accounts:
-        yield (
-            (*place, "service_accounts"),
-            "get access tokens, which are not taken where the bearer is an id_token",
-        )
 
 
 def _role_problems(file: AccessFile) -> Iterator[Problem]:

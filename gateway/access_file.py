@@ -6,6 +6,7 @@ in `access_rules`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -81,6 +82,20 @@ class Login(_Section):
     )
 
 
+class WebLogin(_Section):
+    """How people log in to the gateway's own pages, with a client of their own at an issuer."""
+
+    client_id: Text
+    client_secret_file: Path | None = Field(
+        default=None,
+        description="Holds the client's secret, on the gateway's machine; none: a public client.",
+    )
+    scope: Text = "openid profile groups offline_access"
+    audience_parameter: Literal["resource", "audience", "none"] = Field(
+        default="resource", description="How a token for our audience is asked for."
+    )
+
+
 class ServiceAccount(_Section):
     """A program with client credentials of its own at an issuer."""
 
@@ -120,6 +135,7 @@ class PeopleIssuer(_Issuer):
         default="access_token", description="Which of its tokens callers send."
     )
     login: Login | None = None
+    web: WebLogin | None = None
     service_accounts: tuple[ServiceAccount, ...] = ()
 
 

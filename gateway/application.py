@@ -19,6 +19,7 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.upstreams import Upstreams
+from gateway.web.application import Web
 from service_chassis.assertion import AssertionSigner
 from service_chassis.call_pipeline import CallPipeline, Door
 from service_chassis.server import Server
@@ -76,6 +77,9 @@ class Gateway:
         self._serve_identity(settings, authenticator)
         for add_to in services.values():
             add_to(self.server.grpc)
+        self._web: Web | None = None
+        if settings.web_listen:
+            self._web = Web(settings, authenticator, self._keys, self._rules, self._turnstile)
         # The last one: it takes any method.
         desk = AssertionDesk(_signer(settings))
         forwarder = Forwarder(
@@ -107,6 +111,8 @@ class Gateway:
             await self._issuer.start()
         # An issuer that is down is no reason not to start: its callers are told so.
         await self._keys.first_fetch()
+        if self._web is not None:
+            await self._web.start()
         self._watching = [
             asyncio.create_task(self._rules.watch()),
             asyncio.create_task(self._turnstile.watch()),
@@ -114,6 +120,8 @@ class Gateway:
 
     async def close(self) -> None:
         """End background work and close all connections."""
+        if self._web is not None:
+            await self._web.close()
         await self._upstreams.close()
         await self._keys.close()
         if self._issuer is not None:

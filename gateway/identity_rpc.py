@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from gateway.access_file import PeopleIssuer, PipelineIssuer
+from gateway.access_question import check_question
 from gateway.admission import admit
 from gateway.calls import Call, conduct
-from service_chassis.errors import invalid_field, required_field
 from service_chassis.method_access import method_table
-from service_chassis.permissions import PERMISSIONS
 from service_chassis.principal_message import to_message
 from service_chassis.timestamps import to_timestamp
 from studbook._version import __version__
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from gateway.turnstile import Turnstile
 
 _SERVICE = "/studbook.identity.v1.IdentityService/"
-_RESOURCE = re.compile(r"workspaces/[a-z0-9][a-z0-9._+-]*(/[a-z][a-z-]*/[a-zA-Z0-9][\w.+-]*)*")
 
 
 class IdentityService(IdentityServiceServicer):
@@ -118,7 +115,7 @@ class IdentityService(IdentityServiceServicer):
 
         async def answer() -> messages.TestAccessResponse:
             caller = await self._caller(call)
-            _check_question(request)
+            check_question(request.permission, request.resource)
             verdict = caller.rules.explain(
                 caller.identity.principal.id,
                 caller.identity.groups,
@@ -168,22 +165,3 @@ def _grant_message(grant: Grant) -> messages.Grant:
         resource=grant.resource,
         permissions=grant.permissions,
     )
-
-
-def _check_question(request: messages.TestAccessRequest) -> None:
-    if not request.permission:
-        raise required_field("permission", "name the permission to test")
-    if request.permission not in PERMISSIONS:
-        known = ", ".join(sorted(PERMISSIONS))
-        raise invalid_field("permission", request.permission, f"permissions are {known}")
-    if not request.resource:
-        raise required_field("resource", "name the resource to test it on")
-    if not _RESOURCE.fullmatch(request.resource):
-        pattern = "workspaces/{workspace}/{collection}/{id}/..."
-        raise invalid_field(
-            "resource",
-            request.resource,
-            f"write a resource name, {pattern}",
-            reason="RESOURCE_NAME_INVALID",
-            pattern=pattern,
-        )

@@ -45,21 +45,37 @@ async def fetch_key_set(http: httpx.AsyncClient, issuer_url: str) -> Mapping[str
     """
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            discovery = await _get(
-                http,
-                issuer_url.removesuffix("/") + "/.well-known/openid-configuration",
-                _LARGEST_DISCOVERY,
-            )
+            discovery = await _discovery(http, issuer_url)
             return await _get(http, _keys_url(discovery, issuer_url), _LARGEST_KEY_SET)
     except TimeoutError:
         message = f"no complete answer within {_TIMEOUT_S:g} s"
         raise KeySetError(message) from None
 
 
-def _keys_url(discovery: Mapping[str, Any], issuer_url: str) -> str:
+async def fetch_discovery(http: httpx.AsyncClient, issuer_url: str) -> Mapping[str, Any]:
+    """What an issuer says about itself; it names exactly this issuer.
+
+    Raises:
+        KeySetError: It cannot be fetched within bounds, or is not what it must be.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await _discovery(http, issuer_url)
+    except TimeoutError:
+        message = f"no complete answer within {_TIMEOUT_S:g} s"
+        raise KeySetError(message) from None
+
+
+async def _discovery(http: httpx.AsyncClient, issuer_url: str) -> Mapping[str, Any]:
+    url = issuer_url.removesuffix("/") + "/.well-known/openid-configuration"
+    discovery = await _get(http, url, _LARGEST_DISCOVERY)
     if discovery.get("issuer") != issuer_url:
         message = f"the discovery document names the issuer {discovery.get('issuer')!r:.200}"
         raise KeySetError(message)
+    return discovery
+
+
+def _keys_url(discovery: Mapping[str, Any], issuer_url: str) -> str:
     url = discovery.get("jwks_uri")
     try:
         checked = check_issuer_url(str(url).partition("?")[0])

@@ -9,6 +9,7 @@ from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway.turnstile import IdentityLimits
+from gateway.web.settings import WebSettings
 from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 
-class GatewaySettings(TransferLimits, ServerSettings):
+class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
     """What the gateway needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="STUDBOOK_GATEWAY_")
@@ -86,15 +87,17 @@ class GatewaySettings(TransferLimits, ServerSettings):
     @field_validator("allow_plaintext")
     @classmethod
     def _tokens_are_protected(cls, allowed: bool, info: ValidationInfo) -> bool:  # noqa: FBT001
-        listen, certificate = info.data.get("listen"), info.data.get("tls_certificate")
+        certificate = info.data.get("tls_certificate")
         if certificate is not None and info.data.get("tls_private_key") is None:
             message = "tls_certificate is set, so tls_private_key must be set too"
             raise ValueError(message)
-        if listen and not is_loopback(listen) and certificate is None and not allowed:
+        listened = [info.data.get(name) for name in ("listen", "web_listen")]
+        open_to_all = [address for address in listened if address and not is_loopback(address)]
+        if open_to_all and certificate is None and not allowed:
             message = (
-                f"{listen} can be reached from other machines, and without TLS everybody on the "
-                "way can read tokens; set tls_certificate and tls_private_key, or allow_plaintext "
-                "when a proxy in front adds TLS"
+                f"{open_to_all[0]} can be reached from other machines, and without TLS everybody "
+                "on the way can read tokens; set tls_certificate and tls_private_key, or "
+                "allow_plaintext when a proxy in front adds TLS"
             )
             raise ValueError(message)
         return allowed
@@ -106,6 +109,13 @@ class GatewaySettings(TransferLimits, ServerSettings):
             burst=self.identity_burst,
             calls_at_a_time=self.identity_calls_at_a_time,
         )
+
+    def web_certificate(self) -> tuple[Path, Path] | None:
+        """Certificate chain and key for the pages, when they are served with TLS."""
+        pair = self.tls_certificate, self.tls_private_key
+        if pair[0] is None or pair[1] is None or is_loopback(self.web_listen):
+            return None
+        return pair[0], pair[1]
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """Certificate and key for TLS, when there are any."""

@@ -49,7 +49,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=_port,
         default=Ports().gateway,
         metavar="PORT",
-        help="first of four ports in a row; 0: any free ports (default: %(default)s)",
+        help="first of five ports in a row; 0: any free ports (default: %(default)s)",
     )
     for name in asdict(Ports()):
         parser.add_argument(

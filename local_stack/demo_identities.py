@@ -7,6 +7,7 @@ from string import Template
 
 AUDIENCE = "studbook"
 CLI_CLIENT = "studbook-cli"
+WEB_CLIENT = "studbook-web"
 SERVICE_CLIENT = "serving"
 CI_CLIENT = "ci"
 REPOSITORY = "acme/wine-cultivar"
@@ -46,6 +47,8 @@ issuers:
     token_types: [at+jwt]
     login:
       client_id: $cli_client
+    web:
+      client_id: $web_client
     service_accounts:
       - client_id: $service_client
   # The development CI. In real life this is, for example, GitHub or GitLab.
@@ -100,6 +103,7 @@ def access_file(people_issuer: str, ci_issuer: str) -> str:
         ci_issuer=ci_issuer,
         audience=AUDIENCE,
         cli_client=CLI_CLIENT,
+        web_client=WEB_CLIENT,
         service_client=SERVICE_CLIENT,
         repository=REPOSITORY,
         repository_id=REPOSITORY_ID,
@@ -130,6 +134,11 @@ def dev_issuer_config(
             {
                 "client_id": CLI_CLIENT,
                 "name": "Studbook command line",
+                "redirect_uris": ["http://127.0.0.1/callback"],
+            },
+            {
+                "client_id": WEB_CLIENT,
+                "name": "Studbook pages",
                 "redirect_uris": ["http://127.0.0.1/callback"],
             },
             {

@@ -24,6 +24,7 @@ Studbook is running. Ctrl-C stops it.
 
 Where
   gateway  {at.gateway} (gRPC)
+  pages    {at.web} (your account, in a browser)
   login    {at.people_issuer} (development issuer: loopback only, asks nobody for a password)
   CI       {at.ci_issuer} (development CI)
   behind   tracking {at.tracking}, registry {at.registry}

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -61,6 +62,7 @@ def ensure_service_keys(folder: Path) -> None:
     ensure_assertion_key(folder, "ledger")
     ensure_random(folder / "page-tokens")
     ensure_random(folder / "webhooks")
+    ensure_sealing_key(folder / "web")
 
 
 def ensure_people_key(path: Path) -> None:
@@ -79,6 +81,12 @@ def ensure_random(path: Path) -> None:
     """32 random bytes."""
     if not path.exists():
         write_private(path, secrets.token_bytes(32))
+
+
+def ensure_sealing_key(path: Path) -> None:
+    """A file of one key that seals cookies and the tokens of sessions."""
+    if not path.exists():
+        write_private(path, Fernet.generate_key() + b"\n")
 
 
 def ensure_secret(path: Path) -> str:
@@ -100,8 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_service_keys(folder)
     print(
-        f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, page-tokens and "
-        "webhooks."
+        f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, page-tokens, "
+        "webhooks and web."
     )
     return 0
 

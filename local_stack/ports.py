@@ -21,13 +21,14 @@ class Ports:
     issuer: int = 7421
     tracking: int = 7422
     registry: int = 7423
+    web: int = 7424
 
     @classmethod
     def from_base(cls, base: int) -> Ports:
-        """Four ports in a row, or four free ones for base 0."""
+        """Five ports in a row, or five free ones for base 0."""
         if base == 0:
-            return cls(0, 0, 0, 0)
-        return cls(base, base + 1, base + 2, base + 3)
+            return cls(0, 0, 0, 0, 0)
+        return cls(base, base + 1, base + 2, base + 3, base + 4)
 
     @property
     def any_is_free_choice(self) -> bool:

@@ -35,6 +35,7 @@ class Addresses:
     registry: str
     people_issuer: str
     ci_issuer: str
+    web: str
 
     @classmethod
     def of(cls, ports: Ports) -> Addresses:
@@ -46,6 +47,7 @@ class Addresses:
             registry=f"{HOST}:{ports.registry}",
             people_issuer=f"{issuer}/people",
             ci_issuer=f"{issuer}/ci",
+            web=f"http://{HOST}:{ports.web}",
         )
 
 
@@ -92,6 +94,9 @@ def _settings(
             "REGISTRY_ADDRESS": addresses.registry,
             "ACCESS_FILE": str(folder.access_file),
             "DEV_ISSUER": str(folder.dev_issuer),
+            "WEB_LISTEN": addresses.web.removeprefix("http://"),
+            "WEB_KEY_FILE": str(keys / "web"),
+            "WEB_DATABASE_URL": database("web"),
         },
     }
 

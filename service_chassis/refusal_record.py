@@ -45,9 +45,21 @@ def record_refusal(error: StudbookError, principal: Principal | None) -> dict[st
     told = {"reason": error.reason, **error.for_log}
     if error.code not in _SECURITY and error.reason != _TOO_MANY:
         return told
-    _REFUSALS.labels(error.code.name, error.reason).inc()
     if error.code not in _SECURITY:
+        _REFUSALS.labels(error.code.name, error.reason).inc()
         return told
     who = bearer_of(principal) if principal else {}
     resource = error.metadata.get("resource", "")
-    return {"security": "refused", "resource": resource, **who, **told}
+    return {"resource": resource, **who, **record_denial(error.code, **told)}
+
+
+def record_denial(code: Code, reason: str, **told: str) -> dict[str, str]:
+    """Count a failed authentication or a denial; returns what its line says.
+
+    Args:
+        code: Which of the two.
+        reason: Why, by a name that stays.
+        told: What is known besides.
+    """
+    _REFUSALS.labels(code.name, reason).inc()
+    return {"security": "refused", "reason": reason, **told}

@@ -20,9 +20,9 @@ def up(
         int,
         typer.Option(
             min=0,
-            max=65_532,
+            max=65_531,
             metavar="PORT",
-            help="First of four ports in a row: gateway, login, tracking, registry. "
+            help="First of five ports in a row: gateway, login, tracking, registry, pages. "
             "0 takes any free ports.",
         ),
     ] = 7420,

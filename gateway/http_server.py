@@ -1,0 +1,101 @@
+"""An ASGI application served by the gateway's process, in its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+_STOP_S = 5
+_LARGEST_HEAD = 32 * 1024
+_MOST_AT_A_TIME = 512
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.is_up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the gateway, which stops this server itself."""
+        yield
+
+
+class HttpServer:
+    """Serves an application.
+
+    Args:
+        app: The application.
+        what: What it is, for messages.
+        host: Address to serve on.
+        port: And its port; 0 for any.
+        certificate: Certificate chain and private key (PEM files) for TLS; plain text without.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        what: str,
+        host: str,
+        port: int,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self._what = what
+        self._address = host, port
+        chain, key = certificate or (None, None)
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                # What a client says of others in front of it is not believed.
+                proxy_headers=False,
+                limit_concurrency=_MOST_AT_A_TIME,
+                h11_max_incomplete_event_size=_LARGEST_HEAD,
+                timeout_graceful_shutdown=_STOP_S,
+                ssl_certfile=chain,
+                ssl_keyfile=key,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            SystemExit: The address cannot be bound.
+        """
+        host, port = self._address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            listener = socket.create_server((host, port), family=family)
+        except OSError as error:
+            message = f"{self._what} cannot listen on {host}:{port}: {error.strerror}"
+            raise SystemExit(message) from None
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        await self._server.is_up.wait()
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving

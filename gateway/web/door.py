@@ -1,0 +1,136 @@
+"""What every request passes, and every answer gets: host, sizes, headers, one line in the log."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+from service_chassis.metrics_endpoint import count_call
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = structlog.get_logger("studbook.web")
+
+LARGEST_BODY = 16 * 1024
+_LARGEST_COOKIES = 8 * 1024
+# Where the scope keeps what the request's line in the log says besides.
+RECORD = "studbook.record"
+
+# No script at all, no inline style, nothing from elsewhere, in no frame, forms to ourselves.
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    # Not no-referrer, which would make browsers send `Origin: null` with our own forms.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_HSTS = "max-age=31536000"
+
+
+class BodyTooLargeError(Exception):
+    """The request's body is larger than any form of ours."""
+
+
+class Door:
+    """Stands before all pages.
+
+    Args:
+        app: What is behind it.
+        origin: Scheme and host as browsers have them.
+    """
+
+    def __init__(self, app: ASGIApp, origin: str) -> None:
+        self._app = app
+        self._host = origin.partition("://")[2]
+        self._secure = origin.startswith("https://")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        record: dict[str, str] = {}
+        scope[RECORD] = record
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = HTTPStatus(message["status"])
+                self._add_headers(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            await (refusal or self._app)(scope, _bounded(receive), answer)
+        finally:
+            _note(scope, status, time.perf_counter() - started, record)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        # What a page shows is for one person, and gone after signing out.
+        headers.setdefault("cache-control", "no-store")
+        if self._secure:
+            headers["strict-transport-security"] = _HSTS
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        # A page elsewhere whose name leads here must not be able to read or send anything.
+        if headers.getlist("host") != [self._host]:
+            return _refused(HTTPStatus.MISDIRECTED_REQUEST, "This server has another name.")
+        if sum(map(len, headers.getlist("cookie"))) > _LARGEST_COOKIES:
+            return _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many cookies.")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > LARGEST_BODY:
+            return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large a body.")
+        return None
+
+
+def _refused(status: HTTPStatus, words: str) -> ASGIApp:
+    return PlainTextResponse(f"{words}\n", status, headers={"connection": "close"})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The same, until there is too much of it."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY:
+            raise BodyTooLargeError
+        return message
+
+    return bounded
+
+
+def _note(scope: Scope, status: HTTPStatus, seconds: float, record: dict[str, str]) -> None:
+    # Paths without end can be made up; those of a route are few. A query may hold a code.
+    route: Any = scope.get("route")
+    path = getattr(route, "path", "") or "unknown"
+    count_call(f"web:{path}", status.name, seconds)
+    _log.info(
+        "request",
+        method=scope["method"][:16],
+        path=path,
+        status=int(status),
+        ms=round(seconds * 1000, 2),
+        request_id=uuid.uuid4().hex,
+        **record,
+    )

@@ -1,0 +1,163 @@
+"""The sessions as rows, so that every replica knows them and anybody's can be ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from service_chassis.sql_text import ByteOrderedText
+
+if TYPE_CHECKING:
+    from service_chassis.database import Database
+
+_KEY = ByteOrderedText
+metadata = sa.MetaData()
+
+web_sessions = sa.Table(
+    "web_sessions",
+    metadata,
+    # SHA-256 of the id in the cookie: whoever reads the table cannot act as anybody in it.
+    sa.Column("digest", _KEY, primary_key=True),
+    # SHA-256 of the login's `state`, which makes one session at most.
+    sa.Column("login_digest", _KEY, nullable=False, unique=True),
+    sa.Column("principal", _KEY, nullable=False),
+    # The issuer's name in the access rules, and its URL.
+    sa.Column("provider", _KEY, nullable=False),
+    sa.Column("issuer", _KEY, nullable=False),
+    sa.Column("subject", _KEY, nullable=False),
+    sa.Column("device", _KEY, nullable=False),
+    sa.Column("created_s", sa.BigInteger, nullable=False),
+    sa.Column("seen_s", sa.BigInteger, nullable=False),
+    sa.Column("ends_s", sa.BigInteger, nullable=False),
+    sa.Column("token_ends_s", sa.BigInteger, nullable=False),
+    # Until when one of the replicas is renewing the tokens.
+    sa.Column("claimed_s", sa.BigInteger, nullable=False),
+    sa.Column("sealed_tokens", _KEY, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session as it is kept. Times are seconds since 1970."""
+
+    digest: str
+    login_digest: str
+    principal: str
+    provider: str
+    issuer: str
+    subject: str
+    device: str
+    created_s: int
+    seen_s: int
+    ends_s: int
+    token_ends_s: int
+    claimed_s: int
+    sealed_tokens: str
+
+
+class LoginUsedError(Exception):
+    """The login has made a session already."""
+
+
+class SessionStore:
+    """Reads and writes sessions.
+
+    Args:
+        database: The database, migrated.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, row: SessionRow, ended_before_s: int) -> None:
+        """Add a session, and forget those that ended before a time.
+
+        Raises:
+            LoginUsedError: There was one from this login already.
+        """
+
+        def work(connection: sa.Connection) -> bool:
+            connection.execute(
+                sa.delete(web_sessions).where(web_sessions.c.ends_s < ended_before_s)
+            )
+            used = sa.select(web_sessions.c.digest).where(
+                web_sessions.c.login_digest == row.login_digest
+            )
+            if connection.execute(used).first() is not None:
+                return False
+            connection.execute(sa.insert(web_sessions).values(vars(row)))
+            return True
+
+        try:
+            added = await self._database.write(work)
+        except sa.exc.IntegrityError as error:
+            raise LoginUsedError from error
+        if not added:
+            raise LoginUsedError
+
+    async def find(self, digest: str, now_s: int) -> SessionRow | None:
+        """A session that has not ended."""
+        found = await self._select(web_sessions.c.digest == digest, now_s)
+        return found[0] if found else None
+
+    async def of(self, principal: str, now_s: int) -> list[SessionRow]:
+        """The sessions of one person that have not ended, the latest first."""
+        return await self._select(web_sessions.c.principal == principal, now_s)
+
+    async def _select(self, condition: sa.ColumnElement[bool], now_s: int) -> list[SessionRow]:
+        query = (
+            sa.select(web_sessions)
+            .where(condition, web_sessions.c.ends_s > now_s)
+            .order_by(web_sessions.c.seen_s.desc(), web_sessions.c.digest)
+        )
+        rows = await self._database.read(lambda db: db.execute(query).mappings().all(), brief=True)
+        return [SessionRow(**row) for row in rows]
+
+    async def end(self, principal: str, now_s: int, digest: str = "") -> list[SessionRow]:
+        """End one session of a person, or all of them; returns those that were ended.
+
+        The rows stay for a while without their tokens, so that their logins stay used.
+        """
+        which = (web_sessions.c.principal == principal) & (web_sessions.c.ends_s > now_s)
+        if digest:
+            which &= web_sessions.c.digest == digest
+
+        def work(connection: sa.Connection) -> list[SessionRow]:
+            found = connection.execute(sa.select(web_sessions).where(which).with_for_update())
+            rows = [SessionRow(**row) for row in found.mappings()]
+            ended = sa.update(web_sessions).where(which)
+            connection.execute(ended.values(ends_s=now_s, sealed_tokens=""))
+            return rows
+
+        return await self._database.write(work)
+
+    async def saw(self, digest: str, now_s: int) -> None:
+        """Note that a session was used."""
+        await self._update(digest, seen_s=now_s)
+
+    async def claim(self, digest: str, now_s: int, until_s: int) -> bool:
+        """Whether the caller is the one to renew the tokens now; others are kept from it.
+
+        A provider takes a second use of a refresh token for theft and ends the login.
+        """
+        return await self._update(digest, web_sessions.c.claimed_s <= now_s, claimed_s=until_s)
+
+    async def renew(self, digest: str, sealed_tokens: str, token_ends_s: int) -> bool:
+        """Put new tokens in place and give up the claim; whether the session still existed."""
+        return await self._update(
+            digest, sealed_tokens=sealed_tokens, token_ends_s=token_ends_s, claimed_s=0
+        )
+
+    async def give_up(self, digest: str) -> None:
+        """Give up the claim without new tokens."""
+        await self._update(digest, claimed_s=0)
+
+    async def _update(self, digest: str, *more: sa.ColumnElement[bool], **values: Any) -> bool:
+        change = sa.update(web_sessions).where(
+            web_sessions.c.digest == digest, web_sessions.c.sealed_tokens != "", *more
+        )
+        return await self._database.write(
+            lambda db: db.execute(change.values(**values)).rowcount == 1
+        )
