@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +16,28 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+# How long a connection may stand without a request that is complete up to its body.
+LONGEST_HEAD_S = 10.0
 _STOP_S = 5
 _LARGEST_HEAD = 32 * 1024
 _MOST_AT_A_TIME = 512
+
+
+class PunctualProtocol(H11Protocol):
+    """HTTP/1.1 with those who do not get round to asking sent away."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look at the clock."""
+        super().connection_made(transport)
+        self.loop.call_later(LONGEST_HEAD_S, self._look)
+
+    def _look(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.loop.call_later(LONGEST_HEAD_S, self._look)
 
 
 class _Server(uvicorn.Server):
@@ -61,7 +81,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=PunctualProtocol,
                 ws="none",
                 log_config=None,
                 access_log=False,

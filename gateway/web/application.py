@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.http_server import HttpServer
 from gateway.web import cookies
 from gateway.web.account_page import AccountPage
-from gateway.web.door import BodyTooLargeError, Door
+from gateway.web.door import BodyRefusedError, Door
 from gateway.web.login_pages import LoginPages
 from gateway.web.pages import icon, page, style
 from gateway.web.provider import Providers
@@ -84,12 +84,11 @@ async def _failed(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _too_large(_request: Request, _error: Exception) -> Response:
-    return page(
-        "refused.html",
-        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        words="That is more than any form of this page holds.",
-    )
+async def _body_refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, BodyRefusedError)  # noqa: S101 - as above
+    response = page("refused.html", status=error.status, words=f"{error.status.phrase}.")
+    response.headers["connection"] = "close"
+    return response
 
 
 async def _defect(request: Request, error: Exception) -> Response:
@@ -144,7 +143,7 @@ class Web:
             HTTPException: _not_served,
             PageRefusedError: _refused,
             StudbookError: _failed,
-            BodyTooLargeError: _too_large,
+            BodyRefusedError: _body_refused,
             Exception: _defect,
         }
         # Round everything, so that not even a defect is answered without its headers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from http import HTTPStatus
@@ -20,6 +21,7 @@ _log = structlog.get_logger("studbook.web")
 
 LARGEST_BODY = 16 * 1024
 _LARGEST_COOKIES = 8 * 1024
+_LONGEST_WAIT_S = 10.0
 # Where the scope keeps what the request's line in the log says besides.
 RECORD = "studbook.record"
 
@@ -41,8 +43,12 @@ _HEADERS = {
 _HSTS = "max-age=31536000"
 
 
-class BodyTooLargeError(Exception):
-    """The request's body is larger than any form of ours."""
+class BodyRefusedError(Exception):
+    """The request's body is larger than any form of ours, or does not come."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
 
 
 class Door:
@@ -106,15 +112,19 @@ def _refused(status: HTTPStatus, words: str) -> ASGIApp:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same, until there is too much of it."""
+    """The same, until there is too much of it, or nothing more comes."""
     received = 0
 
     async def bounded() -> Message:
         nonlocal received
-        message = await receive()
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                message = await receive()
+        except TimeoutError:
+            raise BodyRefusedError(HTTPStatus.REQUEST_TIMEOUT) from None
         received += len(message.get("body", b""))
         if received > LARGEST_BODY:
-            raise BodyTooLargeError
+            raise BodyRefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
 
     return bounded
