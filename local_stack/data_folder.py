@@ -15,9 +15,12 @@ from local_stack import demo_identities, keys
 from local_stack.ports import HOST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from local_stack.ports import Ports
+
+    Moves = list[tuple[str, str]]
 
 
 class FolderInUseError(RuntimeError):
@@ -92,45 +95,54 @@ class DataFolder:
         keys.ensure_service_keys(self.keys)
         keys.ensure_people_key(self.keys / "issuer-people.pem")
         keys.ensure_ci_key(self.keys / "issuer-ci.pem")
-        base = f"http://{HOST}:{ports.issuer}"
-        before = self._recorded_base()
-        self._write_issuer_config(base, before)
-        self._write_access_file(base, before)
-        keys.write_private(self._record, json.dumps({"issuer_base": base}).encode())
+        bases = {
+            "issuer_base": f"http://{HOST}:{ports.issuer}",
+            "web_base": f"http://{HOST}:{ports.web}",
+        }
+        moves = [(before, bases[name]) for name, before in self._recorded_bases().items()]
+        self._write_issuer_config(bases, moves)
+        self._write_access_file(bases["issuer_base"], moves)
+        keys.write_private(self._record, json.dumps(bases).encode())
 
     @property
     def _record(self) -> Path:
         return self.path / "stack.json"
 
-    def _recorded_base(self) -> str:
-        """The base of the issuers' URLs at the last start."""
+    def _recorded_bases(self) -> dict[str, str]:
+        """The bases of the issuers' and the pages' URLs at the last start."""
         if not self._record.exists():
-            return ""
-        return str(json.loads(self._record.read_text())["issuer_base"])
+            return {}
+        recorded: dict[str, str] = json.loads(self._record.read_text())
+        return recorded
 
-    def _write_issuer_config(self, base: str, before: str) -> None:
+    def _write_issuer_config(self, bases: Mapping[str, str], moves: Moves) -> None:
         service = keys.ensure_secret(self.secret_file(demo_identities.SERVICE_CLIENT))
         ci = keys.ensure_secret(self.secret_file(demo_identities.CI_CLIENT))
         if self.dev_issuer.exists():
-            _move(self.dev_issuer, before, base)
+            _move(self.dev_issuer, moves)
             return
         config = demo_identities.dev_issuer_config(
-            f"{base}/people", f"{base}/ci", hash_secret(service), hash_secret(ci)
+            bases["issuer_base"], bases["web_base"], hash_secret(service), hash_secret(ci)
         )
         text = "# The development issuer: for trying Studbook on one machine only.\n"
         text += yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         keys.write_private(self.dev_issuer, text.encode())
 
-    def _write_access_file(self, base: str, before: str) -> None:
+    def _write_access_file(self, base: str, moves: Moves) -> None:
         if self.access_file.exists():
-            _move(self.access_file, before, base)
+            _move(self.access_file, moves)
             return
         text = demo_identities.access_file(f"{base}/people", f"{base}/ci")
         keys.write_private(self.access_file, text.encode())
 
 
-def _move(path: Path, before: str, after: str) -> None:
-    """Replace the issuers' base URL and leave the rest, which people may have edited, alone."""
-    if before and before != after:
-        text = path.read_text(encoding="utf-8").replace(f"{before}/", f"{after}/")
+def _move(path: Path, moves: Moves) -> None:
+    """Replace the base URLs and leave the rest, which people may have edited, alone."""
+    text = old = path.read_text(encoding="utf-8")
+    # In two steps, as one part can move to where another one was.
+    for number, (before, _) in enumerate(moves):
+        text = text.replace(f"{before}/", f"\N{OBJECT REPLACEMENT CHARACTER}{number}/")
+    for number, (_, after) in enumerate(moves):
+        text = text.replace(f"\N{OBJECT REPLACEMENT CHARACTER}{number}/", f"{after}/")
+    if text != old:
         keys.write_private(path, text.encode())

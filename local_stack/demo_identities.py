@@ -112,11 +112,18 @@ def access_file(people_issuer: str, ci_issuer: str) -> str:
 
 
 def dev_issuer_config(
-    people_issuer: str, ci_issuer: str, service_secret_hash: str, ci_secret_hash: str
+    base: str, web: str, service_secret_hash: str, ci_secret_hash: str
 ) -> dict[str, object]:
-    """The development issuer's configuration, with key files below its own folder."""
+    """The development issuer's configuration, with key files below its own folder.
+
+    Args:
+        base: What the URLs of its two issuers begin with.
+        web: What those of the gateway's pages begin with.
+        service_secret_hash: Of the service account's secret.
+        ci_secret_hash: Of the build agent's.
+    """
     return {
-        "issuer": people_issuer,
+        "issuer": f"{base}/people",
         "audience": AUDIENCE,
         "signing_key": "keys/issuer-people.pem",
         "state_file": "logins.sqlite",
@@ -139,7 +146,8 @@ def dev_issuer_config(
             {
                 "client_id": WEB_CLIENT,
                 "name": "Studbook pages",
-                "redirect_uris": ["http://127.0.0.1/callback"],
+                "redirect_uris": [f"{web}/callback"],
+                "post_logout_redirect_uris": [f"{web}/signed-out"],
             },
             {
                 "client_id": SERVICE_CLIENT,
@@ -148,7 +156,7 @@ def dev_issuer_config(
             },
         ],
         "ci": {
-            "issuer": ci_issuer,
+            "issuer": f"{base}/ci",
             "signing_key": "keys/issuer-ci.pem",
             "clients": [{"client_id": CI_CLIENT, "secret_hash": ci_secret_hash}],
             "repositories": [

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def test_ports_in_a_row() -> None:
-    assert _ports(_arguments(["--port-base", "9000"])) == Ports(9000, 9001, 9002, 9003)
+    assert _ports(_arguments(["--port-base", "9000"])) == Ports(9000, 9001, 9002, 9003, 9004)
 
 
 def test_single_ports_go_before_the_base() -> None:
     options = _arguments(["--port-base", "0", "--gateway-port", "9000"])
 
-    assert _ports(options) == Ports(9000, 0, 0, 0)
+    assert _ports(options) == Ports(9000, 0, 0, 0, 0)
 
 
 def test_free_ports_differ() -> None:
     ports = asdict(Ports.from_base(0).chosen())
 
-    assert len(set(ports.values())) == 4
+    assert len(set(ports.values())) == 5
     assert 0 not in ports.values()
 
 
@@ -41,7 +41,7 @@ def test_taken_port_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"Port {port} for the tracking"):
-            Ports(0, 0, port, 0).chosen()
+            Ports(0, 0, port, 0, 0).chosen()
 
         arguments = ["--data", str(tmp_path), "--port-base", "0", "--issuer-port", str(port)]
         assert main(arguments) == 1
@@ -50,7 +50,7 @@ def test_taken_port_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_greeting_says_how_to_be_somebody(tmp_path: Path) -> None:
     stack = LocalStack(tmp_path / "my data")
-    stack._addresses = Addresses.of(Ports(9000, 9001, 9002, 9003))
+    stack._addresses = Addresses.of(Ports(9000, 9001, 9002, 9003, 9004))
     text = greeting(stack)
 
     for part in (

@@ -16,7 +16,7 @@ from local_stack.ports import Ports
 if TYPE_CHECKING:
     from pathlib import Path
 
-PORTS = Ports(1, 2, 3, 4)
+PORTS = Ports(1, 2, 3, 4, 5)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_edits_survive_a_change_of_ports(folder: DataFolder) -> None:
     folder.access_file.write_text(edited)
 
     with folder:
-        folder.prepare(Ports(1, 22, 3, 4))
+        folder.prepare(Ports(1, 22, 3, 4, 5))
 
     text = folder.access_file.read_text()
     assert text.endswith("# our own note\n")
@@ -64,6 +64,18 @@ def test_edits_survive_a_change_of_ports(folder: DataFolder) -> None:
         "http://127.0.0.1:22/ci",
     }
     assert DevIssuerConfig.read(folder.dev_issuer).issuer == "http://127.0.0.1:22/people"
+
+
+def test_clients_of_the_issuer_follow_the_pages(folder: DataFolder) -> None:
+    with folder:
+        # Each moves to where the other one was.
+        folder.prepare(Ports(1, 5, 3, 4, 2))
+
+    config = DevIssuerConfig.read(folder.dev_issuer)
+    pages = next(client for client in config.clients if client.client_id == "studbook-web")
+    assert config.issuer == "http://127.0.0.1:5/people"
+    assert pages.redirect_uris == ("http://127.0.0.1:2/callback",)
+    assert pages.post_logout_redirect_uris == ("http://127.0.0.1:2/signed-out",)
 
 
 def test_secrets_fit_the_issuers_hashes(folder: DataFolder) -> None:
