@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from studbook import login_provider
 from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.oauth_client import oauth_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,7 +122,7 @@ def with_device(
 
 
 def _begin(provider: Provider) -> _Codes:
-    with login_provider.oauth_client(
+    with oauth_client(
         provider.device_authorization_endpoint, provider.issuer, provider.client_id
     ) as client:
         answer = client.ask(
@@ -159,9 +160,7 @@ def _outcome(provider: Provider, codes: _Codes, wait: Callable[[float], object])
 
 
 def _ask(provider: Provider, codes: _Codes) -> Login:
-    with login_provider.oauth_client(
-        provider.token_endpoint, provider.issuer, provider.client_id
-    ) as client:
+    with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
         tokens = client.fetch_token(
             provider.token_endpoint,
             grant_type=_GRANT,

@@ -14,6 +14,7 @@ import httpx
 from studbook import login_provider
 from studbook.exceptions import FailedPrecondition, Unauthenticated, Unavailable
 from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
+from studbook.oauth_client import in_our_words, oauth_client
 from studbook.redirect_listener import RedirectListener
 from studbook.stored_logins import Login, StoredLogins
 
@@ -45,9 +46,7 @@ class _Attempt:
         if not provider.authorization_endpoint:
             message = f"The login provider {provider.issuer} has no login page for people."
             raise FailedPrecondition(message)
-        with login_provider.oauth_client(
-            provider.token_endpoint, provider.issuer, provider.client_id
-        ) as client:
+        with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
             client.code_challenge_method = "S256"
             url, _ = client.create_authorization_url(
                 provider.authorization_endpoint,
@@ -81,9 +80,7 @@ class _Attempt:
             raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
         if "code" not in values:
             raise _refused(provider, values)
-        with login_provider.oauth_client(
-            provider.token_endpoint, provider.issuer, provider.client_id
-        ) as client:
+        with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
             tokens = client.fetch_token(
                 provider.token_endpoint,
                 grant_type="authorization_code",
@@ -155,7 +152,7 @@ def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login
     # Nobody listens here: the redirect is read, not followed.
     attempt = _Attempt(provider, provider.redirect_uri)
     url = attempt.url(prompt="none", login_hint=name)
-    with login_provider.in_our_words(provider.issuer):
+    with in_our_words(provider.issuer):
         response = httpx.get(url, follow_redirects=False, timeout=15, trust_env=False)
     target = response.headers.get("location", "")
     if response.status_code != httpx.codes.FOUND or not target.startswith(attempt.redirect_uri):

@@ -5,27 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
-from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.auth import ClientAuth
-from authlib.oauth2.client import OAuth2Client
 
 from studbook.address import Address
-from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
+from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
+from studbook.oauth_client import http_client, in_our_words, oauth_client
 from studbook.stored_logins import Login
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Mapping
 
     from studbook.identity.v1.identity_service_pb2 import LoginProvider
 
-_TIMEOUT_S = 15.0
-_AS_JSON = {"Accept": "application/json"}
 _ENDPOINTS = (
     "authorization_endpoint",
     "device_authorization_endpoint",
@@ -57,78 +52,6 @@ class Provider:
     service_scope: str = ""
     id_tokens: bool = False
     secret_in_body: bool = False
-
-
-class _BodyAuth(ClientAuth, httpx.Auth):
-    """Authlib's client authentication, as httpx applies it."""
-
-    requires_request_body = True
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        uri, headers, body = self.prepare(
-            request.method, str(request.url), request.headers, request.content
-        )
-        content = body.encode() if isinstance(body, str) else body
-        headers["Content-Length"] = str(len(content))
-        yield httpx.Request(request.method, uri, headers=headers, content=content)
-
-
-class _OAuthClient(OAuth2Client):
-    """Authlib's OAuth client over plain httpx."""
-
-    client_auth_class = _BodyAuth
-
-    def ask(self, url: str, **fields: str) -> dict[str, Any]:
-        """What another endpoint than that for tokens answers, with the same kinds of errors."""
-        auth = self.client_auth(self.token_endpoint_auth_method)
-        answer = self.session.post(url, data=fields, auth=auth, headers=_AS_JSON)
-        return dict(self.parse_response_token(answer))
-
-
-def _http(url: str) -> httpx.Client:
-    # What is on loopback must not be asked for at a proxy.
-    local = Address(urlsplit(url).hostname or "", 0).is_loopback
-    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local)
-
-
-@contextmanager
-def oauth_client(
-    token_endpoint: str,
-    issuer: str,
-    client_id: str,
-    secret: str | None = None,
-    *,
-    method: str = "none",
-) -> Iterator[Any]:
-    """Authlib's client for requests to one provider; its failures are `studbook.exceptions`."""
-    with _http(token_endpoint) as session, in_our_words(issuer):
-        yield _OAuthClient(
-            session, client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
-        )
-
-
-@contextmanager
-def in_our_words(issuer: str) -> Iterator[None]:
-    """Turn the failures of HTTP and OAuth into errors of this package, free of secrets."""
-    try:
-        yield
-    except OAuth2Error as error:
-        description = f" ({error.description})" if error.description else ""
-        raise Unauthenticated(
-            f"The login provider {issuer} refused: {error.error}{description}.",
-            reason="LOGIN_REFUSED",
-            metadata={"issuer": issuer, "error": str(error.error)},
-        ) from None
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        raise Unavailable(f"The login provider {issuer} answered with status {status}.") from None
-    except httpx.HTTPError as error:
-        message = f"The login provider {issuer} cannot be reached: {error}."
-        raise Unavailable(message) from None
-    except ValueError:
-        # Not chained: a response that is no JSON could still hold a token.
-        message = f"The login provider {issuer} answered with something that is not OAuth."
-        raise Unavailable(message) from None
 
 
 def offered(address: str) -> list[LoginProvider]:
@@ -178,7 +101,7 @@ def _choose(address: str, found: list[LoginProvider], name: str) -> LoginProvide
 def _describe(info: LoginProvider) -> Provider:
     require_secure(info.issuer, info.issuer)
     url = f"{info.issuer.rstrip('/')}/.well-known/openid-configuration"
-    with _http(url) as session, in_our_words(info.issuer):
+    with http_client(url) as session, in_our_words(info.issuer):
         answer = session.get(url)
         answer.raise_for_status()
         document = answer.json()

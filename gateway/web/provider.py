@@ -17,7 +17,7 @@ from gateway.access_file import PeopleIssuer, WebLogin, check_issuer_url
 from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
 from gateway.web.refusals import LoginRefusedError, provider_unavailable
 from studbook.exceptions import Unauthenticated, Unavailable
-from studbook.login_provider import oauth_client
+from studbook.oauth_client import oauth_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,7 @@ class Provider:
     login: WebLogin
     endpoints: Mapping[str, str]
     names_itself: bool
+    secret_method: str
 
     def authorization_url(self, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> str:
         """Where to send a browser: authorisation code with PKCE (S256)."""
@@ -163,6 +164,7 @@ class Provider:
             self.issuer.url,
             self.login.client_id,
             secret or None,
+            method=self.secret_method if secret else "none",
         )
 
     async def _ask(self, question: Callable[[Any], Mapping[str, Any]]) -> Tokens:
@@ -243,7 +245,11 @@ async def _describe(name: str, issuer: PeopleIssuer, login: WebLogin) -> Provide
         _log.warning("provider_unavailable", provider=name, error=str(error))
         raise provider_unavailable(name) from None
     names_itself = document.get("authorization_response_iss_parameter_supported") is True
-    return Provider(name, issuer, login, endpoints, names_itself)
+    # What a provider takes that says nothing of it (OpenID Connect Discovery, 3).
+    methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+    basic = "client_secret_basic" in methods
+    method = "client_secret_basic" if basic else "client_secret_post"
+    return Provider(name, issuer, login, endpoints, names_itself, method)
 
 
 def _checked(document: Mapping[str, Any], endpoint: str) -> str:
