@@ -233,8 +233,10 @@ def end_session_url(login: Login) -> str:
     """Where a browser ends the session at the provider; empty where there is no such place."""
     if not login.end_session_endpoint:
         return ""
-    hint = {"id_token_hint": login.id_token} if login.id_token else {}
-    query = {"client_id": login.client_id, **hint}
+    # One of them says it all, and where tokens are made out to others, both seem to differ.
+    query = {"client_id": login.client_id}
+    if login.id_token:
+        query = {"id_token_hint": login.id_token}
     return str(httpx.URL(login.end_session_endpoint).copy_merge_params(query))
 
 

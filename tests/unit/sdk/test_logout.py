@@ -83,7 +83,7 @@ class TestSession:
 
     def test_address_says_whose_it_is(self) -> None:
         assert login_provider.end_session_url(self.LOGIN) == (
-            "https://login.example.com/bye?tenant=7&client_id=studbook-cli&id_token_hint=h.c.s"
+            "https://login.example.com/bye?tenant=7&id_token_hint=h.c.s"
         )
 
     def test_of_another_device_is_only_told(self, address: str, logins: StoredLogins) -> None:

@@ -1,0 +1,82 @@
+"""Canaille, https://canaille.readthedocs.io: a provider in Python."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tests.providers.provider import (
+    AUDIENCE,
+    CLI,
+    SERVICE,
+    SERVICE_SECRET,
+    Abilities,
+    ProcessProvider,
+    free_ports,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+PASSWORD = "correct horse battery staple"
+
+
+class Canaille(ProcessProvider):
+    """It compares whole redirect addresses, so logins end at a port that is registered."""
+
+    name = "canaille"
+    abilities = Abilities(
+        device_grant=False, signed_service_tokens=False, keeps_former_key=True, revocation=False
+    )
+
+    def __init__(self, folder: Path) -> None:
+        port, callback_port = free_ports(2)
+        self.issuer = f"http://127.0.0.1:{port}"
+        self._callback = f"http://127.0.0.1:{callback_port}/callback"
+        told = {
+            "port": port,
+            "callback": self._callback,
+            "audience": AUDIENCE,
+            "cli": CLI,
+            "service": SERVICE,
+            "secret": SERVICE_SECRET,
+            "password": PASSWORD,
+            "people": ["ada", "grace"],
+        }
+        command = [sys.executable, "-m", "tests.providers.canaille_server", json.dumps(told)]
+        super().__init__(command, folder / "canaille.log")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": "people",
+            "url": self.issuer,
+            "audience": AUDIENCE,
+            # The strongest that its RSA keys are good for, unless the client is told otherwise.
+            "algorithms": ["RS512"],
+            "login": {
+                "client_id": CLI,
+                "scope": "openid profile groups",
+                "redirect_uri": self._callback,
+            },
+            "service_accounts": [{"client_id": SERVICE}],
+        }
+
+    def log_in(self, page: Page, person: str) -> None:
+        page.fill("input[name=login]", person)
+        page.click("button[type=submit]")
+        page.fill("input[name=password]", PASSWORD)
+        page.click("button[type=submit]")
+
+    def confirm_device(self, page: Page, person: str) -> None:
+        raise NotImplementedError
+
+    def confirm_logout(self, page: Page) -> None:
+        page.wait_for_selector("text=You have been disconnected")
+
+    def rotate_key(self) -> None:
+        self.send(signal.SIGHUP)

@@ -1,0 +1,151 @@
+"""Studbook at providers that know nothing of it: the same tests at each."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from studbook import login_provider
+from studbook.exceptions import Unauthenticated
+from studbook.identity.v1.identity_service_pb2 import GetServerInfoRequest, WhoAmIRequest
+from studbook.identity.v1.principal_pb2 import PRINCIPAL_KIND_USER
+from studbook.login import who_am_i
+from studbook.tracking.v1.experiment_pb2 import Experiment
+from studbook.tracking.v1.experiment_service_pb2 import CreateExperimentRequest
+from tests.providers.conftest import log_in
+from tests.providers.provider import SERVICE, SERVICE_SECRET
+from tests.providers.terminal import address_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
+    from tests.providers.installation import Installation
+    from tests.providers.provider import Provider
+    from tests.providers.terminal import Terminal
+
+
+def test_provider_is_what_it_says(provider: Provider, terminal: Terminal) -> None:
+    described = provider.describe()
+    assert described["issuer"] == provider.issuer
+    assert ("device_authorization_endpoint" in described) == provider.abilities.device_grant
+    assert "S256" in described["code_challenge_methods_supported"]
+    with terminal.client() as client:
+        info = client.identity.GetServerInfo(GetServerInfoRequest())
+    (offered,) = [one for one in info.login_providers if one.name == provider.name]
+    assert offered.issuer == provider.issuer
+
+
+def test_whoever_logs_in_in_the_browser_can_work(provider: Provider, ada: Terminal) -> None:
+    said = ada.run("whoami")
+    assert f"user:{provider.name}:ada" in said
+    with ada.client() as client:
+        made = client.experiments.CreateExperiment(
+            CreateExperimentRequest(
+                parent="workspaces/main",
+                experiment_id=f"at-{provider.name}",
+                experiment=Experiment(description="Made at the provider"),
+            )
+        )
+    assert made.experiment.name == f"workspaces/main/experiments/at-{provider.name}"
+
+
+def test_groups_are_those_of_the_provider(provider: Provider, ada: Terminal) -> None:
+    with ada.client() as client:
+        who = client.identity.WhoAmI(WhoAmIRequest())
+    assert who.principal.kind == PRINCIPAL_KIND_USER
+    assert (who.principal.display_name, who.principal.issuer) == ("Ada", provider.issuer)
+    assert list(who.groups) == [f"group:{provider.name}:data-science"]
+    assert [(grant.role, grant.member) for grant in who.grants] == [("trainer", who.groups[0])]
+
+
+def test_login_is_renewed_and_what_renews_it_changes(ada: Terminal) -> None:
+    before = ada.login
+    ada.keep(replace(before, expires_at=time.time()))
+
+    with ada.client() as client:
+        assert client.identity.WhoAmI(WhoAmIRequest()).principal.subject == "ada"
+
+    after = ada.login
+    assert after.expires_at is not None
+    assert after.expires_at > time.time() + 600
+    assert before.refresh_token != after.refresh_token
+
+
+def test_service_account_logs_in_by_itself(provider: Provider, terminal: Terminal) -> None:
+    service = replace(
+        terminal,
+        variables={"STUDBOOK_CLIENT_ID": SERVICE, "STUDBOOK_CLIENT_SECRET": SERVICE_SECRET},
+    )
+    if not provider.abilities.signed_service_tokens:
+        assert "TOKEN_INVALID" in service.run("whoami", code=4)
+        return
+    who = json.loads(service.run("whoami", "--json"))
+    assert who["principal"]["id"] == f"service:{provider.name}:{SERVICE}"
+
+
+def test_device_grant(provider: Provider, terminal: Terminal, page: Page) -> None:
+    if not provider.abilities.device_grant:
+        assert "has no device login" in terminal.run("login", "--device", code=5)
+        return
+    with terminal.asking("login", "--device") as url:
+        page.goto(url)
+        provider.confirm_device(page, "grace")
+    assert f"user:{provider.name}:grace" in terminal.run("whoami")
+
+
+def key_id(token: str) -> str:
+    header = token.partition(".")[0]
+    return str(json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"])
+
+
+def accepted(address: str, token: str) -> WhoAmIResponse:
+    """What the gateway says to a token as soon as it accepts it; keys are not asked for at once."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return who_am_i(address, token)
+        except Unauthenticated:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_new_key_is_accepted_without_a_restart(
+    provider: Provider, installation: Installation, ada: Terminal
+) -> None:
+    process, former = installation.gateway_pid, provider.key_ids()
+    provider.rotate_key()
+    deadline = time.monotonic() + 20
+    while not (new := provider.key_ids() - former):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    renewed = login_provider.refresh(ada.login)
+    ada.keep(renewed)
+
+    assert key_id(renewed.access_token) in new
+    assert accepted(ada.address, renewed.access_token).principal.subject == "ada"
+    assert (former <= provider.key_ids()) == provider.abilities.keeps_former_key
+    assert installation.gateway_pid == process
+
+
+def test_logout_ends_it_at_the_provider(provider: Provider, terminal: Terminal, page: Page) -> None:
+    log_in(provider, terminal, page, "grace")
+    login = terminal.login
+    said = terminal.run("logout")
+
+    assert terminal.logins.find(terminal.address) is None
+    if provider.abilities.revocation:
+        with pytest.raises(Unauthenticated, match="invalid_grant"):
+            login_provider.refresh(login)
+    else:
+        assert "The tokens were not taken back" in said
+    page.goto(address_in(said))
+    provider.confirm_logout(page)
+    # With a session left there would be no form to fill in.
+    log_in(provider, terminal, page, "grace")
