@@ -1,21 +1,22 @@
-"""The file that logins are kept in: one for each server, readable by its owner only."""
+"""The file that logins are kept in: one for each server, readable by its owner only.
+
+Where there is a system keyring the file is sealed with a key in it; see `keyring_seal`.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studbook import config_files
 from studbook.exceptions import StudbookError
+from studbook.keyring_seal import KeyringSeal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
 
 # Tokens are renewed this long before they expire, longer than a call and clock differences take;
@@ -81,25 +82,16 @@ class Login:
         return self.expires_at is not None and time.time() > self.expires_at
 
 
-def config_folder() -> Path:
-    """Where the user's configuration is: STUDBOOK_CONFIG_DIR, else the platform's place for it."""
-    if explicit := os.environ.get("STUDBOOK_CONFIG_DIR"):
-        return Path(explicit)
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home())) / "studbook"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "studbook"
-
-
 class StoredLogins:
     """The logins of this user, by address of the server.
 
     Args:
-        folder: Where the file is; default `config_folder()`.
+        folder: Where the file is; default `config_files.config_folder()`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder if folder is not None else config_folder()
-        self.path = self._folder / "logins.json"
+        self.path = (folder or config_files.config_folder()) / "logins.json"
+        self._seal = KeyringSeal()
 
     def find(self, address: str) -> Login | None:
         """The login at a server, if there is one.
@@ -123,9 +115,17 @@ class StoredLogins:
         if rest.pop(address, None) is not None:
             self._write(rest)
 
+    def kept(self) -> str:
+        """Where and how what was saved last is kept, in words."""
+        if self._seal.keyring:
+            return f"{self.path}, sealed with a key in the system keyring ({self._seal.keyring})"
+        return f"{self.path}, which only you can read"
+
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
+            if "sealed" in content:
+                content = json.loads(self._seal.unseal(content["sealed"]))
             return dict(content["logins"])
         except FileNotFoundError:
             return {}
@@ -136,37 +136,12 @@ class StoredLogins:
             ) from error
 
     def _write(self, logins: dict[str, dict[str, Any]]) -> None:
-        partial = self.path.with_name(f".logins.{secrets.token_hex(6)}")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"version": 1, "logins": logins}, file, indent=2)
-            partial.replace(self.path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        content = {"version": 1, "logins": logins}
+        sealed = self._seal.seal(json.dumps(content).encode())
+        if sealed is not None:
+            content = {"version": 1, "sealed": sealed}
+        config_files.replace_private(self.path, json.dumps(content, indent=2))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other threads and processes of this user from changing the file meanwhile."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / "logins.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            _lock(descriptor)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        # Released when the descriptor is closed, also by a crash.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return config_files.locked(self.path)

@@ -54,6 +54,7 @@ def login(
     from studbook.address import resolve_address
     from studbook.cli import output
     from studbook.device_login import with_device
+    from studbook.stored_logins import StoredLogins
 
     if sum((bool(as_person), device, token_stdin)) > 1:
         message = "--as, --device and --token-stdin exclude each other"
@@ -67,8 +68,10 @@ def login(
         made = with_device(address, provider_name=provider, show=output.note)
     else:
         made = flows.with_browser(address, provider_name=provider, show=output.note)
-    who = flows.keep(address, made)
+    store = StoredLogins()
+    who = flows.keep(address, made, store)
     output.note(f"Logged in at {address} as {_named(who)}.")
+    output.note(f"The login is kept in {store.kept()}.")
     _warn_of_overrides()
 
 

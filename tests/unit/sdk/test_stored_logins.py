@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from studbook.config_files import config_folder
 from studbook.exceptions import StudbookError
-from studbook.stored_logins import Login, StoredLogins, config_folder
+from studbook.stored_logins import Login, StoredLogins
 
 
 def keep(logins: StoredLogins, address: str, login: Login) -> None:

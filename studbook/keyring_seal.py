@@ -1,0 +1,167 @@
+"""Seals what is kept of logins with a key that the system keyring keeps.
+
+Only the key is in the keyring: some keyrings hold no more than about a kilobyte in an entry, and
+tokens are longer. And a file can be replaced as a whole, as it has to be when a refresh token is
+exchanged for the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from studbook.exceptions import InvalidArgument, StudbookError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from keyring.backend import KeyringBackend
+
+_SETTING = "STUDBOOK_KEYRING"
+_SERVICE, _ENTRY = "studbook", "key of the stored logins"
+_PURPOSE = b"studbook logins 1"
+_KEY_BITS, _NONCE_BYTES = 256, 12
+# These keep nothing, or keep it for everybody to read.
+_NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+# What backends themselves call one that is fit for passwords.
+_LEAST_PRIORITY = 1
+
+
+class KeyringSeal:
+    """Seals and unseals, and asks the keyring for the key once.
+
+    Attributes:
+        keyring: Name of the keyring that was used last; empty when none was.
+    """
+
+    def __init__(self) -> None:
+        self.keyring = ""
+        self._key: bytes | None = None
+
+    def seal(self, content: bytes) -> str | None:
+        """The content, sealed; None when there is no keyring to be used.
+
+        Raises:
+            InvalidArgument: STUDBOOK_KEYRING is none of auto, on and off.
+            StudbookError: It is on, and no keyring can be used.
+        """
+        setting = _setting()
+        # What was sealed stays sealed, also where a keyring would not be looked for.
+        if setting == "off" or self._key is None:
+            self._key, self.keyring = None, ""
+            self._look_for_key(setting)
+        if self._key is None:
+            return None
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = _cipher(self._key).encrypt(nonce, content, _PURPOSE)
+        return base64.b64encode(nonce + sealed).decode()
+
+    def _look_for_key(self, setting: str) -> None:
+        try:
+            keyring = _keyring_for(setting)
+            if keyring is not None:
+                self._key, self.keyring = _key_in(keyring) or _new_key_in(keyring), keyring.name
+        except Exception as error:
+            # Backends raise errors of all kinds.
+            if setting == "on":
+                message = f"{_SETTING} is on, but no system keyring can be used: {error}."
+                raise StudbookError(
+                    message,
+                    next_step="Install studbook[keyring] and unlock the keyring, or set it to off.",
+                ) from error
+
+    def unseal(self, sealed: str) -> bytes:
+        """What was sealed.
+
+        Raises:
+            ValueError: The keyring does not give the key to it.
+        """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - for sealed files only
+
+        if self._key is None:
+            self._key, self.keyring = _kept_key()
+        data = base64.b64decode(sealed)
+        try:
+            return _cipher(self._key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _PURPOSE)
+        except InvalidTag:
+            self._key = None
+            message = "it is sealed with another key than the system keyring has"
+            raise ValueError(message) from None
+
+
+def system_keyring() -> KeyringBackend | None:
+    """The keyring of this machine; None when there is none, or none that keeps secrets."""
+    try:
+        import keyring  # noqa: PLC0415 - an optional library, and a slow one
+        from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415
+    except ImportError:
+        return None
+    chosen = keyring.get_keyring()
+    candidates = chosen.backends if isinstance(chosen, ChainerBackend) else [chosen]
+    return next(filter(_keeps_secrets, candidates), None)
+
+
+def _keeps_secrets(backend: KeyringBackend) -> bool:
+    module = type(backend).__module__
+    unfit = any(module == name or module.startswith(f"{name}.") for name in _NO_KEYRINGS)
+    return not unfit and float(backend.priority) >= _LEAST_PRIORITY
+
+
+def _keyring_for(setting: str) -> KeyringBackend | None:
+    if setting == "off" or (setting == "auto" and not _can_ask()):
+        return None
+    keyring = system_keyring()
+    if keyring is None and setting == "on":
+        message = "there is none"
+        raise LookupError(message)
+    return keyring
+
+
+def _can_ask() -> bool:
+    """Whether a locked keyring could ask for its password; without a desktop it would hang."""
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _setting() -> str:
+    setting = os.environ.get(_SETTING) or "auto"
+    if setting not in {"auto", "on", "off"}:
+        message = f"{_SETTING} is {setting}; it can be auto, on or off."
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return setting
+
+
+def _kept_key() -> tuple[bytes, str]:
+    """The key in the keyring, and the keyring's name."""
+    try:
+        keyring = system_keyring()
+        key = _key_in(keyring) if keyring is not None else None
+    except Exception as error:
+        # Backends raise errors of all kinds.
+        message = f"the system keyring does not give the key to it: {error}"
+        raise ValueError(message) from error
+    if keyring is None or key is None:
+        message = "it is sealed with a key that no system keyring here has"
+        raise ValueError(message)
+    return key, keyring.name
+
+
+def _key_in(keyring: KeyringBackend) -> bytes | None:
+    text = keyring.get_password(_SERVICE, _ENTRY)
+    return base64.b64decode(text) if text else None
+
+
+def _new_key_in(keyring: KeyringBackend) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
+
+    key = AESGCM.generate_key(_KEY_BITS)
+    keyring.set_password(_SERVICE, _ENTRY, base64.b64encode(key).decode())
+    return key
+
+
+def _cipher(key: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
+
+    return AESGCM(key)
