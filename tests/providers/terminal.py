@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from studbook.client import Client
-from studbook.credentials import StoredLogin
+from studbook.login_tokens import StoredLogin
 from studbook.stored_logins import Login, StoredLogins
 
 if TYPE_CHECKING:
