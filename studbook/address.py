@@ -78,12 +78,21 @@ def parse_address(text: str) -> Address:
 
 
 def configured_address(explicit: str | None = None) -> str:
-    """The address that was given, else STUDBOOK_ADDRESS, else empty."""
-    return explicit or os.environ.get(_ENVIRONMENT, "")
+    """The address that was given, else STUDBOOK_ADDRESS, else the profile's, else empty.
+
+    Raises:
+        InvalidArgument: STUDBOOK_PROFILE names a profile that there is not.
+    """
+    if given := explicit or os.environ.get(_ENVIRONMENT, ""):
+        return given
+    from studbook.profiles import Profiles  # noqa: PLC0415 - it parses addresses
+
+    profile = Profiles().active()
+    return profile.address if profile is not None else ""
 
 
 def resolve_address(explicit: str | None = None) -> Address:
-    """The address to call: the one given, else STUDBOOK_ADDRESS, else this machine's default."""
+    """The address to call: the configured one, else this machine's default."""
     return parse_address(configured_address(explicit) or DEFAULT_ADDRESS)
 
 

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from studbook import config_files
 from studbook.exceptions import StudbookError
 from studbook.keyring_seal import KeyringSeal
+from studbook.profiles import Profiles
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from studbook.profiles import Profile
 
 
 # Tokens are renewed this long before they expire, longer than a call and clock differences take;
@@ -83,14 +86,16 @@ class Login:
 
 
 class StoredLogins:
-    """The logins of this user, by address of the server.
+    """The logins of this user, by address of the server and by profile.
 
     Args:
         folder: Where the file is; default `config_files.config_folder()`.
+        profile: Under which profile; default: the one that is active now.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, profile: Profile | None = None) -> None:
         self.path = (folder or config_files.config_folder()) / "logins.json"
+        self._profile = profile or Profiles(folder).active()
         self._seal = KeyringSeal()
 
     def find(self, address: str) -> Login | None:
@@ -99,7 +104,7 @@ class StoredLogins:
         Raises:
             StudbookError: The file cannot be read.
         """
-        entry = self._read().get(address)
+        entry = self._read().get(self._name(address))
         if entry is None:
             return None
         known = {item.name for item in fields(Login)}
@@ -107,13 +112,20 @@ class StoredLogins:
 
     def save(self, address: str, login: Login) -> None:
         """Keep a login. Hold the lock while doing so."""
-        self._write({**self._read(), address: asdict(login)})
+        self._write({**self._read(), self._name(address): asdict(login)})
 
     def remove(self, address: str) -> None:
         """Forget the login at a server. Hold the lock while doing so."""
         rest = self._read()
-        if rest.pop(address, None) is not None:
+        if rest.pop(self._name(address), None) is not None:
             self._write(rest)
+
+    def _name(self, address: str) -> str:
+        """What a login is kept under: one of a profile is for the profile's server only."""
+        profile = self._profile
+        if profile is None or profile.address != address:
+            return address
+        return f"{profile.name}@{address}"
 
     def kept(self) -> str:
         """Where and how what was saved last is kept, in words."""

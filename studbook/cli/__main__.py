@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "login": ("login", "Log in at the server's login provider."),
     "logout": ("login", "Forget the login, here and at the login provider."),
+    "profiles": ("profiles", "Name servers, and go from one to another."),
     "whoami": ("login", "Show who you are to the server and what you may do."),
     "token": ("login", "Print a token of your login, for programs that call the stubs."),
     "run": ("run", "Find, read, compare and follow training runs, and fetch their files."),
@@ -56,6 +57,7 @@ Options:
 
 Environment:
   STUDBOOK_ADDRESS    The server, host:port (default 127.0.0.1:7420).
+  STUDBOOK_PROFILE    A name for a server, where STUDBOOK_ADDRESS is not set.
   STUDBOOK_WORKSPACE  The workspace (default main).
   STUDBOOK_TOKEN      A token to use instead of a login, e.g. in a CI job.
 

@@ -181,6 +181,7 @@ def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredLogins:
     """A place of this test's own for logins, with nothing of the developer's in the way."""
     monkeypatch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("STUDBOOK_KEYRING", "off")
+    monkeypatch.delenv("STUDBOOK_PROFILE", raising=False)
     names = "TOKEN TOKEN_FILE CLIENT_ID CLIENT_SECRET CLIENT_SECRET_FILE CLIENT_KEY_FILE"
     for name in (*names.split(), "CLIENT_KEY_ID", "LOGIN_PROVIDER"):
         monkeypatch.delenv(f"STUDBOOK_{name}", raising=False)
