@@ -122,6 +122,14 @@ def _contradictions(file: AccessFile) -> Iterator[Problem]:
                     ),
                 )
 
+    yield from _revocation_problems(file)
+
+
+def _revocation_problems(file: AccessFile) -> Iterator[Problem]:
+    for index, name in enumerate(file.revoked.issuers):
+        if name not in file.issuers:
+            known = ", ".join(file.issuers)
+            yield ("revoked", "issuers", index), f'"{name}" is not an issuer; there are {known}'
     for index, entry in enumerate(file.revoked.principals):
         text = _revoked_problem(file, entry.principal)
         if text:

@@ -146,6 +146,10 @@ class PipelineIssuer(_Issuer):
     token_types: tuple[Literal["JWT", "none"], ...] = ("JWT",)
     max_token_lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 3600
     immutable_claims: Annotated[tuple[Text, ...], Field(min_length=1)] = IMMUTABLE_CLAIMS
+    exchange: Literal["required", "optional"] = Field(
+        default="optional",
+        description="Whether its tokens are good for anything but being exchanged.",
+    )
 
 
 Issuer = PeopleIssuer | PipelineIssuer
@@ -190,6 +194,9 @@ class RevokedPrincipal(_Section):
 class Revoked(_Section):
     """Tokens that are refused although they are genuine and have not expired."""
 
+    issuers: tuple[EntryName, ...] = Field(
+        default=(), description="Names of issuers of whose tokens none is taken."
+    )
     tokens: tuple[Text, ...] = Field(
         default=(), description="Their ids (`jti`), as ledger and log have them."
     )

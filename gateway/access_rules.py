@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from gateway.access_checks import read_access_file
 from gateway.ci_systems import PROPOSAL_CLAIMS, matches, proposal_claim
 from gateway.pipeline_checks import promoting_pipelines
+from gateway.token_scope import EVERYTHING, narrowed
 from service_chassis.caller import roles_with
 from service_chassis.permissions import BUILT_IN_ROLES, covers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gateway.access_file import AccessFile, Binding, Issuer, Pipeline, Revoked
     from service_chassis.caller import Principal
@@ -75,6 +76,7 @@ class AccessRules:
         # The narrowest first: of several that match, the one that asks for most claims is meant.
         self._pipelines = sorted(file.pipelines.items(), key=lambda item: -len(item[1].claims))
         self._promoting = frozenset(promoting_pipelines(file))
+        self._revoked_issuers = frozenset(file.issuers[name].url for name in file.revoked.issuers)
         self._revoked_tokens = frozenset(file.revoked.tokens)
         self._revoked_before = _revoked_before(file.revoked)
 
@@ -84,18 +86,25 @@ class AccessRules:
             for resource in binding.resources:
                 grants.append(Grant(binding.role, member, resource, self._roles[binding.role]))
 
-    def grants(self, principal: str, groups: Iterable[str]) -> list[Grant]:
-        """Everything that a caller holds, itself or through a group."""
-        return [grant for member in (principal, *groups) for grant in self._grants.get(member, ())]
+    def grants(
+        self, principal: str, groups: Iterable[str], within: Sequence[str] = EVERYTHING
+    ) -> list[Grant]:
+        """Everything that a caller holds, itself or through a group, within some resources."""
+        held = (grant for member in (principal, *groups) for grant in self._grants.get(member, ()))
+        return narrowed(held, within)
 
     def grants_for(
-        self, principal: str, groups: Iterable[str], permissions: Iterable[str]
+        self,
+        principal: str,
+        groups: Iterable[str],
+        permissions: Iterable[str],
+        within: Sequence[str] = EVERYTHING,
     ) -> dict[str, tuple[str, ...]]:
         """The resource patterns on which a caller holds each of some permissions.
 
         Permissions that the caller holds nowhere are absent.
         """
-        held = self.grants(principal, groups)
+        held = self.grants(principal, groups, within)
         found = {
             permission: tuple(
                 dict.fromkeys(grant.resource for grant in held if permission in grant.permissions)
@@ -111,16 +120,27 @@ class AccessRules:
             principal: Whom it speaks for, with its id.
             issued_s: When it was issued, in seconds since 1970.
         """
-        return principal.token_id in self._revoked_tokens or issued_s < self._revoked_before.get(
-            principal.id, -math.inf
+        # A token that was given in exchange has the id of the one before and its own, `a/b`.
+        before, _, own = principal.token_id.rpartition("/")
+        return (
+            not self._revoked_tokens.isdisjoint((principal.token_id, before, own))
+            or issued_s < self._revoked_before.get(principal.id, -math.inf)
+            or principal.issuer in self._revoked_issuers
         )
 
     def explain(
-        self, principal: str, groups: Iterable[str], permission: str, resource: str
+        self,
+        principal: str,
+        groups: Iterable[str],
+        permission: str,
+        resource: str,
+        within: Sequence[str] = EVERYTHING,
     ) -> Verdict:
         """Whether a caller holds a permission on a resource, and why."""
         held = [
-            grant for grant in self.grants(principal, groups) if permission in grant.permissions
+            grant
+            for grant in self.grants(principal, groups, within)
+            if permission in grant.permissions
         ]
         for grant in held:
             if covers(grant.resource, resource):

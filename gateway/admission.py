@@ -12,6 +12,7 @@ from gateway.refusals import (
     groups_too_many,
     method_is_internal,
     permission_held_nowhere,
+    token_not_exchanged,
 )
 from service_chassis.caller import Caller
 from service_chassis.service_settings import ServiceSettings
@@ -39,9 +40,12 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
 
     Raises:
         StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource;
-            GROUPS_TOO_MANY.
+            TOKEN_NOT_EXCHANGED; GROUPS_TOO_MANY.
     """
     principal, rule = authenticated.identity.principal, method.rule
+    # Who one is, and what one may do, can be asked before.
+    if authenticated.identity.must_exchange and method.area != "identity":
+        raise token_not_exchanged(principal)
     if rule.internal:
         raise method_is_internal(method.path, principal.id, rule.permission)
     grants = authenticated.grants_for(method.permissions)

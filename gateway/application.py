@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from gateway.access_checks import AccessFileError
+from gateway.access_file import PipelineIssuer
 from gateway.access_watch import AccessRulesFile
 from gateway.admission import AssertionDesk
 from gateway.authentication import Authenticator
@@ -16,6 +17,9 @@ from gateway.forwarding import Forwarder
 from gateway.identity_rpc import IdentityService
 from gateway.mounting import AuthenticatedCallers
 from gateway.signing_keys import SigningKeys
+from gateway.token_exchange import TokenExchange
+from gateway.token_keys import TokenKeys
+from gateway.token_register import TokenRegister
 from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.upstreams import Upstreams
@@ -59,6 +63,7 @@ class Gateway:
     ) -> None:
         self._keys = SigningKeys(settings.key_fetch_pause_seconds)
         self._issuer = _dev_issuer(settings)
+        self._own_keys = _token_keys(settings)
         self._rules = _rules(settings, self._accept)
         self._watching: list[asyncio.Task[None]] = []
         services = mounted or {}
@@ -67,7 +72,11 @@ class Gateway:
             {area: address for area, address in addresses.items() if area not in services},
             settings.message_bytes,
         )
-        authenticator = Authenticator(self._rules, TokenVerifier(self._keys))
+        # The registry has its own port also where it is mounted.
+        self._register = Upstreams({"registry": settings.registry_address}, settings.message_bytes)
+        self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
+        self._signer = _signer(settings)
+        authenticator = Authenticator(self._rules, self._verifier)
         self._turnstile = Turnstile(self._rules, settings.identity_limits())
         callers = AuthenticatedCallers(authenticator, self._turnstile)
         door = Door(frozenset(services), settings.message_bytes, callers.under_way)
@@ -81,7 +90,7 @@ class Gateway:
         if settings.web_listen:
             self._web = Web(settings, authenticator, self._keys, self._rules, self._turnstile)
         # The last one: it takes any method.
-        desk = AssertionDesk(_signer(settings))
+        desk = AssertionDesk(self._signer)
         forwarder = Forwarder(
             authenticator, self._turnstile, desk, self._upstreams, settings.message_bytes
         )
@@ -90,6 +99,8 @@ class Gateway:
     def _accept(self, rules: AccessRules) -> None:
         if self._issuer is not None:
             self._issuer.check(rules)
+        if self._own_keys is None:
+            _check_no_exchange(rules)
         self._keys.follow(rules)
 
     def _serve_identity(self, settings: GatewaySettings, authenticator: Authenticator) -> None:
@@ -101,9 +112,20 @@ class Gateway:
         )
         development = settings.dev_issuer is not None
         identity = IdentityService(
-            authenticator, self._turnstile, self._rules, limits, development=development
+            authenticator,
+            self._turnstile,
+            self._rules,
+            limits,
+            exchange=self._exchange(settings.exchanged_token_seconds),
+            development=development,
         )
         add_IdentityServiceServicer_to_server(identity, self.server.grpc)
+
+    def _exchange(self, lifetime_s: int) -> TokenExchange | None:
+        if self._own_keys is None:
+            return None
+        register = TokenRegister(self._register, self._signer)
+        return TokenExchange(self._verifier, self._own_keys, register, lifetime_s)
 
     async def prepare(self) -> None:
         """Do what has to be done before the first call, and begin what goes on beside them."""
@@ -123,6 +145,7 @@ class Gateway:
         if self._web is not None:
             await self._web.close()
         await self._upstreams.close()
+        await self._register.close()
         await self._keys.close()
         if self._issuer is not None:
             await self._issuer.stop()
@@ -155,3 +178,25 @@ def _signer(settings: GatewaySettings) -> AssertionSigner:
     except (OSError, ValueError) as error:
         message = f"{settings.assertion_private_key} is not a usable Ed25519 key: {error}"
         raise SystemExit(message) from None
+
+
+def _token_keys(settings: GatewaySettings) -> TokenKeys | None:
+    if settings.token_keys is None:
+        return None
+    try:
+        return TokenKeys(settings.token_keys.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"{settings.token_keys} is of no use: {error}"
+        raise SystemExit(message) from None
+
+
+def _check_no_exchange(rules: AccessRules) -> None:
+    """Make sure that no CI system's tokens have to be exchanged, where that cannot be done."""
+    for name, issuer in rules.file.issuers.items():
+        if isinstance(issuer, PipelineIssuer) and issuer.exchange == "required":
+            message = (
+                f"issuers.{name}.exchange: tokens have to be exchanged, for which the gateway has "
+                "no key; set STUDBOOK_GATEWAY_TOKEN_KEYS (`python -m local_stack.keys` makes the "
+                "file), or write exchange: optional"
+            )
+            raise AccessFileError(message)

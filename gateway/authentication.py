@@ -42,7 +42,10 @@ class Authenticated:
 
     def grants_for(self, permissions: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The resource patterns on which the caller holds each of some permissions."""
-        return self.rules.grants_for(self.identity.principal.id, self.identity.groups, permissions)
+        identity = self.identity
+        return self.rules.grants_for(
+            identity.principal.id, identity.groups, permissions, identity.resources
+        )
 
 
 class Authenticator:

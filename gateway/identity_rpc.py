@@ -8,6 +8,7 @@ from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.access_question import check_question
 from gateway.admission import admit
 from gateway.calls import Call, conduct
+from gateway.refusals import token_not_exchangeable
 from service_chassis.method_access import method_table
 from service_chassis.principal_message import to_message
 from service_chassis.timestamps import to_timestamp
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.access_file import Login
     from gateway.access_rules import Grant
     from gateway.authentication import Authenticated, Authenticator, RulesSource
+    from gateway.token_exchange import TokenExchange
     from gateway.turnstile import Turnstile
 
 _SERVICE = "/studbook.identity.v1.IdentityService/"
@@ -34,6 +36,7 @@ class IdentityService(IdentityServiceServicer):
         turnstile: Keeps count of everybody's calls.
         rules: The access rules in force.
         limits: The limits in force, as they are announced.
+        exchange: Gives tokens in exchange; None when the gateway has no key for them.
         development: Whether the issuers are those of the embedded development issuer.
     """
 
@@ -44,12 +47,14 @@ class IdentityService(IdentityServiceServicer):
         rules: RulesSource,
         limits: messages.Limits,
         *,
+        exchange: TokenExchange | None = None,
         development: bool = False,
     ) -> None:
         self._authenticator = authenticator
         self._turnstile = turnstile
         self._rules = rules
         self._limits = limits
+        self._exchange = exchange
         self._development = development
 
     async def GetServerInfo(
@@ -72,7 +77,12 @@ class IdentityService(IdentityServiceServicer):
 
     def _job_token_issuers(self) -> list[messages.JobTokenIssuer]:
         return [
-            messages.JobTokenIssuer(name=name, issuer=issuer.url, audience=issuer.audience)
+            messages.JobTokenIssuer(
+                name=name,
+                issuer=issuer.url,
+                audience=issuer.audience,
+                exchange_required=issuer.exchange == "required",
+            )
             for name, issuer in self._rules.current.file.issuers.items()
             if isinstance(issuer, PipelineIssuer)
         ]
@@ -95,7 +105,7 @@ class IdentityService(IdentityServiceServicer):
         async def answer() -> messages.WhoAmIResponse:
             caller = await self._caller(call)
             identity = caller.identity
-            grants = caller.rules.grants(identity.principal.id, identity.groups)
+            grants = caller.rules.grants(identity.principal.id, identity.groups, identity.resources)
             return messages.WhoAmIResponse(
                 principal=to_message(identity.principal),
                 groups=identity.groups,
@@ -121,12 +131,32 @@ class IdentityService(IdentityServiceServicer):
                 caller.identity.groups,
                 request.permission,
                 request.resource,
+                caller.identity.resources,
             )
             return messages.TestAccessResponse(
                 allowed=verdict.allowed,
                 grant=_grant_message(verdict.grant) if verdict.grant else None,
                 explanation=verdict.explanation,
             )
+
+        return await conduct(call, answer())
+
+    async def ExchangeToken(
+        self,
+        request: messages.ExchangeTokenRequest,
+        context: ServicerContext[messages.ExchangeTokenRequest, messages.ExchangeTokenResponse],
+    ) -> messages.ExchangeTokenResponse:
+        """A token of the gateway's own, for one of a CI system."""
+        call = Call(_SERVICE + "ExchangeToken", "identity", context)
+
+        async def answer() -> messages.ExchangeTokenResponse:
+            caller = await self._caller(call)
+            if self._exchange is None:
+                raise token_not_exchangeable(
+                    caller.identity.principal.id,
+                    "This server gives no tokens in exchange; use this one as it is.",
+                )
+            return await self._exchange.exchange(caller, call.metadata, request)
 
         return await conduct(call, answer())
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.access_file import PeopleIssuer
+from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.access_rules import claim_text, claim_value
 from gateway.refusals import TokenRefusedError
+from gateway.token_scope import EVERYTHING
 from gateway.token_verifier import client_of
 from service_chassis.caller import Principal
 
@@ -36,10 +37,19 @@ _PROVENANCE_CLAIMS = (
 
 @dataclass(frozen=True)
 class Identity:
-    """Who calls, and the groups it belongs to as access rules name them."""
+    """Who calls, and as what.
+
+    Attributes:
+        principal: Who calls.
+        groups: The groups it belongs to, as access rules name them.
+        resources: Resource patterns outside which its token is good for nothing.
+        must_exchange: Whether its token is good for being exchanged only.
+    """
 
     principal: Principal
     groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = EVERYTHING
+    must_exchange: bool = False
 
 
 def identify(token: VerifiedToken, rules: AccessRules) -> Identity:
@@ -61,10 +71,11 @@ def _principal(token: VerifiedToken, **fields: Any) -> Principal:
         and 0 < len(token_id) <= _LONGEST_TOKEN_ID
         and token_id.isprintable()
     )
+    own_id = str(token_id) if usable else f"sha256:{token.digest[:16]}"
     return Principal(
         issuer=token.issuer.settings.url,
         subject=token.claims["sub"],
-        token_id=str(token_id) if usable else f"sha256:{token.digest[:16]}",
+        token_id=f"{own_id}/{token.exchanged_id}" if token.exchanged_id else own_id,
         **fields,
     )
 
@@ -115,6 +126,8 @@ def _pipeline(token: VerifiedToken, rules: AccessRules) -> Identity:
             subject=token.claims["sub"],
         )
     name, matched = match
+    settings = token.issuer.settings
+    required = isinstance(settings, PipelineIssuer) and settings.exchange == "required"
     recorded = {claim: claim_text(token.claims, claim) for claim in _PROVENANCE_CLAIMS}
     return Identity(
         _principal(
@@ -123,5 +136,7 @@ def _pipeline(token: VerifiedToken, rules: AccessRules) -> Identity:
             kind="pipeline",
             display_name=name,
             pipeline_claims={claim: text for claim, text in recorded.items() if text} | matched,
-        )
+        ),
+        resources=token.resources,
+        must_exchange=required and not token.exchanged_id,
     )

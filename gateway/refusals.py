@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service_chassis.errors import Code, StudbookError, unavailable
+from service_chassis.errors import Code, StudbookError, failed_precondition, unavailable
 from service_chassis.refusal_record import bearer_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ _MESSAGES = {
     "those that GetServerInfo names.",
     "AUDIENCE_MISMATCH": "The token was issued for another audience; ask the issuer for one with "
     "the audience that GetServerInfo names.",
+    "TOKEN_NOT_EXCHANGED": "A CI system's token is good for one thing: call "
+    "IdentityService.ExchangeToken with it, and go on with the token that this answers. SDK and "
+    "command line do so by themselves.",
+    "TOKEN_SPENT": "The token was exchanged before, and each can be once; ask the CI system for "
+    "another one, or go on with what the first exchange answered.",
     "PIPELINE_UNKNOWN": "The token is good, yet its claims match no pipeline in the server's "
     "access rules; ask for a pipeline entry with the claims of this job.",
 }
@@ -46,6 +51,21 @@ class TokenRefusedError(StudbookError):
 def token_revoked(principal: Principal) -> TokenRefusedError:
     """UNAUTHENTICATED, because the access rules revoke the token."""
     return TokenRefusedError("TOKEN_REVOKED", "revoked", **bearer_of(principal))
+
+
+def token_not_exchanged(principal: Principal) -> TokenRefusedError:
+    """UNAUTHENTICATED, because a CI system's token has to be exchanged first."""
+    return TokenRefusedError("TOKEN_NOT_EXCHANGED", "not exchanged", **bearer_of(principal))
+
+
+def token_spent(principal: Principal) -> TokenRefusedError:
+    """UNAUTHENTICATED, because a CI system's token was exchanged before."""
+    return TokenRefusedError("TOKEN_SPENT", "exchanged before", **bearer_of(principal))
+
+
+def token_not_exchangeable(principal: str, why: str) -> StudbookError:
+    """FAILED_PRECONDITION, because there is no token for this caller."""
+    return failed_precondition("TOKEN_NOT_EXCHANGEABLE", principal, why, principal=principal)
 
 
 def stream_outlived_token(principal: Principal) -> TokenRefusedError:

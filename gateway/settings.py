@@ -30,6 +30,19 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
     assertion_private_key: FilePath = Field(
         description="Ed25519 private key (PEM) with which callers are vouched for to the services."
     )
+    token_keys: FilePath | None = Field(
+        None,
+        description="Ed25519 private keys (PEM, one after another) for the tokens that CI jobs get "
+        "in exchange for those of their CI system; the first signs, all are accepted. The same for "
+        "all replicas. Without it no tokens are exchanged.",
+    )
+    exchanged_token_seconds: int = Field(
+        900,
+        ge=60,
+        le=86_400,
+        description="How long those tokens are good. A job may ask for less, or for as long as its "
+        "CI system's token is good.",
+    )
     dev_issuer: FilePath | None = Field(
         None,
         description="Configuration of the embedded development issuer, to start it. For trying "

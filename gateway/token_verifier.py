@@ -11,9 +11,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NewType
 
-from gateway.access_file import PeopleIssuer
+from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.refusals import TokenRefusedError
 from gateway.signature_check import signature_is_valid
+from gateway.token_keys import TYPE as OWN_TYPE
+from gateway.token_scope import EVERYTHING
 from gateway.token_shape import MalformedTokenError, UnverifiedToken, take_apart
 from service_chassis.errors import quote
 
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from gateway.access_file import Issuer
     from gateway.access_rules import AccessRules, NamedIssuer
     from gateway.signing_keys import SigningKeys
+    from gateway.token_keys import TokenKeys
 
 # A dictionary of claims can be passed on as verified only by this module.
 VerifiedClaims = NewType("VerifiedClaims", dict[str, Any])
 
 LEEWAY_S = 60
+# Who issued the gateway's own tokens. No issuer of access.yaml can be called so: it is no URL.
+OWN_ISSUER = "studbook"
 _LATEST_TIME = 2**40
 _LONGEST_SUBJECT = 255
 # What only ID tokens carry. They tell a client who logged in and are no key to anything.
@@ -46,12 +51,17 @@ class VerifiedToken:
         claims: What it says.
         digest: SHA-256 of its text in hex; tells tokens apart in caches and logs.
         expires_at: Seconds since the epoch.
+        exchanged_id: For a token that the gateway gave in exchange for one of the issuer's: its own
+            id. All else is as the issuer's token said it.
+        resources: Resource patterns outside which it is good for nothing.
     """
 
     issuer: NamedIssuer
     claims: VerifiedClaims
     digest: str
     expires_at: float
+    exchanged_id: str = ""
+    resources: tuple[str, ...] = EVERYTHING
 
     @property
     def issued_at(self) -> float:
@@ -65,10 +75,17 @@ class TokenVerifier:
     Args:
         keys: The issuers' keys.
         now: The wall clock in seconds; tests pass their own.
+        own_keys: The gateway's own keys; None when it gives no tokens.
     """
 
-    def __init__(self, keys: SigningKeys, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        keys: SigningKeys,
+        now: Callable[[], float] = time.time,
+        own_keys: TokenKeys | None = None,
+    ) -> None:
         self._keys = keys
+        self._own_keys = own_keys
         self._now = now
 
     async def verify(self, text: str, rules: AccessRules) -> VerifiedToken:
@@ -82,6 +99,8 @@ class TokenVerifier:
             token = take_apart(text)
         except MalformedTokenError as error:
             raise TokenRefusedError("TOKEN_INVALID", str(error)) from None
+        if token.type == OWN_TYPE:
+            return self._verify_own(text, token, rules)
         issuer = rules.issuers.get(token.issuer)
         if issuer is None:
             raise TokenRefusedError("ISSUER_UNKNOWN", "issuer not configured")
@@ -97,8 +116,34 @@ class TokenVerifier:
             subject = quote(token.claims.get("sub", ""))[1:-1]
             refusal.for_log.update(issuer=token.issuer, subject=subject)
             raise
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return VerifiedToken(issuer, claims, digest, float(claims["exp"]))
+        return VerifiedToken(issuer, claims, _digest(text), float(claims["exp"]))
+
+    def _verify_own(self, text: str, token: UnverifiedToken, rules: AccessRules) -> VerifiedToken:
+        """The content of a token that the gateway gave, by the rules of the moment."""
+        keys = self._own_keys
+        if keys is None or not keys.has_signed(text, token.key_id) or token.issuer != OWN_ISSUER:
+            raise TokenRefusedError("TOKEN_INVALID", "signature of the gateway")
+        job = token.claims["job"]
+        issuer = rules.issuers.get(job["iss"])
+        bearer = {"issuer": job["iss"], "subject": job["sub"]}
+        if issuer is None or not isinstance(issuer.settings, PipelineIssuer):
+            raise TokenRefusedError("ISSUER_UNKNOWN", "issuer no longer configured", **bearer)
+        if token.claims["aud"] != issuer.settings.audience:
+            raise TokenRefusedError("AUDIENCE_MISMATCH", "aud of a token of ours", **bearer)
+        if token.claims["exp"] + LEEWAY_S <= self._now():
+            raise TokenRefusedError("TOKEN_EXPIRED", "exp of a token of ours", **bearer)
+        return VerifiedToken(
+            issuer,
+            VerifiedClaims(job),
+            _digest(text),
+            float(token.claims["exp"]),
+            exchanged_id=token.claims["jti"],
+            resources=tuple(token.claims["resources"]),
+        )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:

@@ -60,9 +60,16 @@ def ensure_service_keys(folder: Path) -> None:
     ensure_assertion_key(folder, "gateway")
     ensure_assertion_key(folder, "registry")
     ensure_assertion_key(folder, "ledger")
+    ensure_token_key(folder / "tokens.pem")
     ensure_random(folder / "page-tokens")
     ensure_random(folder / "webhooks")
     ensure_sealing_key(folder / "web")
+
+
+def ensure_token_key(path: Path) -> None:
+    """The Ed25519 key that signs the gateway's own tokens."""
+    if not path.exists():
+        write_private(path, _pem(Ed25519PrivateKey.generate()))
 
 
 def ensure_people_key(path: Path) -> None:
@@ -108,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_service_keys(folder)
     print(
-        f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, page-tokens, "
-        "webhooks and web."
+        f"{folder} holds gateway.pem, registry.pem, ledger.pem, their .pub.pem, tokens.pem, "
+        "page-tokens, webhooks and web."
     )
     return 0
 

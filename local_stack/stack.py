@@ -90,6 +90,7 @@ def _settings(
             "DRAIN_SECONDS": str(_DRAIN_S),
             "LISTEN": addresses.gateway,
             "ASSERTION_PRIVATE_KEY": str(keys / "gateway.pem"),
+            "TOKEN_KEYS": str(keys / "tokens.pem"),
             "TRACKING_ADDRESS": addresses.tracking,
             "REGISTRY_ADDRESS": addresses.registry,
             "ACCESS_FILE": str(folder.access_file),

@@ -22,6 +22,7 @@ from registry_service.public_addresses import read_networks
 from registry_service.registry_database import LEDGER_CHANNEL, RegistryDatabase
 from registry_service.review_rpc import ReviewService
 from registry_service.serving_rpc import ServingService
+from registry_service.token_rpc import TokenService
 from registry_service.tracking_client import TrackingClient
 from registry_service.version_registration import Registrar
 from registry_service.watch_feed import Feed
@@ -47,6 +48,7 @@ from studbook.registry.v1.policy_service_pb2_grpc import add_PolicyServiceServic
 from studbook.registry.v1.promotion_service_pb2_grpc import add_PromotionServiceServicer_to_server
 from studbook.registry.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from studbook.registry.v1.serving_service_pb2_grpc import add_ServingServiceServicer_to_server
+from studbook.registry.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
 from studbook.registry.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 from studbook.registry.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
@@ -89,6 +91,7 @@ class Application:
         self._serving = ServingService(database, self.blobs, tokens, retention)
         self._comparisons = ComparisonService(database, self._tracking)
         self._aliases = AliasService(database, tokens)
+        self._tokens = TokenService(database)
         self._feed = Feed(database, poll_s=settings.watch_poll_seconds, most=settings.watchers)
         self._watches = WatchService(database, self._feed, tokens, settings.limits_of_watches())
         self._sender: WebhookSender | None = None
@@ -126,6 +129,7 @@ class Application:
         add_ComparisonServiceServicer_to_server(self._comparisons, server)
         add_LineageServiceServicer_to_server(self._lineage, server)
         add_LedgerServiceServicer_to_server(self._ledger, server)
+        add_TokenServiceServicer_to_server(self._tokens, server)
         add_WatchServiceServicer_to_server(self._watches, server)
         add_WebhookServiceServicer_to_server(self._webhooks, server)
 

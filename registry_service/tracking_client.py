@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 import structlog
-from google.rpc import error_details_pb2, status_pb2
 
 from service_chassis.assertion import METADATA_KEY
 from service_chassis.caller import Caller
@@ -17,14 +16,12 @@ from service_chassis.errors import (
     not_found,
     unavailable,
 )
-from service_chassis.status_details import DETAILS_KEY
+from service_chassis.status_details import error_info
 from studbook.tracking.v1 import dataset_service_pb2, run_service_pb2
 from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from service_chassis.assertion import AssertionSigner
     from studbook.tracking.v1.dataset_pb2 import Dataset
 
@@ -126,7 +123,7 @@ class TrackingClient:
 
 
 def _for_caller(error: grpc.aio.AioRpcError, resource: str) -> StudbookError:
-    info = _error_info(error)
+    info = error_info(error)
     if error.code() is grpc.StatusCode.NOT_FOUND and info is not None:
         return not_found(resource)
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION and info is not None:
@@ -143,15 +140,3 @@ def _for_caller(error: grpc.aio.AioRpcError, resource: str) -> StudbookError:
         f"{resource}; try again shortly.",
         service="tracking",
     )
-
-
-def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
-    trailers: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment] # pairs at run time
-    for key, value in trailers:
-        if key != DETAILS_KEY:
-            continue
-        for detail in status_pb2.Status.FromString(value).details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Unpack(info):
-                return info
-    return None

@@ -33,6 +33,7 @@ _CONTRACTS = {
         "serving_service",
         "lineage_service",
         "ledger_service",
+        "token_service",
         "watch_service",
         "webhook_service",
     ),

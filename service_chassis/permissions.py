@@ -52,7 +52,7 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 # Held by services among themselves; no role of access.yaml may contain them.
-INTERNAL_PERMISSIONS = frozenset({"runs.hold"})
+INTERNAL_PERMISSIONS = frozenset({"runs.hold", "tokens.spend"})
 
 PERMISSIONS = frozenset().union(*BUILT_IN_ROLES.values())
 

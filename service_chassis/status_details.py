@@ -12,6 +12,8 @@ from google.rpc import error_details_pb2, status_pb2
 from service_chassis.errors import Code, StudbookError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.message import Message
 
 ERROR_DOMAIN = "studbook.dev"
@@ -76,6 +78,19 @@ def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed
+
+
+def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
+    """Reason and metadata of an error that a service answered with; None when none did."""
+    trailers: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment] # pairs at run time
+    for key, value in trailers:
+        if key != DETAILS_KEY:
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                return info
+    return None
 
 
 async def abort_with(

@@ -15,6 +15,7 @@ from registry_service.store.model_store import ModelStore
 from registry_service.store.policy_store import PolicyStore
 from registry_service.store.standing_store import StandingStore
 from registry_service.store.stay_store import StayStore
+from registry_service.store.token_store import TokenStore
 from registry_service.store.transition_request_store import TransitionRequestStore
 from registry_service.store.version_store import VersionStore
 from registry_service.store.webhook_store import WebhookStore
@@ -50,3 +51,4 @@ class RegistryStore:
         self.loaded = LoadedStore(connection)
         self.policies = PolicyStore(connection)
         self.requests = TransitionRequestStore(connection)
+        self.tokens = TokenStore(connection)

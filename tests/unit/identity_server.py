@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.refusals import TokenRefusedError
+from service_chassis.status_details import DETAILS_KEY, rpc_status
 from studbook.identity.v1 import identity_service_pb2 as messages
 from studbook.identity.v1 import identity_service_pb2_grpc
 from studbook.identity.v1.principal_pb2 import Principal
@@ -26,6 +30,9 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
     def __init__(self, providers: list[messages.LoginProvider], key: SigningKey) -> None:
         self.providers = providers
         self.job_token_issuers: list[messages.JobTokenIssuer] = []
+        self.spent: list[str] = []
+        self.exchanges: list[messages.ExchangeTokenRequest] = []
+        self.lifetime_s = 900
         self._key = key
 
     def GetServerInfo(
@@ -45,6 +52,25 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "not ours")
         return messages.WhoAmIResponse(
             principal=Principal(id=f"user:dev:{claims['sub']}", display_name=claims["name"])
+        )
+
+    def ExchangeToken(
+        self, request: messages.ExchangeTokenRequest, context: grpc.ServicerContext
+    ) -> messages.ExchangeTokenResponse:
+        """Answers with the token that was given up, marked, once for each."""
+        given = dict(context.invocation_metadata())["authorization"]
+        token = str(given).removeprefix("Bearer ")
+        if token in self.spent:
+            error = TokenRefusedError("TOKEN_SPENT", "exchanged before")
+            status = rpc_status(error, "").SerializeToString()
+            context.set_trailing_metadata(((DETAILS_KEY, status),))
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
+        self.spent.append(token)
+        self.exchanges.append(request)
+        lifetime = request.lifetime.seconds or self.lifetime_s
+        expires = Timestamp(seconds=int(time.time()) + lifetime)
+        return messages.ExchangeTokenResponse(
+            access_token=f"exchanged-{len(self.spent)}", expire_time=expires
         )
 
     def TestAccess(

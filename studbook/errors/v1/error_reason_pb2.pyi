@@ -71,6 +71,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED. The token is genuine, and access.yaml revokes it: itself, or with others of
     the one it speaks for.
     """
+    ERROR_REASON_TOKEN_NOT_EXCHANGED: _ErrorReason.ValueType  # 29
+    """UNAUTHENTICATED. A CI token was used for something else than being exchanged, where access.yaml
+    requires that; call ExchangeToken with it, then use what that answers.
+    """
+    ERROR_REASON_TOKEN_SPENT: _ErrorReason.ValueType  # 30
+    """UNAUTHENTICATED. The CI token was exchanged before, which can be done once; ask the CI system
+    for another.
+    """
+    ERROR_REASON_TOKEN_NOT_EXCHANGEABLE: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION. The token is not one that a CI system gave a job, or the server has no key
+    to make tokens with.
+    """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 40
     """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles
     that contain the permission.
@@ -255,6 +267,18 @@ ERROR_REASON_PIPELINE_UNKNOWN: ErrorReason.ValueType  # 27
 ERROR_REASON_TOKEN_REVOKED: ErrorReason.ValueType  # 28
 """UNAUTHENTICATED. The token is genuine, and access.yaml revokes it: itself, or with others of
 the one it speaks for.
+"""
+ERROR_REASON_TOKEN_NOT_EXCHANGED: ErrorReason.ValueType  # 29
+"""UNAUTHENTICATED. A CI token was used for something else than being exchanged, where access.yaml
+requires that; call ExchangeToken with it, then use what that answers.
+"""
+ERROR_REASON_TOKEN_SPENT: ErrorReason.ValueType  # 30
+"""UNAUTHENTICATED. The CI token was exchanged before, which can be done once; ask the CI system
+for another.
+"""
+ERROR_REASON_TOKEN_NOT_EXCHANGEABLE: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION. The token is not one that a CI system gave a job, or the server has no key
+to make tokens with.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 40
 """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles

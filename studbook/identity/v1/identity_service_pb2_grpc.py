@@ -50,6 +50,11 @@ class IdentityServiceStub:
                 request_serializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessRequest.SerializeToString,
                 response_deserializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessResponse.FromString,
                 _registered_method=True)
+        self.ExchangeToken = channel.unary_unary(
+                '/studbook.identity.v1.IdentityService/ExchangeToken',
+                request_serializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
+                response_deserializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -82,6 +87,21 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExchangeToken(self, request, context):
+        """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
+
+        Called with the CI system's token, which can be exchanged once. The new token stands for the
+        same pipeline, with what the access rules of the moment grant it, but on no resources beside
+        those asked for. Not safe to repeat: after a lost answer, ask the CI system for another token.
+
+        Errors: UNAUTHENTICATED (TOKEN_SPENT) when the token was exchanged before;
+        FAILED_PRECONDITION (TOKEN_NOT_EXCHANGEABLE) when it is no CI system's, or the server makes no
+        tokens; INVALID_ARGUMENT (FIELD_INVALID) for resources that the pipeline holds nothing on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +119,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.TestAccess,
                     request_deserializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessRequest.FromString,
                     response_serializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessResponse.SerializeToString,
+            ),
+            'ExchangeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeToken,
+                    request_deserializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.FromString,
+                    response_serializer=studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +208,33 @@ class IdentityService:
             '/studbook.identity.v1.IdentityService/TestAccess',
             studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessRequest.SerializeToString,
             studbook_dot_identity_dot_v1_dot_identity__service__pb2.TestAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/studbook.identity.v1.IdentityService/ExchangeToken',
+            studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
+            studbook_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,17 @@ class IdentityServiceStub:
 
     Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
     """
+    ExchangeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]
+    """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
+
+    Called with the CI system's token, which can be exchanged once. The new token stands for the
+    same pipeline, with what the access rules of the moment grant it, but on no resources beside
+    those asked for. Not safe to repeat: after a lost answer, ask the CI system for another token.
+
+    Errors: UNAUTHENTICATED (TOKEN_SPENT) when the token was exchanged before;
+    FAILED_PRECONDITION (TOKEN_NOT_EXCHANGEABLE) when it is no CI system's, or the server makes no
+    tokens; INVALID_ARGUMENT (FIELD_INVALID) for resources that the pipeline holds nothing on.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -66,6 +77,17 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
     Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+    """
+    ExchangeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
+    """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
+
+    Called with the CI system's token, which can be exchanged once. The new token stands for the
+    same pipeline, with what the access rules of the moment grant it, but on no resources beside
+    those asked for. Not safe to repeat: after a lost answer, ask the CI system for another token.
+
+    Errors: UNAUTHENTICATED (TOKEN_SPENT) when the token was exchanged before;
+    FAILED_PRECONDITION (TOKEN_NOT_EXCHANGEABLE) when it is no CI system's, or the server makes no
+    tokens; INVALID_ARGUMENT (FIELD_INVALID) for resources that the pipeline holds nothing on.
     """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,6 +123,23 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Whether the caller would be allowed something, and by which rule. Changes nothing.
 
         Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def ExchangeToken(
+        self,
+        request: _identity_service_pb2.ExchangeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ExchangeTokenResponse, _abc.Awaitable[_identity_service_pb2.ExchangeTokenResponse]]:
+        """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
+
+        Called with the CI system's token, which can be exchanged once. The new token stands for the
+        same pipeline, with what the access rules of the moment grant it, but on no resources beside
+        those asked for. Not safe to repeat: after a lost answer, ask the CI system for another token.
+
+        Errors: UNAUTHENTICATED (TOKEN_SPENT) when the token was exchanged before;
+        FAILED_PRECONDITION (TOKEN_NOT_EXCHANGEABLE) when it is no CI system's, or the server makes no
+        tokens; INVALID_ARGUMENT (FIELD_INVALID) for resources that the pipeline holds nothing on.
         """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

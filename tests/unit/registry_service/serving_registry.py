@@ -31,6 +31,7 @@ from studbook.registry.v1 import (
     promotion_service_pb2,
     review_service_pb2,
     serving_service_pb2,
+    token_service_pb2,
     watch_service_pb2,
     webhook_service_pb2,
 )
@@ -67,6 +68,7 @@ _SERVICES = {
         promotion_service_pb2,
         review_service_pb2,
         serving_service_pb2,
+        token_service_pb2,
         watch_service_pb2,
         webhook_service_pb2,
     )
@@ -142,6 +144,7 @@ class Registry:
     """A running registry and what a test needs to use it."""
 
     application: Application
+    address: str
     channel: Any
     tracking: Tracking
     tracking_server: Any
@@ -310,7 +313,7 @@ def with_registry(
             address = f"127.0.0.1:{server.port}"
             async with grpc.aio.insecure_channel(address) as channel:
                 blobs = application.blobs
-                await test(Registry(application, channel, peer, peer_server, blobs))
+                await test(Registry(application, address, channel, peer, peer_server, blobs))
         finally:
             await server.stop()
             await application.close()
