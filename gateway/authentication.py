@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError, token_revoked
+from service_chassis.security_log import record_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,8 +66,14 @@ class Authenticator:
         self._now = now
         self._known: OrderedDict[str, tuple[float, Authenticated]] = OrderedDict()
 
-    async def authenticate(self, metadata: Metadata) -> Authenticated:
+    async def authenticate(self, metadata: Metadata, method: str = "") -> Authenticated:
         """Who makes a call with this metadata.
+
+        The first use of a token is logged as a login.
+
+        Args:
+            metadata: What came with the call.
+            method: Path of the method that is called, for the log.
 
         Raises:
             StudbookError: UNAUTHENTICATED; or UNAVAILABLE when the issuer's keys cannot be had.
@@ -82,6 +89,8 @@ class Authenticator:
         if rules.is_revoked(identity.principal, verified.issued_at):
             raise token_revoked(identity.principal)
         caller = Authenticated(identity, rules, digest, verified.issued_at, verified.expires_at)
+        if known is None:
+            record_login(identity.principal, method)
         self._remember(caller)
         return caller
 

@@ -14,7 +14,7 @@ from gateway.refusals import service_unavailable
 from service_chassis.call_pipeline import CLIENT_GONE
 from service_chassis.errors import StudbookError, message_too_large
 from service_chassis.metrics_endpoint import count_call
-from service_chassis.refusal_record import record_refusal
+from service_chassis.security_log import record_refusal
 from service_chassis.status_details import DETAILS_KEY, abort_with, internal_error
 
 if TYPE_CHECKING:

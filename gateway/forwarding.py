@@ -170,7 +170,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         if method.rule.public:
             # There is nobody to vouch for.
             return to_service(call.metadata, call.request_id, ""), nullcontext()
-        caller = await self._authenticator.authenticate(call.metadata)
+        caller = await self._authenticator.authenticate(call.metadata, method.path)
         principal = call.principal = caller.identity.principal
         self._turnstile.count(principal)
         assertion = self._desk.assertion(method, caller)

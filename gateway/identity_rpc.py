@@ -162,7 +162,7 @@ class IdentityService(IdentityServiceServicer):
 
     async def _caller(self, call: Call) -> Authenticated:
         """Who calls: the same way in as for calls that are passed on."""
-        authenticated = await self._authenticator.authenticate(call.metadata)
+        authenticated = await self._authenticator.authenticate(call.metadata, call.path)
         call.principal = authenticated.identity.principal
         self._turnstile.count(call.principal)
         admit(method_table()[call.path], authenticated)

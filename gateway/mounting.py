@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.admission import admit
 from service_chassis.errors import StudbookError
-from service_chassis.refusal_record import bearer_of
+from service_chassis.security_log import bearer_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -41,7 +41,7 @@ class AuthenticatedCallers:
             StudbookError: UNAUTHENTICATED; PERMISSION_MISSING, when the caller may not call the
                 method at all; RATE_LIMITED; UNAVAILABLE when the issuer's keys cannot be had.
         """
-        authenticated = await self._authenticator.authenticate(metadata)
+        authenticated = await self._authenticator.authenticate(metadata, method.path)
         principal = authenticated.identity.principal
         try:
             self._turnstile.count(principal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import Code, StudbookError, failed_precondition, unavailable
-from service_chassis.refusal_record import bearer_of
+from service_chassis.security_log import bearer_of
 
 if TYPE_CHECKING:
     from service_chassis.caller import Principal

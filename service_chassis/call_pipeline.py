@@ -28,7 +28,7 @@ from service_chassis.errors import (
 )
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.metrics_endpoint import count_call
-from service_chassis.refusal_record import record_refusal
+from service_chassis.security_log import record_refusal
 from service_chassis.status_details import abort_with, internal_error
 
 if TYPE_CHECKING:

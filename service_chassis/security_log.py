@@ -1,13 +1,14 @@
-"""What is kept of a refused call: a count by reason, and who was refused what, in its line.
+"""What is kept of logins and of refused calls: a count, and a line that says who did what.
 
-The line that every call gets is marked `"security": "refused"` when it is a failed authentication
-or a denial, so that these can be told from the rest, and alerted on.
+Such lines are marked `"security": "login"` and `"security": "refused"`, so that they can be told
+from the rest, and alerted on. For a refusal it is the line that every call gets.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import Counter
 
 from service_chassis.errors import Code
@@ -21,6 +22,12 @@ _REFUSALS = Counter(
     "Calls that were refused because of who made them, or how many.",
     ["code", "reason"],
 )
+_LOGINS = Counter(
+    "studbook_logins",
+    "Tokens that were used for the first time with this process.",
+    ["kind"],
+)
+_log = structlog.get_logger("studbook.security")
 _SECURITY = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _TOO_MANY = "RATE_LIMITED"
 
@@ -33,6 +40,17 @@ def bearer_of(principal: Principal) -> dict[str, str]:
         "subject": principal.subject,
         "token_id": principal.token_id,
     }
+
+
+def record_login(principal: Principal, method: str) -> None:
+    """Count and log the first use of a token.
+
+    Args:
+        principal: Whom it speaks for.
+        method: Path of the method that was called with it.
+    """
+    _LOGINS.labels(principal.kind).inc()
+    _log.info("login", security="login", method=method, **bearer_of(principal))
 
 
 def record_refusal(error: StudbookError, principal: Principal | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whoever is refused leaves a mark: a count by reason, and a line that says who and what."""
+"""Who logs in or is refused leaves a mark: a count, and a line that says who and what."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.unit.gateway.running_gateway import RUN, Gateway, refused, through_ga
 if TYPE_CHECKING:
     from tests.unit.gateway.loopback_issuer import LoopbackIssuer
 
+WHO_AM_I = "/studbook.identity.v1.IdentityService/WhoAmI"
 GET_RUN = "/studbook.tracking.v1.RunService/GetRun"
 AGO = int(time.time()) - 700
 NOT_THE_SERVICE = "subject is not that of the service account"
@@ -122,7 +123,7 @@ def test_revoked_token_names_whose_it_is(http_issuer: LoopbackIssuer, mounted: b
     with capture_logs() as logs:
         through_gateway(http_issuer, test, mounted=mounted)
     assert count("UNAUTHENTICATED", "TOKEN_REVOKED") == before + 1
-    (line,) = [entry for entry in logs if "security" in entry]
+    (line,) = [entry for entry in logs if entry.get("security") == "refused"]
     told = ("reason", "issuer", "subject", "token_id", "principal")
     assert [line[name] for name in told] == [
         "TOKEN_REVOKED",
@@ -160,5 +161,45 @@ def test_identity_calls_are_marked_alike(http_issuer: LoopbackIssuer) -> None:
     with capture_logs() as logs:
         through_gateway(http_issuer, test)
     assert count("UNAUTHENTICATED", "TOKEN_MISSING") == before + 1
-    (line,) = [entry for entry in logs if "security" in entry]
+    (line,) = [entry for entry in logs if entry.get("security") == "refused"]
     assert line["method"] == "/studbook.identity.v1.IdentityService/WhoAmI"
+
+
+def test_first_use_of_a_token_is_a_login(http_issuer: LoopbackIssuer, mounted: bool) -> None:
+    def logins(kind: str) -> float:
+        return REGISTRY.get_sample_value("studbook_logins_total", {"kind": kind}) or 0.0
+
+    async def test(gateway: Gateway) -> None:
+        for changes in ({}, {}, {"jti": "t2"}, {"client_id": "serving", "sub": "serving"}):
+            login = gateway.login(**changes)
+            who = identity_service_pb2.WhoAmIRequest()
+            if changes.get("client_id") is None:
+                await gateway.get_run(metadata=login)
+            await gateway.identity.WhoAmI(who, metadata=login)
+
+    before = logins("user"), logins("service")
+    with capture_logs() as logs:
+        through_gateway(http_issuer, test, mounted=mounted)
+    lines = [entry for entry in logs if entry.get("security") == "login"]
+    assert (logins("user"), logins("service")) == (before[0] + 2, before[1] + 1)
+    told = ("method", "principal", "issuer", "subject", "token_id")
+    assert [[line[name] for name in told] for line in lines] == [
+        [GET_RUN, "user:dev:ada", http_issuer.url, "ada", "t1"],
+        [GET_RUN, "user:dev:ada", http_issuer.url, "ada", "t2"],
+        [WHO_AM_I, "service:dev:serving", http_issuer.url, "serving", "t1"],
+    ]
+
+
+def test_a_remembered_token_is_no_login_when_it_is_verified_anew(
+    http_issuer: LoopbackIssuer,
+) -> None:
+    async def test(gateway: Gateway) -> None:
+        login = gateway.login()
+        await gateway.get_run(metadata=login)
+        # New rules make the gateway verify every token again.
+        gateway.rules.current = AccessRules(gateway.rules.current.file)
+        await gateway.get_run(metadata=login)
+
+    with capture_logs() as logs:
+        through_gateway(http_issuer, test)
+    assert [entry.get("security") for entry in logs if "security" in entry] == ["login"]
