@@ -26,7 +26,7 @@ from gateway.web.sessions import Sessions
 from gateway.web.site import Site, note
 from service_chassis.database import Database
 from service_chassis.errors import Code, StudbookError
-from service_chassis.refusal_record import record_denial, record_refusal
+from service_chassis.security_log import record_denial, record_refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -17,7 +17,7 @@ from gateway.web.refusals import LoginRefusedError
 from gateway.web.return_path import own_path
 from gateway.web.site import Visit, note, record_login
 from service_chassis.errors import StudbookError
-from service_chassis.refusal_record import bearer_of
+from service_chassis.security_log import bearer_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -18,7 +18,7 @@ from gateway.refusals import TokenRefusedError
 from gateway.web import cookies
 from gateway.web.door import RECORD
 from gateway.web.forms import check_source, check_token, read_form
-from service_chassis.refusal_record import bearer_of, record_refusal
+from service_chassis.security_log import bearer_of, record_refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
