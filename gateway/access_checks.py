@@ -144,6 +144,7 @@ def _revoked_problem(file: AccessFile, principal: str) -> str:
 
 def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
     seen: dict[str, str] = {}
+    introspected = ""
     for name, issuer in file.issuers.items():
         place = ("issuers", name)
         if issuer.url in seen:
@@ -155,6 +156,16 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
                 ),
             )
         seen[issuer.url] = name
+        if isinstance(issuer, PeopleIssuer) and issuer.introspection is not None:
+            if introspected:
+                yield (
+                    (*place, "introspection"),
+                    (
+                        f"stands at {introspected} too, and an opaque token does not say whose "
+                        "it is; only one issuer can be asked"
+                    ),
+                )
+            introspected = name
         if isinstance(issuer, PeopleIssuer):
             yield from _people_problems(place, issuer)
         else:
@@ -181,10 +192,13 @@ def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
                     "gateway as a resource (API) of its own at the issuer"
                 ),
             )
-    if issuer.bearer == "id_token" and issuer.service_accounts:
+    if issuer.bearer == "id_token" and issuer.service_accounts and issuer.introspection is None:
         yield (
             (*place, "service_accounts"),
-            "get access tokens, which are not taken where the bearer is an id_token",
+            (
+                "get access tokens, which are not taken where the bearer is an id_token, unless "
+                "they are opaque and `introspection` says how to ask about them"
+            ),
         )
     clients = [account.client_id for account in issuer.service_accounts]
     for index, client in enumerate(clients):

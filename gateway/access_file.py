@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FilePath,
     StringConstraints,
 )
 
@@ -111,6 +112,16 @@ class ServiceAccount(_Section):
         return self.subject or self.client_id
 
 
+class Introspection(_Section):
+    """How an issuer is asked about tokens that say nothing themselves (RFC 7662)."""
+
+    client_id: Text = Field(description="As which client the gateway asks.")
+    client_secret_file: FilePath = Field(description="Holds the secret of that client.")
+    subject_claim: Text = Field(
+        default="sub", description="Member that says whom a token speaks for, where `sub` does not."
+    )
+
+
 class _Issuer(_Section):
     url: IssuerUrl
     audience: Text
@@ -134,6 +145,7 @@ class PeopleIssuer(_Issuer):
     bearer: Literal["access_token", "id_token"] = Field(
         default="access_token", description="Which of its tokens callers send."
     )
+    introspection: Introspection | None = None
     login: Login | None = None
     web: WebLogin | None = None
     service_accounts: tuple[ServiceAccount, ...] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.access_checks import read_access_file
+from gateway.access_file import PeopleIssuer
 from gateway.ci_systems import PROPOSAL_CLAIMS, matches, proposal_claim
 from gateway.pipeline_checks import promoting_pipelines
 from gateway.token_scope import EVERYTHING, narrowed
@@ -66,6 +67,15 @@ class AccessRules:
         self.issuers: Mapping[str, NamedIssuer] = {
             issuer.url: NamedIssuer(name, issuer) for name, issuer in file.issuers.items()
         }
+        # The one issuer that is asked about tokens which do not say whose they are.
+        self.introspected = next(
+            (
+                issuer
+                for issuer in self.issuers.values()
+                if isinstance(issuer.settings, PeopleIssuer) and issuer.settings.introspection
+            ),
+            None,
+        )
         self._roles = {
             **{name: tuple(sorted(held)) for name, held in BUILT_IN_ROLES.items()},
             **{name: tuple(sorted(set(held))) for name, held in file.roles.items()},

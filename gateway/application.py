@@ -77,6 +77,7 @@ class Gateway:
         self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
         self._signer = _signer(settings)
         authenticator = Authenticator(self._rules, self._verifier)
+        self._authenticator = authenticator
         self._turnstile = Turnstile(self._rules, settings.identity_limits())
         callers = AuthenticatedCallers(authenticator, self._turnstile)
         door = Door(frozenset(services), settings.message_bytes, callers.under_way)
@@ -146,6 +147,7 @@ class Gateway:
             await self._web.close()
         await self._upstreams.close()
         await self._register.close()
+        await self._authenticator.close()
         await self._keys.close()
         if self._issuer is not None:
             await self._issuer.stop()

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.introspection import Introspector
 from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError, token_revoked
 from service_chassis.security_log import record_login
@@ -55,14 +56,20 @@ class Authenticator:
     Args:
         rules: The access rules in force; a change of them forgets all callers.
         verifier: Verifies tokens.
+        introspector: Asks about tokens that say nothing themselves; default: one of its own.
         now: The wall clock in seconds; tests pass their own.
     """
 
     def __init__(
-        self, rules: RulesSource, verifier: TokenVerifier, now: Callable[[], float] = time.time
+        self,
+        rules: RulesSource,
+        verifier: TokenVerifier,
+        now: Callable[[], float] = time.time,
+        introspector: Introspector | None = None,
     ) -> None:
         self._rules = rules
         self._verifier = verifier
+        self._introspector = introspector if introspector is not None else Introspector(now)
         self._now = now
         self._known: OrderedDict[str, tuple[float, Authenticated]] = OrderedDict()
 
@@ -84,7 +91,9 @@ class Authenticator:
         known = self._known.get(digest)
         if known is not None and self._now() < known[0] and known[1].rules is rules:
             return known[1]
-        verified = await self._verifier.verify(token, rules)
+        opaque = self._introspector.concerns(token, rules)
+        verify = self._introspector.verify if opaque else self._verifier.verify
+        verified = await verify(token, rules)
         identity = identify(verified, rules)
         if rules.is_revoked(identity.principal, verified.issued_at):
             raise token_revoked(identity.principal)
@@ -93,6 +102,10 @@ class Authenticator:
             record_login(identity.principal, method)
         self._remember(caller)
         return caller
+
+    async def close(self) -> None:
+        """Close the connection to the issuer that is asked about tokens."""
+        await self._introspector.close()
 
     def _remember(self, caller: Authenticated) -> None:
         until = min(caller.expires_at, self._now() + _REMEMBERED_S)

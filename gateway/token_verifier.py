@@ -148,8 +148,21 @@ def _digest(text: str) -> str:
 
 def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:
     """The claims, after all that can be wrong with a genuine token."""
-    claims = token.claims
     _check_type(token, issuer)
+    # An ID token is made out to its audience; one that another program asked for is not that
+    # program's to send here.
+    authorized = token.claims.get("azp", issuer.audience)
+    if _takes_id_tokens(issuer) and authorized != issuer.audience:
+        raise TokenRefusedError("TOKEN_INVALID", "ID token for another client")
+    return check_claims(token.claims, issuer, now)
+
+
+def check_claims(claims: dict[str, Any], issuer: Issuer, now: float) -> VerifiedClaims:
+    """The claims, after all that can be wrong with those of a genuine token.
+
+    Raises:
+        StudbookError: UNAUTHENTICATED.
+    """
     _check_audience(claims, issuer)
     _check_subject(claims)
     _check_times(claims, issuer.max_token_lifetime_s, now)
@@ -163,13 +176,22 @@ def _check_type(token: UnverifiedToken, issuer: Issuer) -> None:
     if media_type not in {accepted.lower() for accepted in issuer.token_types}:
         raise TokenRefusedError("TOKEN_INVALID", "header typ")
     claims = token.claims
-    purposes = {str(claims.get(name, "")).lower() for name in ("typ", "token_use")}
     id_tokens = _takes_id_tokens(issuer)
-    if "events" in claims or purposes & (_NOT_ID if id_tokens else _NOT_ACCESS):
-        raise TokenRefusedError("TOKEN_INVALID", "token for another purpose")
+    check_purpose(claims, _NOT_ID if id_tokens else _NOT_ACCESS)
     # The tokens that CI systems issue are ID tokens by name, made to be shown to others.
     if isinstance(issuer, PeopleIssuer) and not id_tokens and _ID_TOKEN_CLAIMS & claims.keys():
         raise TokenRefusedError("TOKEN_INVALID", "ID token in place of an access token")
+
+
+def check_purpose(claims: Mapping[str, Any], others: frozenset[str] = _NOT_ACCESS) -> None:
+    """Make sure that a token does not say that it is for something else.
+
+    Raises:
+        StudbookError: UNAUTHENTICATED.
+    """
+    purposes = {str(claims.get(name, "")).lower() for name in ("typ", "token_use")}
+    if "events" in claims or purposes & others:
+        raise TokenRefusedError("TOKEN_INVALID", "token for another purpose")
 
 
 def _takes_id_tokens(issuer: Issuer) -> bool:
@@ -225,10 +247,6 @@ def client_of(claims: Mapping[str, Any]) -> str:
 def _check_client(claims: Mapping[str, Any], issuer: PeopleIssuer) -> None:
     if "azp" in claims and "client_id" in claims and claims["azp"] != claims["client_id"]:
         raise TokenRefusedError("TOKEN_INVALID", "azp and client_id differ")
-    # An ID token is made out to its audience; one that another program asked for is not that
-    # program's to send here.
-    if _takes_id_tokens(issuer) and claims.get("azp", issuer.audience) != issuer.audience:
-        raise TokenRefusedError("TOKEN_INVALID", "ID token for another client")
     client = client_of(claims)
     if issuer.allowed_clients is not None and client not in issuer.allowed_clients:
         raise TokenRefusedError("TOKEN_INVALID", "client not allowed")

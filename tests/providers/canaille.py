@@ -29,9 +29,7 @@ class Canaille(ProcessProvider):
     """It compares whole redirect addresses, so logins end at a port that is registered."""
 
     name = "canaille"
-    abilities = Abilities(
-        device_grant=False, signed_service_tokens=False, keeps_former_key=True, revocation=False
-    )
+    abilities = Abilities(device_grant=False, keeps_former_key=True, revocation=False)
 
     def __init__(self, folder: Path) -> None:
         port, callback_port = free_ports(2)
@@ -49,6 +47,9 @@ class Canaille(ProcessProvider):
         }
         command = [sys.executable, "-m", "tests.providers.canaille_server", json.dumps(told)]
         super().__init__(command, folder / "canaille.log")
+        # The gateway asks about opaque tokens as the client that they are made out to.
+        self._secret = folder / "canaille-secret"
+        self._secret.write_text(SERVICE_SECRET)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class Canaille(ProcessProvider):
                 "scope": "openid profile groups",
                 "redirect_uri": self._callback,
             },
+            "introspection": {"client_id": AUDIENCE, "client_secret_file": str(self._secret)},
             "service_accounts": [{"client_id": SERVICE}],
         }
 

@@ -50,9 +50,7 @@ class Development(Provider):
     """Served by a thread. Its one key can only be exchanged by starting it anew."""
 
     name = "development"
-    abilities = Abilities(
-        device_grant=True, signed_service_tokens=True, keeps_former_key=False, revocation=True
-    )
+    abilities = Abilities(device_grant=True, keeps_former_key=False, revocation=True)
 
     def __init__(self, folder: Path) -> None:
         (port,) = free_ports(1)

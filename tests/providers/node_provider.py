@@ -64,9 +64,7 @@ class NodeProvider(ProcessProvider):
     """Tells of groups as Keycloak does of roles: nested, and of ada's as text, not as a list."""
 
     name = "oidc-provider"
-    abilities = Abilities(
-        device_grant=True, signed_service_tokens=True, keeps_former_key=True, revocation=True
-    )
+    abilities = Abilities(device_grant=True, keeps_former_key=True, revocation=True)
 
     def __init__(self, folder: Path) -> None:
         (port,) = free_ports(1)

@@ -31,8 +31,6 @@ class Abilities:
     """
 
     device_grant: bool
-    # Access tokens of service accounts that are signed, rather than opaque.
-    signed_service_tokens: bool
     # A withdrawn key stays published for the tokens that it signed.
     keeps_former_key: bool
     # Takes tokens back from clients without a secret.

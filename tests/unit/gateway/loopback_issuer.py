@@ -99,6 +99,12 @@ def good_claims(issuer: str, **changes: Any) -> dict[str, Any]:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        issuer: LoopbackIssuer = self.server.issuer  # type: ignore[attr-defined]
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        issuer.posts.append((self.headers["Authorization"], body))
+        self.do_GET()
+
     def do_GET(self) -> None:
         issuer: LoopbackIssuer = self.server.issuer  # type: ignore[attr-defined]
         issuer.requests.append(self.path)
@@ -125,6 +131,8 @@ class LoopbackIssuer:
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         self.url = f"{self.origin}/main"
         self.requests: list[str] = []
+        # Of each POST what authenticates it, and its body.
+        self.posts: list[tuple[str, str]] = []
         self.before_answer: Callable[[], None] = lambda: None
         self.keys: list[dict[str, Any]] = [
             public_jwk(rsa_key(), "rsa", alg="RS256"),

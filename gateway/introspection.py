@@ -1,0 +1,190 @@
+"""Asking an issuer what an opaque token is good for (RFC 7662), where it issues such."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import structlog
+
+from gateway.access_file import PeopleIssuer, check_issuer_url
+from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
+from gateway.refusals import TokenRefusedError, issuer_unavailable
+from gateway.token_shape import LONGEST_TOKEN, MalformedTokenError, parse_object
+from gateway.token_verifier import VerifiedToken, check_claims, check_purpose, client_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.access_file import Introspection
+    from gateway.access_rules import AccessRules, NamedIssuer
+
+_log = structlog.get_logger("studbook.introspection")
+
+# As RFC 6750 spells a token.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_TIMEOUT_S = 5.0
+_LARGEST_ANSWER = 64 * 1024
+# Made-up tokens must not make us hammer the issuer: it is asked about each once in a while, and
+# about so many at a time.
+_REFUSED_S, _MOST_REFUSED = 10.0, 10_000
+_AT_A_TIME = 16
+
+
+class Introspector:
+    """Asks the one issuer of the rules that issues opaque tokens, if there is one.
+
+    An opaque token does not say who issued it, and showing it to one issuer after the other would
+    give each of them the tokens of the rest.
+
+    Args:
+        now: The wall clock in seconds; tests pass their own.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._asked: _Endpoint | None = None
+        self._refused: OrderedDict[str, float] = OrderedDict()
+
+    @staticmethod
+    def concerns(text: str, rules: AccessRules) -> bool:
+        """Whether a token is for an issuer to explain: it is no JWS, and an issuer does so."""
+        return rules.introspected is not None and text.count(".") != 2
+
+    async def verify(self, text: str, rules: AccessRules) -> VerifiedToken:
+        """What the issuer says of a token, after the same checks as for tokens that are signed.
+
+        Raises:
+            StudbookError: UNAUTHENTICATED, with the reason for the caller and the failed check
+                for the log; or ISSUER_UNAVAILABLE.
+        """
+        issuer = rules.introspected
+        if issuer is None or len(text) > LONGEST_TOKEN or not _TOKEN.fullmatch(text):
+            raise TokenRefusedError("TOKEN_INVALID", "not an opaque token")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if self._refused.get(digest, 0) > self._now():
+            raise TokenRefusedError("TOKEN_INVALID", "not active at the issuer, a moment ago")
+        answer = await (await self._endpoint(issuer)).ask(text)
+        if answer.get("active") is not True:
+            self._remember_refusal(digest)
+            raise TokenRefusedError("TOKEN_INVALID", "not active at the issuer")
+        claims = _as_claims(answer, issuer, self._now())
+        checked = check_claims(claims, issuer.settings, self._now())
+        return VerifiedToken(issuer, checked, digest, float(claims["exp"]))
+
+    def _remember_refusal(self, digest: str) -> None:
+        self._refused[digest] = self._now() + _REFUSED_S
+        self._refused.move_to_end(digest)
+        while len(self._refused) > _MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    async def _endpoint(self, issuer: NamedIssuer) -> _Endpoint:
+        if self._asked is None or self._asked.issuer != issuer:
+            former, self._asked = self._asked, _Endpoint(issuer)
+            self._refused.clear()
+            if former is not None:
+                await former.http.aclose()
+        return self._asked
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._asked is not None:
+            await self._asked.http.aclose()
+
+
+class _Endpoint:
+    """Where one issuer is asked."""
+
+    def __init__(self, issuer: NamedIssuer) -> None:
+        self.issuer = issuer
+        self.http = new_http_client(issuer.settings.url)
+        self._url = ""
+        self._places = asyncio.Semaphore(_AT_A_TIME)
+
+    async def ask(self, token: str) -> Mapping[str, Any]:
+        """The issuer's answer.
+
+        Raises:
+            StudbookError: ISSUER_UNAVAILABLE.
+        """
+        url = self.issuer.settings.url
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), self._places:
+                return await self._ask(token)
+        except (KeySetError, MalformedTokenError, httpx.HTTPError, OSError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        except TimeoutError:
+            reason = f"no complete answer within {_TIMEOUT_S:g} s"
+        _log.warning("introspection_failed", issuer=self.issuer.name, error=reason)
+        raise issuer_unavailable(url)
+
+    async def _ask(self, token: str) -> Mapping[str, Any]:
+        if not self._url:
+            described = await fetch_discovery(self.http, self.issuer.settings.url)
+            self._url = check_issuer_url(str(described.get("introspection_endpoint")))
+        how = _introspection(self.issuer)
+        secret = how.client_secret_file.read_text(encoding="utf-8").strip()
+        form = {"token": token, "token_type_hint": "access_token"}
+        # Names and secrets are form-encoded before they are put together (RFC 6749, 2.3.1).
+        pair = httpx.BasicAuth(_encoded(how.client_id), _encoded(secret))
+        accept = {"accept": "application/json"}
+        async with self.http.stream(
+            "POST", self._url, data=form, auth=pair, headers=accept
+        ) as answer:
+            answer.raise_for_status()
+            data = bytearray()
+            async for chunk in answer.aiter_bytes():
+                data += chunk
+                if len(data) > _LARGEST_ANSWER:
+                    message = f"more than {_LARGEST_ANSWER} bytes"
+                    raise ValueError(message)
+        return parse_object(bytes(data))
+
+
+def _encoded(text: str) -> str:
+    return str(httpx.QueryParams({"": text}))[1:]
+
+
+def _introspection(issuer: NamedIssuer) -> Introspection:
+    settings = issuer.settings
+    assert isinstance(settings, PeopleIssuer)  # noqa: S101 - only they can have it
+    assert settings.introspection is not None  # noqa: S101 - `introspected` is chosen so
+    return settings.introspection
+
+
+def _as_claims(answer: Mapping[str, Any], issuer: NamedIssuer, now: float) -> dict[str, Any]:
+    """The answer in the words of a signed token, of which it may leave most out."""
+    settings = issuer.settings
+    if answer.get("iss", settings.url) != settings.url:
+        raise TokenRefusedError("TOKEN_INVALID", "introspected token of another issuer")
+    if str(answer.get("token_type", "bearer")).lower() != "bearer":
+        raise TokenRefusedError("TOKEN_INVALID", "introspected token is no bearer token")
+    check_purpose(answer)
+    claims = {**answer, "iss": settings.url}
+    claims.setdefault("iat", _issued(answer, settings.max_token_lifetime_s, now))
+    client = client_of(claims)
+    allowed = isinstance(settings, PeopleIssuer) and client in (settings.allowed_clients or ())
+    if allowed:
+        # Where it does not say for whom it is, the rules say that this client's tokens are for us.
+        claims.setdefault("aud", settings.audience)
+    if "sub" not in claims:
+        claims["sub"] = _subject(answer, _introspection(issuer), client)
+    return claims
+
+
+def _issued(answer: Mapping[str, Any], longest: int, now: float) -> float:
+    """The earliest time at which it can have been issued, so that revocations take it in."""
+    expires = answer.get("exp")
+    return min(now, expires - longest) if isinstance(expires, int | float) else now
+
+
+def _subject(answer: Mapping[str, Any], how: Introspection, client: str) -> object:
+    """Whom it speaks for. A token of nobody is that of the client itself."""
+    if how.subject_claim in answer:
+        return answer[how.subject_claim]
+    return None if "username" in answer else client
