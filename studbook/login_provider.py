@@ -229,13 +229,19 @@ def _check_revoked(answer: httpx.Response) -> None:
     answer.raise_for_status()
 
 
-def end_session_url(login: Login) -> str:
-    """Where a browser ends the session at the provider; empty where there is no such place."""
+def end_session_url(login: Login, *, hint: bool) -> str:
+    """Where a browser ends the session at the provider; empty where there is no such place.
+
+    Args:
+        login: The login.
+        hint: Whether the address says by the ID token whose session is meant, so that the provider
+            need not ask. It names the person, so it is not for others to read.
+    """
     if not login.end_session_endpoint:
         return ""
     # One of them says it all, and where tokens are made out to others, both seem to differ.
     query = {"client_id": login.client_id}
-    if login.id_token:
+    if hint and login.id_token:
         query = {"id_token_hint": login.id_token}
     return str(httpx.URL(login.end_session_endpoint).copy_merge_params(query))
 

@@ -23,8 +23,8 @@ class LoggedOut:
     Attributes:
         was_logged_in: Whether there was one.
         left_undone: What could not be done at the login provider, one sentence each.
-        session_url: Where a browser ends the session at the provider; empty when there is none,
-            or it is to be left alone.
+        session_url: Where a browser ends the session at the provider, fit to be shown; empty when
+            there is none, or it is to be left alone.
         opened: Whether a browser was sent there.
     """
 
@@ -58,8 +58,10 @@ def log_out(
     if login is None:
         return LoggedOut(was_logged_in=False)
     undone = _revoke(login)
-    url = login_provider.end_session_url(login) if session else ""
-    opened = bool(url) and login.in_browser and open_browser(url)
+    url = login_provider.end_session_url(login, hint=False) if session else ""
+    opened = False
+    if url and login.in_browser:
+        opened = open_browser(login_provider.end_session_url(login, hint=True))
     return LoggedOut(was_logged_in=True, left_undone=undone, session_url=url, opened=opened)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MISMATCH = "User name and password do not match."
 STALE = "This page was out of date; please try again."
 
+_DEVICE_TITLE = "Log a device in to Studbook"
 _COOKIE = "studbook_dev_login"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -99,7 +100,8 @@ class LoginForms:
         if any(person.password_hash for person in listed):
             rows.append(_password_form(proof))
         rows += [_refusal(proof)] if device_code else []
-        html = _PAGE.substitute(title="Log in to Studbook", body="\n".join(rows))
+        title = _DEVICE_TITLE if device_code else "Log in to Studbook"
+        html = _PAGE.substitute(title=title, body="\n".join(rows))
         response = HTMLResponse(html, 401 if error else 200, headers=_HEADERS)
         response.set_cookie(_COOKIE, cookie, httponly=True, samesite="strict", max_age=600)
         return response
@@ -157,7 +159,7 @@ def error_page(message: str) -> Response:
 def device_code_page(error: str = "") -> Response:
     """Where the code is typed that a device shows."""
     body = _alert(error) + _CODE_FORM if error else _CODE_FORM
-    html = _PAGE.substitute(title="Log a device in to Studbook", body=body)
+    html = _PAGE.substitute(title=_DEVICE_TITLE, body=body)
     return HTMLResponse(html, 400 if error else 200, headers=_HEADERS)
 
 

@@ -78,6 +78,7 @@ class Canaille(ProcessProvider):
         raise NotImplementedError
 
     def confirm_logout(self, page: Page) -> None:
+        page.click("button[value=logout]")
         page.wait_for_selector("text=You have been disconnected")
 
     def rotate_key(self) -> None:
