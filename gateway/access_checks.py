@@ -13,6 +13,7 @@ from service_chassis.permissions import (
     INTERNAL_PERMISSIONS,
     PERMISSIONS,
     is_valid_pattern,
+    is_whole,
 )
 from studbook.positioned_yaml import Document, YamlError, parse
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from gateway.access_file import Binding, DenialEntry
     from gateway.pipeline_checks import Problem
     from studbook.positioned_yaml import Path
 
@@ -107,21 +109,9 @@ def _contradictions(file: AccessFile) -> Iterator[Problem]:
         if binding.role not in BUILT_IN_ROLES and binding.role not in file.roles:
             known = ", ".join([*BUILT_IN_ROLES, *file.roles])
             yield (*place, "role"), f'"{binding.role}" is not a role; there are {known}'
-        for number, member in enumerate(binding.members):
-            text = _member_problem(file, member)
-            if text:
-                yield (*place, "members", number), f'"{member}" {text}'
-        for number, pattern in enumerate(binding.resources):
-            if not is_valid_pattern(pattern):
-                yield (
-                    (*place, "resources", number),
-                    (
-                        f'"{pattern}" is not a resource pattern; write a resource name such as '
-                        "workspaces/main/models/wine-cultivar, with * for any part of a segment "
-                        "and ** at the end for everything below"
-                    ),
-                )
-
+        yield from _entry_problems(file, place, binding)
+    for index, denial in enumerate(file.denials):
+        yield from _denial_problems(file, ("denials", index), denial)
     yield from _revocation_problems(file)
 
 
@@ -136,10 +126,56 @@ def _revocation_problems(file: AccessFile) -> Iterator[Problem]:
             yield ("revoked", "principals", index, "principal"), f'"{entry.principal}" {text}'
 
 
+def _entry_problems(
+    file: AccessFile, place: Path, entry: Binding | DenialEntry
+) -> Iterator[Problem]:
+    for number, member in enumerate(entry.members):
+        text = member_problem(file, member)
+        if text:
+            yield (*place, "members", number), f'"{member}" {text}'
+    for number, pattern in enumerate(entry.resources):
+        if not is_valid_pattern(pattern):
+            yield (
+                (*place, "resources", number),
+                (
+                    f'"{pattern}" is not a resource pattern; write a resource name such as '
+                    "workspaces/main/models/wine-cultivar, with * for any part of a segment "
+                    "and ** at the end for everything below"
+                ),
+            )
+
+
+def _denial_problems(file: AccessFile, place: Path, entry: DenialEntry) -> Iterator[Problem]:
+    yield from _entry_problems(file, place, entry)
+    for index, permission in enumerate(entry.permissions or ()):
+        if text := _permission_problem(permission):
+            yield (*place, "permissions", index), text
+    for number, pattern in enumerate(entry.resources):
+        # What belongs to a model or an experiment is told together with it; a part cannot be kept
+        # from somebody who may see the whole.
+        if is_valid_pattern(pattern) and not is_whole(pattern):
+            yield (
+                (*place, "resources", number),
+                (
+                    f'"{pattern}" is not a whole; a denial is for workspaces, or for models, '
+                    "experiments or datasets in them, with all that is below: "
+                    "workspaces/main/models/wine-cultivar/**"
+                ),
+            )
+
+
+def _permission_problem(permission: str) -> str:
+    if permission in INTERNAL_PERMISSIONS:
+        return f'"{permission}" is for services among themselves'
+    if permission not in PERMISSIONS:
+        return f'"{permission}" is not a permission; there are {", ".join(sorted(PERMISSIONS))}'
+    return ""
+
+
 def _revoked_problem(file: AccessFile, principal: str) -> str:
     if principal.startswith("group:"):
         return "is a group, and tokens are revoked one by one or by who holds them; name those"
-    return _member_problem(file, principal)
+    return member_problem(file, principal)
 
 
 def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
@@ -216,17 +252,12 @@ def _role_problems(file: AccessFile) -> Iterator[Problem]:
         if name in BUILT_IN_ROLES:
             yield ("roles", name), "is a built-in role; choose another name"
         for index, permission in enumerate(permissions):
-            if permission in INTERNAL_PERMISSIONS:
-                yield ("roles", name, index), f'"{permission}" is for services among themselves'
-            elif permission not in PERMISSIONS:
-                known = ", ".join(sorted(PERMISSIONS))
-                yield (
-                    ("roles", name, index),
-                    f'"{permission}" is not a permission; there are {known}',
-                )
+            if text := _permission_problem(permission):
+                yield ("roles", name, index), text
 
 
-def _member_problem(file: AccessFile, member: str) -> str:
+def member_problem(file: AccessFile, member: str) -> str:
+    """What is wrong with a member entry, as the end of a sentence; empty when nothing is."""
     kind, _, rest = member.partition(":")
     if kind == "pipeline":
         return "" if rest in file.pipelines else "names a pipeline that the file does not define"

@@ -6,6 +6,7 @@ in `access_rules`.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -138,6 +139,12 @@ class PeopleIssuer(_Issuer):
     token_types: tuple[Literal["at+jwt", "JWT", "none"], ...] = ("at+jwt", "JWT")
     max_token_lifetime_s: Annotated[int, Field(ge=60, le=7 * 86_400)] = 86_400
     groups_claim: Text = "groups"
+    groups_prefix: str = Field(
+        default="", description="Only groups whose names begin with it count."
+    )
+    most_groups: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="Most groups that a token may name."
+    )
     display_name_claim: Text = "name"
     allowed_clients: tuple[Text, ...] | None = Field(
         default=None, description="Clients whose tokens are taken (`azp` or `client_id`)."
@@ -185,12 +192,31 @@ class Pipeline(_Section):
     )
 
 
-class Binding(_Section):
+class _Entry(_Section):
+    members: Annotated[tuple[Text, ...], Field(min_length=1)]
+    resources: Annotated[tuple[Text, ...], Field(min_length=1)]
+    until: AwareDatetime | None = Field(
+        default=None, description="When the entry ends; without it, it does not."
+    )
+
+    @property
+    def until_s(self) -> float:
+        """When the entry ends, in seconds since 1970; infinite when it does not."""
+        return self.until.timestamp() if self.until else math.inf
+
+
+class Binding(_Entry):
     """A role for some members on some resources."""
 
     role: Text
-    members: Annotated[tuple[Text, ...], Field(min_length=1)]
-    resources: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class DenialEntry(_Entry):
+    """Permissions that some members do not have on some resources, whatever grants them."""
+
+    permissions: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
+        default=None, description="Without it, all of them."
+    )
 
 
 class RevokedPrincipal(_Section):
@@ -227,4 +253,5 @@ class AccessFile(_Section):
         default_factory=dict
     )
     bindings: tuple[Binding, ...] = ()
+    denials: tuple[DenialEntry, ...] = ()
     revoked: Revoked = Revoked()

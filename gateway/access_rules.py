@@ -14,35 +14,17 @@ from typing import TYPE_CHECKING, Any
 from gateway.access_checks import read_access_file
 from gateway.access_file import PeopleIssuer
 from gateway.ci_systems import PROPOSAL_CLAIMS, matches, proposal_claim
+from gateway.holdings import Denial, Grant, Holdings, Verdict
 from gateway.pipeline_checks import promoting_pipelines
 from gateway.token_scope import EVERYTHING, narrowed
 from service_chassis.caller import roles_with
-from service_chassis.permissions import BUILT_IN_ROLES, covers
+from service_chassis.permissions import BUILT_IN_ROLES, PERMISSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gateway.access_file import AccessFile, Binding, Issuer, Pipeline, Revoked
+    from gateway.access_file import AccessFile, Binding, DenialEntry, Issuer, Pipeline, Revoked
     from service_chassis.caller import Principal
-
-
-@dataclass(frozen=True)
-class Grant:
-    """One role on one resource pattern that a caller holds, and through which member entry."""
-
-    role: str
-    member: str
-    resource: str
-    permissions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether something is allowed, by which grant, and the same in words."""
-
-    allowed: bool
-    grant: Grant | None
-    explanation: str
 
 
 @dataclass(frozen=True)
@@ -81,8 +63,12 @@ class AccessRules:
             **{name: tuple(sorted(set(held))) for name, held in file.roles.items()},
         }
         self._grants: dict[str, list[Grant]] = {}
+        self._denials: dict[str, list[Denial]] = {}
         for binding in file.bindings:
             self._add(binding)
+        for entry in file.denials:
+            self._add_denial(entry)
+        self._with_groups = _issuers_with_groups([*self._grants, *self._denials])
         # The narrowest first: of several that match, the one that asks for most claims is meant.
         self._pipelines = sorted(file.pipelines.items(), key=lambda item: -len(item[1].claims))
         self._promoting = frozenset(promoting_pipelines(file))
@@ -91,37 +77,57 @@ class AccessRules:
         self._revoked_before = _revoked_before(file.revoked)
 
     def _add(self, binding: Binding) -> None:
+        held = self._roles[binding.role]
         for member in binding.members:
-            grants = self._grants.setdefault(member, [])
-            for resource in binding.resources:
-                grants.append(Grant(binding.role, member, resource, self._roles[binding.role]))
+            self._grants.setdefault(member, []).extend(
+                Grant(binding.role, member, resource, held, binding.until_s)
+                for resource in binding.resources
+            )
 
-    def grants(
-        self, principal: str, groups: Iterable[str], within: Sequence[str] = EVERYTHING
-    ) -> list[Grant]:
-        """Everything that a caller holds, itself or through a group, within some resources."""
-        held = (grant for member in (principal, *groups) for grant in self._grants.get(member, ()))
-        return narrowed(held, within)
+    def _add_denial(self, entry: DenialEntry) -> None:
+        taken = tuple(sorted(PERMISSIONS if entry.permissions is None else set(entry.permissions)))
+        for member in entry.members:
+            self._denials.setdefault(member, []).extend(
+                Denial(member, resource, taken, entry.until_s) for resource in entry.resources
+            )
 
-    def grants_for(
+    def holdings(
         self,
         principal: str,
         groups: Iterable[str],
-        permissions: Iterable[str],
+        now_s: float,
         within: Sequence[str] = EVERYTHING,
-    ) -> dict[str, tuple[str, ...]]:
-        """The resource patterns on which a caller holds each of some permissions.
+    ) -> Holdings:
+        """What a caller holds, itself or through a group.
 
-        Permissions that the caller holds nowhere are absent.
+        Args:
+            principal: Its id.
+            groups: Its groups.
+            now_s: The present time, in seconds since 1970.
+            within: Resource patterns outside which nothing counts.
         """
-        held = self.grants(principal, groups, within)
-        found = {
-            permission: tuple(
-                dict.fromkeys(grant.resource for grant in held if permission in grant.permissions)
-            )
-            for permission in permissions
-        }
-        return {permission: patterns for permission, patterns in found.items() if patterns}
+        members = (principal, *groups)
+        held = (grant for member in members for grant in self._grants.get(member, ()))
+        return Holdings.at(
+            now_s,
+            narrowed(held, within),
+            (denial for member in members for denial in self._denials.get(member, ())),
+        )
+
+    def explain(self, name: str, holdings: Holdings, permission: str, resource: str) -> Verdict:
+        """Whether one who holds something has a permission on a resource, and why.
+
+        Args:
+            name: What to call it.
+            holdings: What it holds.
+            permission: Name of the permission.
+            resource: Name of the resource.
+        """
+        return holdings.explain(name, permission, resource, self.roles_with(permission))
+
+    def names_groups_of(self, issuer: str) -> bool:
+        """Whether it matters which groups an issuer's tokens name."""
+        return issuer in self._with_groups
 
     def is_revoked(self, principal: Principal, issued_s: float) -> bool:
         """Whether a token is revoked: itself, or with others of the one whom it speaks for.
@@ -137,36 +143,6 @@ class AccessRules:
             or issued_s < self._revoked_before.get(principal.id, -math.inf)
             or principal.issuer in self._revoked_issuers
         )
-
-    def explain(
-        self,
-        principal: str,
-        groups: Iterable[str],
-        permission: str,
-        resource: str,
-        within: Sequence[str] = EVERYTHING,
-    ) -> Verdict:
-        """Whether a caller holds a permission on a resource, and why."""
-        held = [
-            grant
-            for grant in self.grants(principal, groups, within)
-            if permission in grant.permissions
-        ]
-        for grant in held:
-            if covers(grant.resource, resource):
-                words = (
-                    f"Allowed: {grant.member} has the role {grant.role} on {grant.resource}, "
-                    f"which contains {permission}."
-                )
-                return Verdict(allowed=True, grant=grant, explanation=words)
-        elsewhere = ", ".join(dict.fromkeys(grant.resource for grant in held))
-        words = f"Denied: {principal} lacks the permission {permission} on {resource}. " + (
-            f"It holds it only on {elsewhere}."
-            if elsewhere
-            else "No binding gives it this permission anywhere."
-        )
-        hint = f" Roles that contain it: {self.roles_with(permission)}."
-        return Verdict(allowed=False, grant=None, explanation=words + hint)
 
     def roles_with(self, permission: str) -> str:
         """The roles that contain a permission, built in or of the file, as text for a message."""
@@ -194,6 +170,11 @@ class AccessRules:
                 if matched is not None:
                     return name, matched
         return None
+
+
+def _issuers_with_groups(members: Iterable[str]) -> frozenset[str]:
+    parts = (member.split(":") for member in members)
+    return frozenset(part[1] for part in parts if part[0] == "group")
 
 
 def _revoked_before(revoked: Revoked) -> Mapping[str, float]:

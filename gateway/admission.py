@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 from gateway.refusals import (
     grants_too_many,
-    groups_too_many,
+    groups_omitted,
+    groups_too_long,
     method_is_internal,
     permission_held_nowhere,
     token_not_exchanged,
 )
 from service_chassis.caller import Caller
+from service_chassis.errors import permission_denied_by_rule
 from service_chassis.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.authentication import Authenticated
+    from gateway.principals import Identity
     from service_chassis.assertion import AssertionSigner
+    from service_chassis.errors import StudbookError
     from service_chassis.method_access import Method
 
 # Half of what an assertion is good for, so that one is never used up on its way.
@@ -40,38 +44,53 @@ def admit(method: Method, authenticated: Authenticated) -> Caller:
 
     Raises:
         StudbookError: PERMISSION_MISSING, when the caller holds the permission on no resource;
-            TOKEN_NOT_EXCHANGED; GROUPS_TOO_MANY.
+            TOKEN_NOT_EXCHANGED; GROUPS_TOO_MANY; GROUPS_OMITTED.
     """
-    principal, rule = authenticated.identity.principal, method.rule
+    caller = authenticated.admitted.get(method.path)
+    if caller is None:
+        caller = authenticated.admitted[method.path] = _admitted(method, authenticated)
+    return caller
+
+
+def _admitted(method: Method, authenticated: Authenticated) -> Caller:
+    identity, rule = authenticated.identity, method.rule
+    principal = identity.principal
     # Who one is, and what one may do, can be asked before.
-    if authenticated.identity.must_exchange and method.area != "identity":
+    if identity.must_exchange and method.area != "identity":
         raise token_not_exchanged(principal)
     if rule.internal:
         raise method_is_internal(method.path, principal.id, rule.permission)
-    grants = authenticated.grants_for(method.permissions)
+    without = identity.groups_omitted_by
+    if without and (rule.needs_groups or authenticated.rules.names_groups_of(without)):
+        raise groups_omitted(principal.id, without)
+    grants, denials = authenticated.holdings.patterns(method.permissions)
     if rule.permission and rule.permission not in grants:
-        roles = authenticated.rules.roles_with(rule.permission)
-        raise permission_held_nowhere(rule.permission, principal.id, roles)
+        raise _held_nowhere(authenticated, rule.permission)
     if not rule.permission and not rule.any_caller:
         # A contract that says nothing grants nothing.
         raise permission_held_nowhere("(none)", principal.id, "none")
     return Caller(
         principal,
         grants,
-        groups=_groups(authenticated) if rule.needs_groups else (),
+        groups=_groups(identity) if rule.needs_groups else (),
         until_s=authenticated.expires_at,
-        issued_s=authenticated.issued_at,
+        denials=denials,
     )
 
 
-def _groups(authenticated: Authenticated) -> tuple[str, ...]:
-    groups = authenticated.identity.groups
-    size = sum(len(group.encode()) for group in groups)
+def _held_nowhere(authenticated: Authenticated, permission: str) -> StudbookError:
+    principal = authenticated.identity.principal.id
+    if authenticated.holdings.is_taken_away(permission):
+        return permission_denied_by_rule(permission, "**", principal)
+    roles = authenticated.rules.roles_with(permission)
+    return permission_held_nowhere(permission, principal, roles)
+
+
+def _groups(identity: Identity) -> tuple[str, ...]:
+    size = sum(len(group.encode()) for group in identity.groups)
     if size > _MOST_GROUP_BYTES:
-        raise groups_too_many(
-            authenticated.identity.principal.id, len(groups), size, _MOST_GROUP_BYTES
-        )
-    return groups
+        raise groups_too_long(identity.principal.id, len(identity.groups), size, _MOST_GROUP_BYTES)
+    return identity.groups
 
 
 @dataclass(frozen=True)

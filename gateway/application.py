@@ -78,7 +78,7 @@ class Gateway:
         self._signer = _signer(settings)
         authenticator = Authenticator(self._rules, self._verifier)
         self._authenticator = authenticator
-        self._turnstile = Turnstile(self._rules, settings.identity_limits())
+        self._turnstile = Turnstile(authenticator, settings.identity_limits())
         callers = AuthenticatedCallers(authenticator, self._turnstile)
         door = Door(frozenset(services), settings.message_bytes, callers.under_way)
         pipeline = CallPipeline(callers, door)

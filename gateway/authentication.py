@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.introspection import Introspector
@@ -14,11 +14,12 @@ from gateway.refusals import TokenRefusedError, token_revoked
 from service_chassis.security_log import record_login
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from gateway.access_rules import AccessRules
+    from gateway.holdings import Holdings
     from gateway.token_verifier import TokenVerifier
-    from service_chassis.caller import Metadata
+    from service_chassis.caller import Caller, Metadata
 
 _REMEMBERED_S = 60.0
 _MOST_REMEMBERED = 10_000
@@ -32,22 +33,25 @@ class RulesSource(Protocol):
         """The rules in force at this moment."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Authenticated:
-    """A caller whose token was verified, under the rules that it was verified with."""
+    """A caller whose token was verified, under the rules that it was verified with.
+
+    Attributes:
+        identity: Who it is.
+        rules: The rules, which this object does not outlive.
+        holdings: What it holds by them, as of when it was verified.
+        token_digest: SHA-256 of the token.
+        expires_at: When the token expires, in seconds since 1970.
+        admitted: What was found out before about the methods that it calls, by their path.
+    """
 
     identity: Identity
     rules: AccessRules
+    holdings: Holdings
     token_digest: str
-    issued_at: float
     expires_at: float
-
-    def grants_for(self, permissions: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """The resource patterns on which the caller holds each of some permissions."""
-        identity = self.identity
-        return self.rules.grants_for(
-            identity.principal.id, identity.groups, permissions, identity.resources
-        )
+    admitted: dict[str, Caller] = field(default_factory=dict)
 
 
 class Authenticator:
@@ -97,7 +101,10 @@ class Authenticator:
         identity = identify(verified, rules)
         if rules.is_revoked(identity.principal, verified.issued_at):
             raise token_revoked(identity.principal)
-        caller = Authenticated(identity, rules, digest, verified.issued_at, verified.expires_at)
+        holdings = rules.holdings(
+            identity.principal.id, identity.groups, self._now(), identity.resources
+        )
+        caller = Authenticated(identity, rules, holdings, digest, verified.expires_at)
         if known is None:
             record_login(identity.principal, method)
         self._remember(caller)
@@ -107,8 +114,12 @@ class Authenticator:
         """Close the connection to the issuer that is asked about tokens."""
         await self._introspector.close()
 
+    def is_in_force(self, caller: Authenticated) -> bool:
+        """Whether what a caller was found to hold still is what it holds."""
+        return caller.rules is self._rules.current and self._now() < caller.holdings.until_s
+
     def _remember(self, caller: Authenticated) -> None:
-        until = min(caller.expires_at, self._now() + _REMEMBERED_S)
+        until = min(caller.expires_at, caller.holdings.until_s, self._now() + _REMEMBERED_S)
         self._known[caller.token_digest] = until, caller
         self._known.move_to_end(caller.token_digest)
         while len(self._known) > _MOST_REMEMBERED:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from gateway.admission import admit
 from gateway.calls import Call, conduct
 from gateway.metadata_filter import to_client, to_service
 from gateway.refusals import unknown_method
@@ -171,12 +172,12 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             # There is nobody to vouch for.
             return to_service(call.metadata, call.request_id, ""), nullcontext()
         caller = await self._authenticator.authenticate(call.metadata, method.path)
-        principal = call.principal = caller.identity.principal
-        self._turnstile.count(principal)
+        call.principal = caller.identity.principal
+        self._turnstile.count(call.principal)
         assertion = self._desk.assertion(method, caller)
         return (
             to_service(call.metadata, call.request_id, assertion),
-            self._turnstile.under_way(method, principal, caller.issued_at, caller.expires_at),
+            self._turnstile.under_way(method, admit(method, caller), call.metadata),
         )
 
 

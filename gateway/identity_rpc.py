@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
+from gateway.access_checks import member_problem
 from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.access_question import check_question
 from gateway.admission import admit
 from gateway.calls import Call, conduct
 from gateway.refusals import token_not_exchangeable
+from service_chassis.errors import invalid_field
 from service_chassis.method_access import method_table
 from service_chassis.principal_message import to_message
 from service_chassis.timestamps import to_timestamp
@@ -17,14 +21,18 @@ from studbook.identity.v1 import identity_service_pb2 as messages
 from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceServicer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.timestamp_pb2 import Timestamp
     from grpc.aio import ServicerContext
 
     from gateway.access_file import Login
-    from gateway.access_rules import Grant
     from gateway.authentication import Authenticated, Authenticator, RulesSource
+    from gateway.holdings import Denial, Grant, Holdings
     from gateway.token_exchange import TokenExchange
     from gateway.turnstile import Turnstile
 
+_TEST_OTHERS = "access.test"
 _SERVICE = "/studbook.identity.v1.IdentityService/"
 
 
@@ -38,6 +46,7 @@ class IdentityService(IdentityServiceServicer):
         limits: The limits in force, as they are announced.
         exchange: Gives tokens in exchange; None when the gateway has no key for them.
         development: Whether the issuers are those of the embedded development issuer.
+        now: The wall clock in seconds; tests pass their own.
     """
 
     def __init__(
@@ -49,7 +58,9 @@ class IdentityService(IdentityServiceServicer):
         *,
         exchange: TokenExchange | None = None,
         development: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._authenticator = authenticator
         self._turnstile = turnstile
         self._rules = rules
@@ -104,13 +115,12 @@ class IdentityService(IdentityServiceServicer):
 
         async def answer() -> messages.WhoAmIResponse:
             caller = await self._caller(call)
-            identity = caller.identity
-            grants = caller.rules.grants(identity.principal.id, identity.groups, identity.resources)
             return messages.WhoAmIResponse(
-                principal=to_message(identity.principal),
-                groups=identity.groups,
-                grants=[_grant_message(grant) for grant in grants],
-                token_expire_time=to_timestamp(int(caller.expires_at * 1_000_000)),
+                principal=to_message(caller.identity.principal),
+                groups=caller.identity.groups,
+                grants=map(_grant_message, caller.holdings.grants),
+                denials=map(_denial_message, caller.holdings.denials),
+                token_expire_time=_timestamp(caller.expires_at),
             )
 
         return await conduct(call, answer())
@@ -120,22 +130,18 @@ class IdentityService(IdentityServiceServicer):
         request: messages.TestAccessRequest,
         context: ServicerContext[messages.TestAccessRequest, messages.TestAccessResponse],
     ) -> messages.TestAccessResponse:
-        """Whether the caller would be allowed something, and by which binding."""
+        """Whether the caller, or another, would be allowed something, and by which rule."""
         call = Call(_SERVICE + "TestAccess", "identity", context)
 
         async def answer() -> messages.TestAccessResponse:
             caller = await self._caller(call)
             check_question(request.permission, request.resource)
-            verdict = caller.rules.explain(
-                caller.identity.principal.id,
-                caller.identity.groups,
-                request.permission,
-                request.resource,
-                caller.identity.resources,
-            )
+            name, holdings = self._subject(call, caller, request)
+            verdict = caller.rules.explain(name, holdings, request.permission, request.resource)
             return messages.TestAccessResponse(
                 allowed=verdict.allowed,
                 grant=_grant_message(verdict.grant) if verdict.grant else None,
+                denial=_denial_message(verdict.denial) if verdict.denial else None,
                 explanation=verdict.explanation,
             )
 
@@ -159,6 +165,20 @@ class IdentityService(IdentityServiceServicer):
             return await self._exchange.exchange(caller, call.metadata, request)
 
         return await conduct(call, answer())
+
+    def _subject(
+        self, call: Call, caller: Authenticated, request: messages.TestAccessRequest
+    ) -> tuple[str, Holdings]:
+        """Whom a question is about, in words, and what that one holds."""
+        if not request.members:
+            return caller.identity.principal.id, caller.holdings
+        admit(method_table()[call.path], caller).require(_TEST_OTHERS, request.resource)
+        for member in request.members:
+            if problem := member_problem(caller.rules.file, member):
+                raise invalid_field("members", member, problem)
+        return " with ".join(request.members), caller.rules.holdings(
+            "", request.members, self._now()
+        )
 
     async def _caller(self, call: Call) -> Authenticated:
         """Who calls: the same way in as for calls that are passed on."""
@@ -194,4 +214,19 @@ def _grant_message(grant: Grant) -> messages.Grant:
         member=grant.member,
         resource=grant.resource,
         permissions=grant.permissions,
+        expire_time=_timestamp(grant.until_s),
     )
+
+
+def _denial_message(denial: Denial) -> messages.Denial:
+    return messages.Denial(
+        member=denial.member,
+        resource=denial.resource,
+        permissions=denial.permissions,
+        expire_time=_timestamp(denial.until_s),
+    )
+
+
+def _timestamp(seconds: float) -> Timestamp | None:
+    """A time in seconds since 1970; None for one that does not come."""
+    return None if math.isinf(seconds) else to_timestamp(int(seconds * 1_000_000))

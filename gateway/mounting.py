@@ -6,7 +6,6 @@ from the gateway directly instead of from a signed assertion.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from gateway.admission import admit
@@ -51,12 +50,12 @@ class AuthenticatedCallers:
             refusal.for_log.update(bearer_of(principal))
             raise
 
-    def under_way(self, method: Method, caller: Caller) -> AbstractContextManager[None]:
+    def under_way(
+        self, method: Method, caller: Caller, metadata: Metadata
+    ) -> AbstractContextManager[None]:
         """The context in which a call goes on, for the door of the pipeline.
 
         Raises:
             StudbookError: RATE_LIMITED, when too many calls of the caller are under way.
         """
-        return self._turnstile.under_way(
-            method, caller.principal, caller.issued_s or 0.0, caller.until_s or math.inf
-        )
+        return self._turnstile.under_way(method, caller, metadata)

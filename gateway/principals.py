@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.access_rules import claim_text, claim_value
-from gateway.refusals import TokenRefusedError
+from gateway.refusals import TokenRefusedError, groups_too_many
 from gateway.token_scope import EVERYTHING
 from gateway.token_verifier import client_of
 from service_chassis.caller import Principal
@@ -44,12 +44,14 @@ class Identity:
         groups: The groups it belongs to, as access rules name them.
         resources: Resource patterns outside which its token is good for nothing.
         must_exchange: Whether its token is good for being exchanged only.
+        groups_omitted_by: Name of the issuer, when its token says that it leaves groups out.
     """
 
     principal: Principal
     groups: tuple[str, ...] = ()
     resources: tuple[str, ...] = EVERYTHING
     must_exchange: bool = False
+    groups_omitted_by: str = ""
 
 
 def identify(token: VerifiedToken, rules: AccessRules) -> Identity:
@@ -57,7 +59,7 @@ def identify(token: VerifiedToken, rules: AccessRules) -> Identity:
 
     Raises:
         StudbookError: PIPELINE_UNKNOWN when a CI token matches no pipeline; TOKEN_INVALID when a
-            service account's token does not have that account's subject.
+            service account's token does not have that account's subject; GROUPS_TOO_MANY.
     """
     if isinstance(token.issuer.settings, PeopleIssuer):
         return _person_or_service(token, token.issuer.settings)
@@ -101,7 +103,9 @@ def _person_or_service(token: VerifiedToken, issuer: PeopleIssuer) -> Identity:
         )
         return Identity(principal)
     principal = _principal(token, id=f"user:{name}:{subject}", kind="user", display_name=label)
-    return Identity(principal, _groups(claims, name, issuer.groups_claim))
+    if _omits_groups(claims, issuer.groups_claim):
+        return Identity(principal, groups_omitted_by=name)
+    return Identity(principal, _groups(claims, name, issuer, principal.id))
 
 
 def _label(claims: Mapping[str, Any], claim: str) -> str:
@@ -109,11 +113,31 @@ def _label(claims: Mapping[str, Any], claim: str) -> str:
     return "".join(c for c in text if c.isprintable())[:_LONGEST_LABEL]
 
 
-def _groups(claims: Mapping[str, Any], issuer: str, claim: str) -> tuple[str, ...]:
-    values = claim_value(claims, claim)
+def _groups(
+    claims: Mapping[str, Any], name: str, issuer: PeopleIssuer, principal: str
+) -> tuple[str, ...]:
+    values = claim_value(claims, issuer.groups_claim)
     named = values if isinstance(values, list) else [values]
-    texts = [value for value in named if isinstance(value, str) and value.isprintable() and value]
-    return tuple(f"group:{issuer}:{value}" for value in dict.fromkeys(texts))
+    texts = dict.fromkeys(
+        value
+        for value in named
+        if isinstance(value, str) and value and value.isprintable()
+        if value.startswith(issuer.groups_prefix)
+    )
+    if len(texts) > issuer.most_groups:
+        raise groups_too_many(principal, len(texts), issuer.most_groups)
+    return tuple(f"group:{name}:{value}" for value in texts)
+
+
+def _omits_groups(claims: Mapping[str, Any], claim: str) -> bool:
+    """Whether a token says that the groups are to be had elsewhere, since they are too many.
+
+    Entra ID says so, in the way of OpenID Connect's distributed claims.
+    """
+    elsewhere = claims.get("_claim_names")
+    if isinstance(elsewhere, dict) and (claim in elsewhere or claim.partition("/")[0] in elsewhere):
+        return True
+    return claims.get("hasgroups") in (True, "true") and claim_value(claims, claim) is None
 
 
 def _pipeline(token: VerifiedToken, rules: AccessRules) -> Identity:

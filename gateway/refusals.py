@@ -135,7 +135,40 @@ def method_is_internal(path: str, principal: str, permission: str) -> StudbookEr
     )
 
 
-def groups_too_many(principal: str, count: int, size: int, allowed: int) -> StudbookError:
+def access_changed() -> StudbookError:
+    """UNAVAILABLE, because a call goes on that the rules may no longer allow."""
+    return unavailable(
+        "ACCESS_CHANGED",
+        "The caller's access changed while the call went on; call again, and what still holds is "
+        "decided anew.",
+    )
+
+
+def groups_omitted(principal: str, issuer: str) -> StudbookError:
+    """FAILED_PRECONDITION, because a token says that it leaves groups out that would matter."""
+    return StudbookError(
+        Code.FAILED_PRECONDITION,
+        "GROUPS_OMITTED",
+        f"{principal} is in more groups than the identity provider puts into a token, so it left "
+        f"them out, and the access rules of the issuer {issuer} name groups. Have the provider put "
+        "fewer groups into tokens for Studbook, e.g. only those assigned to the application.",
+        metadata={"principal": principal, "issuer": issuer},
+    )
+
+
+def groups_too_many(principal: str, count: int, allowed: int) -> StudbookError:
+    """FAILED_PRECONDITION, because a token names more groups than its issuer may name."""
+    return StudbookError(
+        Code.FAILED_PRECONDITION,
+        "GROUPS_TOO_MANY",
+        f"The token of {principal} names {count} groups, and at most {allowed} are taken "
+        "(`most_groups` in the server's access.yaml). Have the identity provider name fewer "
+        "groups.",
+        metadata={"groups": str(count), "allowed_groups": str(allowed), "principal": principal},
+    )
+
+
+def groups_too_long(principal: str, count: int, size: int, allowed: int) -> StudbookError:
     """FAILED_PRECONDITION, because the groups in a token are too long to be passed on."""
     return StudbookError(
         Code.FAILED_PRECONDITION,

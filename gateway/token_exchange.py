@@ -133,9 +133,7 @@ def _check_exchangeable(token: VerifiedToken, principal: str) -> None:
 
 def _held(caller: Authenticated) -> tuple[str, ...]:
     """The resource patterns on which the caller holds anything."""
-    identity = caller.identity
-    grants = caller.rules.grants(identity.principal.id, identity.groups)
-    return tuple(dict.fromkeys(grant.resource for grant in grants))
+    return tuple(dict.fromkeys(grant.resource for grant in caller.holdings.grants))
 
 
 def _checked_resources(wanted: Iterable[str], held: Iterable[str]) -> tuple[str, ...]:

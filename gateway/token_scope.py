@@ -11,7 +11,7 @@ from service_chassis.permissions import covers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gateway.access_rules import Grant
+    from gateway.holdings import Grant
 
 EVERYTHING = ("**",)
 

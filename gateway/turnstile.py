@@ -1,7 +1,8 @@
 """What holds for a call once its caller is known: how many of them there may be, and how long.
 
 An identity may make so many calls a second and have so many under way, whatever the number of its
-tokens and connections. A call with a stream ends when the token that opened it ends or is revoked.
+tokens and connections. A call with a stream ends when the token that opened it ends or is revoked,
+and when the access rules no longer give its caller what it was admitted with.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from gateway.refusals import identity_too_busy, stream_outlived_token, token_revoked
+import structlog
+
+from gateway.admission import admit
+from gateway.refusals import access_changed, identity_too_busy, stream_outlived_token
 from gateway.token_verifier import LEEWAY_S
 from service_chassis.call_pipeline import CLIENT_GONE
+from service_chassis.errors import StudbookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.authentication import RulesSource
-    from gateway.refusals import TokenRefusedError
-    from service_chassis.caller import Principal
+    from gateway.authentication import Authenticated, Authenticator
+    from service_chassis.caller import Caller, Metadata, Principal
     from service_chassis.method_access import Method
 
+_log = structlog.get_logger("studbook.access")
 _SWEEP_S = 1.0
 # Shorter waits are not worth a client's while, and would bring it back too soon too often.
 _SHORTEST_WAIT_S = 0.1
@@ -59,7 +64,7 @@ class Turnstile:
     """Keeps count of everybody's calls. One for all ways in.
 
     Args:
-        rules: The access rules in force, which may revoke tokens.
+        authenticator: Tells of streams whether they would still be let in.
         limits: What one identity may do.
         clock: A monotonic clock in seconds; tests pass their own.
         now: The wall clock in seconds; tests pass their own.
@@ -67,12 +72,12 @@ class Turnstile:
 
     def __init__(
         self,
-        rules: RulesSource,
+        authenticator: Authenticator,
         limits: IdentityLimits,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._rules = rules
+        self._authenticator = authenticator
         self._limits = limits
         self._clock = clock
         self._now = now
@@ -98,23 +103,22 @@ class Turnstile:
             )
         load.left -= 1.0
 
-    def under_way(
-        self, method: Method, principal: Principal, issued_s: float, until_s: float
-    ) -> UnderWay:
+    def under_way(self, method: Method, caller: Caller, metadata: Metadata) -> UnderWay:
         """A counted call for as long as it goes on: a context in which its work is done.
 
-        A call with a stream is cancelled when its token ends, and leaves the context with
-        TOKEN_EXPIRED or TOKEN_REVOKED.
+        A call with a stream is cancelled when its token ends, or what it was admitted with, and
+        leaves the context with the reason: TOKEN_EXPIRED, TOKEN_REVOKED, PERMISSION_MISSING, or
+        ACCESS_CHANGED when part of what the caller held is left.
 
         Args:
             method: The method that is called.
-            principal: Who calls.
-            issued_s: When the token was issued, in seconds since 1970.
-            until_s: When it expires.
+            caller: Who calls, with what it was admitted with.
+            metadata: What came with the call, the token among it.
 
         Raises:
             StudbookError: RATE_LIMITED, when too many of the identity's calls are under way.
         """
+        principal = caller.principal
         load = self._load(principal.id)
         if load.under_way >= self._limits.calls_at_a_time:
             most = self._limits.calls_at_a_time
@@ -122,7 +126,7 @@ class Turnstile:
                 principal.id, "identity_calls_at_a_time", most, _WAIT_FOR_AN_END_S
             )
         lasts = method.client_streaming or method.server_streaming
-        return UnderWay(load, principal, issued_s, until_s, self._streams if lasts else None)
+        return UnderWay(load, method, caller, metadata, self._streams if lasts else None)
 
     def _load(self, identity: str) -> _Load:
         now = self._clock()
@@ -135,45 +139,71 @@ class Turnstile:
             load.as_of = now
         return load
 
-    def sweep(self) -> None:
-        """End the streams whose tokens are no longer good; forget identities that are at rest."""
-        now, rules = self._now(), self._rules.current
+    async def sweep(self) -> None:
+        """End the streams that would not be let in now; forget identities that are at rest."""
         for stream in tuple(self._streams):
-            if stream.until_s + LEEWAY_S <= now:
-                stream.end(stream_outlived_token(stream.principal))
-            elif rules.is_revoked(stream.principal, stream.issued_s):
-                stream.end(token_revoked(stream.principal))
+            try:
+                await self._check(stream)
+            except StudbookError as refusal:
+                stream.end(refusal)
         for identity in tuple(self._loads):
             load = self._load(identity)
             if not load.under_way and load.left >= self._limits.burst:
                 del self._loads[identity]
 
+    async def _check(self, stream: UnderWay) -> None:
+        """Make sure that a stream may go on.
+
+        Raises:
+            StudbookError: It may not.
+        """
+        until = stream.caller.until_s
+        if until is not None and until + LEEWAY_S <= self._now():
+            raise stream_outlived_token(stream.caller.principal)
+        if stream.known is not None and self._authenticator.is_in_force(stream.known):
+            return
+        known = await self._authenticator.authenticate(stream.metadata)
+        if not admit(stream.method, known).keeps(stream.caller):
+            raise access_changed()
+        stream.known = known
+
     async def watch(self, pause_s: float = _SWEEP_S) -> NoReturn:
         """Sweep every now and then, for ever."""
         while True:
             await asyncio.sleep(pause_s)
-            self.sweep()
+            try:
+                await self.sweep()
+            except Exception as error:  # noqa: BLE001 - streams must not go on unwatched for good
+                _log.error("defect", exc_info=error)
 
 
 class UnderWay:
-    """One call that goes on; see `Turnstile.under_way`."""
+    """One call that goes on; see `Turnstile.under_way`.
 
-    __slots__ = ("_load", "_refusal", "_streams", "_task", "issued_s", "principal", "until_s")
+    Attributes:
+        method: The method that was called.
+        caller: Who called, with what it was admitted with.
+        metadata: What came with the call.
+        known: The caller as it was looked up last, once that was done.
+    """
+
+    __slots__ = ("_load", "_refusal", "_streams", "_task", "caller", "known", "metadata", "method")
 
     def __init__(
         self,
         load: _Load,
-        principal: Principal,
-        issued_s: float,
-        until_s: float,
+        method: Method,
+        caller: Caller,
+        metadata: Metadata,
         streams: set[UnderWay] | None,
     ) -> None:
         self._load = load
-        self.principal = principal
-        self.issued_s = issued_s
-        self.until_s = until_s
+        self.method = method
+        self.caller = caller
+        self.metadata = metadata
+        self.known: Authenticated | None = None
         self._streams = streams
-        self._refusal: TokenRefusedError | None = None
+        self._refusal: StudbookError | None = None
         self._task: asyncio.Task[object] | None = None
 
     def __enter__(self) -> None:
@@ -195,8 +225,9 @@ class UnderWay:
         if kind is not None and issubclass(kind, CLIENT_GONE):
             raise self._refusal
 
-    def end(self, refusal: TokenRefusedError) -> None:
-        """Cancel the call, which is then refused with this."""
-        if self._refusal is None and self._task is not None:
+    def end(self, refusal: StudbookError) -> None:
+        """Cancel the call, which is then refused with this; one that has ended is left alone."""
+        goes_on = self._streams is not None and self in self._streams
+        if goes_on and self._refusal is None and self._task is not None:
             self._refusal = refusal
             self._task.cancel()

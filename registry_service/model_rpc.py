@@ -58,6 +58,7 @@ class ModelService(VersionMethods, ModelServiceServicer):
         tags = check_tags(request.model.tags, "model.tags")
         protected = check_protected(request.model.protected_aliases, "model.protected_aliases")
         caller = current_caller()
+        caller.refuse_denied("models.write", name)
         if protected:
             caller.require(PROMOTE, name)
         if request.validate_only:

@@ -105,6 +105,7 @@ class WebhookService(WebhookServiceServicer):
         )
         settings = read_settings(request.webhook, self._allowed)
         caller = current_caller()
+        caller.refuse_denied("webhooks.write", name)
         _require_models(caller, workspace, settings)
         delivering = self._delivering
         if request.validate_only:
@@ -264,7 +265,9 @@ class WebhookService(WebhookServiceServicer):
 
 def _require_models(caller: Caller, workspace: str, settings: WebhookSettings) -> None:
     """Events tell of models, so whoever has them sent must be allowed to read these."""
-    caller.require(READ, f"workspaces/{workspace}/models/{settings.models or '*'}")
+    models = f"workspaces/{workspace}/models/{settings.models or '*'}"
+    if not caller.may_on_all(READ, models):
+        raise caller.refusal(READ, models)
 
 
 def _overlap_us(request: messages.RotateWebhookSecretRequest) -> int:

@@ -74,6 +74,8 @@ class AssertionSigner:
             },
             "grants": {name: list(patterns) for name, patterns in caller.grants.items()},
         }
+        if caller.denials:
+            claims["denials"] = {name: list(denied) for name, denied in caller.denials.items()}
         if caller.groups:
             claims["groups"] = list(caller.groups)
         if caller.until_s is not None:
@@ -151,6 +153,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
         via=claims["iss"],
         groups=tuple(claims.get("groups", ())),
         until_s=claims.get("caller_until"),
+        denials={name: tuple(denied) for name, denied in claims.get("denials", {}).items()},
     )
 
 

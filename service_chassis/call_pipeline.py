@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 import structlog
 
-from service_chassis.caller import Caller, roles_with, set_current_caller
+from service_chassis.caller import Caller, set_current_caller
 from service_chassis.deadlines import longest_s, time_left
 from service_chassis.errors import (
     StudbookError,
     deadline_exceeded,
     message_too_large,
-    permission_missing,
     required_field,
 )
 from service_chassis.method_access import Method, method_table, resource_names
@@ -67,9 +66,7 @@ def authorise(method: Method, caller: Caller, request: Any, *, first: bool = Tru
         else:
             allowed = caller.may(rule.permission, name)
         if not allowed:
-            raise permission_missing(
-                rule.permission, name, caller.principal.id, roles_with(rule.permission)
-            )
+            raise caller.refusal(rule.permission, name)
 
 
 class Callers(Protocol):
@@ -90,13 +87,13 @@ class Door:
     Attributes:
         areas: The areas whose methods are answered; others are somebody else's.
         message_bytes: Largest message that is accepted.
-        under_way: The context in which a caller's call goes on, which may refuse the call before
-            it, and end it.
+        under_way: The context in which a caller's call with its metadata goes on, which may refuse
+            the call before it, and end it.
     """
 
     areas: frozenset[str]
     message_bytes: int
-    under_way: Callable[[Method, Caller], AbstractContextManager[None]]
+    under_way: Callable[[Method, Caller, Metadata], AbstractContextManager[None]]
 
 
 class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
@@ -143,7 +140,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             try:
                 async with call.time_limit():
                     caller, admitted = await self._admit(call, request)
-                    with self._under_way(method, caller):
+                    with self._under_way(call, caller):
                         response = await behaviour(admitted, context)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
@@ -158,7 +155,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
                 # client reads too slowly as well.
                 async with call.time_limit():
                     caller, admitted = await self._admit(call, request)
-                    with self._under_way(method, caller):
+                    with self._under_way(call, caller):
                         async with aclosing(behaviour(admitted, context)) as responses:
                             async for response in responses:
                                 await call.accept_stream()
@@ -189,8 +186,10 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
     def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
         return _Call(method, context, announces=method.client_streaming and self._door is None)
 
-    def _under_way(self, method: Method, caller: Caller) -> AbstractContextManager[None]:
-        return nullcontext() if self._door is None else self._door.under_way(method, caller)
+    def _under_way(self, call: _Call, caller: Caller) -> AbstractContextManager[None]:
+        if self._door is None:
+            return nullcontext()
+        return self._door.under_way(call.method, caller, call.metadata)
 
     async def _admit(self, call: _Call, request: Any) -> tuple[Caller, Any]:
         """Who calls, and may they; with the request, checked or to be checked as it comes."""

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from service_chassis.errors import permission_missing
-from service_chassis.permissions import BUILT_IN_ROLES, covers, may_cover_below
+from service_chassis.errors import permission_denied_by_rule, permission_missing
+from service_chassis.permissions import (
+    BUILT_IN_ROLES,
+    covers,
+    includes,
+    may_cover_below,
+    overlaps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service_chassis.errors import StudbookError
 
 # What a call carries beside its messages.
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -33,12 +45,13 @@ class Caller:
         principal: Who calls.
         grants: Resource patterns by permission. Permissions that the called method's access rule
             does not name are absent, whatever the caller holds.
+        denials: Resource patterns on which a permission is taken away again, by permission. Each
+            stands for a whole subtree.
         via: Which component vouched for it: `gateway`, or a service that calls another.
         groups: The groups it belongs to, `group:{issuer}:{name}`; empty unless the called method's
             access rule asks for them.
         until_s: When the token behind the call ends, in seconds since 1970; None when the call
             does not rest on a token. Calls that last end by then.
-        issued_s: When it was issued; None behind the gateway, which alone knows of revocations.
     """
 
     principal: Principal
@@ -46,22 +59,66 @@ class Caller:
     via: str = "gateway"
     groups: tuple[str, ...] = ()
     until_s: float | None = None
-    issued_s: float | None = None
+    denials: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def is_denied(self, permission: str, resource: str) -> bool:
+        """Whether the permission on the resource, and all below it, is taken away."""
+        return any(covers(pattern, resource) for pattern in self.denials.get(permission, ()))
 
     def may(self, permission: str, resource: str) -> bool:
         """Whether the caller holds the permission on the resource."""
-        return any(covers(pattern, resource) for pattern in self.grants.get(permission, ()))
+        return any(
+            covers(pattern, resource) for pattern in self.grants.get(permission, ())
+        ) and not self.is_denied(permission, resource)
 
     def may_below(self, permission: str, parent: str) -> bool:
         """Whether the caller could hold the permission on the parent or on anything below it."""
-        return any(may_cover_below(pattern, parent) for pattern in self.grants.get(permission, ()))
+        return any(
+            may_cover_below(pattern, parent) for pattern in self.grants.get(permission, ())
+        ) and not self.is_denied(permission, parent)
+
+    def may_on_all(self, permission: str, pattern: str) -> bool:
+        """Whether the caller holds the permission on every resource that a pattern covers."""
+        return any(includes(held, pattern) for held in self.grants.get(permission, ())) and not any(
+            overlaps(denied, pattern) for denied in self.denials.get(permission, ())
+        )
+
+    def keeps(self, before: Caller) -> bool:
+        """Whether the caller is the one before, and holds all that this one held."""
+        return (
+            self.principal.id == before.principal.id
+            and _within(before.grants, self.grants)
+            and _within(self.denials, before.denials)
+        )
 
     def require(self, permission: str, resource: str) -> None:
         """Raise PERMISSION_DENIED unless the caller holds the permission on the resource."""
         if not self.may(permission, resource):
-            raise permission_missing(
-                permission, resource, self.principal.id, roles_with(permission)
-            )
+            raise self.refusal(permission, resource)
+
+    def refuse_denied(self, permission: str, resource: str) -> None:
+        """Raise PERMISSION_DENIED if the permission on what is about to be made is taken away.
+
+        To make something takes the permission on what it is made in. That may be held although it
+        is denied on the very name.
+        """
+        if self.is_denied(permission, resource):
+            raise self.refusal(permission, resource)
+
+    def refusal(self, permission: str, resource: str) -> StudbookError:
+        """PERMISSION_DENIED, with the reason why the caller lacks a permission on a resource."""
+        if self.is_denied(permission, resource):
+            return permission_denied_by_rule(permission, resource, self.principal.id)
+        return permission_missing(permission, resource, self.principal.id, roles_with(permission))
+
+
+def _within(narrow: Mapping[str, tuple[str, ...]], wide: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether patterns by permission cover nothing that others do not."""
+    return all(
+        any(includes(held, pattern) for held in wide.get(permission, ()))
+        for permission, patterns in narrow.items()
+        for pattern in patterns
+    )
 
 
 def roles_with(permission: str) -> str:

@@ -182,6 +182,22 @@ def permission_missing(
     )
 
 
+def permission_denied_by_rule(permission: str, resource: str, principal: str) -> StudbookError:
+    """PERMISSION_DENIED, because a denial takes the permission away from the caller."""
+    return StudbookError(
+        Code.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{principal} is denied the permission {permission} on {_plain(resource)}: a denial in the "
+        "server's access rules takes it away, whatever roles grant it.",
+        metadata={
+            "permission": permission,
+            "resource": _plain(resource),
+            "principal": principal,
+            "roles": "",
+        },
+    )
+
+
 def unavailable(reason: str, message: str, **metadata: str) -> StudbookError:
     """UNAVAILABLE: nothing is wrong with the request; the same call may succeed shortly."""
     return StudbookError(Code.UNAVAILABLE, reason, message, metadata=metadata, retry_after_s=1.0)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _READ_TRACKING = frozenset({"experiments.read", "runs.read", "datasets.read"})
 _READ_MODELS = frozenset({"models.read", "models.serve"})
@@ -47,6 +47,8 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
             "ledger.read",
             # Erases a person's name from the ledger.
             "ledger.erase",
+            # Asks what others may do.
+            "access.test",
         },
     }
 )
@@ -72,6 +74,16 @@ def is_valid_pattern(pattern: str) -> bool:
     )
 
 
+def is_whole(pattern: str) -> bool:
+    """Whether the pattern is for all that belongs together, so that it can be kept from somebody.
+
+    That is everything, workspaces, their collections, and what stands directly in these, always
+    with what is below.
+    """
+    segments = pattern.split("/")
+    return segments[-1] == "**" and len(segments) <= len(("workspaces", "", "models", "", "**"))
+
+
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     subtree = pattern == "**" or pattern.endswith("/**")
@@ -86,6 +98,69 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def covers(pattern: str, resource: str) -> bool:
     """Whether the pattern includes the resource. Matching is exact and case-sensitive."""
     return _compiled(pattern).fullmatch(resource) is not None
+
+
+@lru_cache(maxsize=65536)
+def includes(pattern: str, other: str) -> bool:
+    """Whether the pattern covers everything that another pattern covers."""
+    wide, narrow = pattern.split("/"), other.split("/")
+    if wide[-1] == "**":
+        wide.pop()
+        narrow = narrow[:-1] if narrow[-1] == "**" else narrow
+        narrow = narrow[: len(wide)]
+    # A `*` of the narrower one is to the wider one a character like others.
+    return (
+        len(wide) == len(narrow)
+        and "**" not in narrow
+        and all(_compiled(w).fullmatch(n) for w, n in zip(wide, narrow, strict=True))
+    )
+
+
+@lru_cache(maxsize=65536)
+def overlaps(pattern: str, other: str) -> bool:
+    """Whether there could be a resource that both patterns cover."""
+    one, two = pattern.split("/"), other.split("/")
+    for a, b in zip(one, two, strict=False):
+        if "**" in {a, b}:
+            return True
+        if not _segments_meet(a, b):
+            return False
+    shorter, longer = sorted((one, two), key=len)
+    # `a/**` covers `a` too.
+    return len(shorter) == len(longer) or longer[len(shorter)] == "**"
+
+
+def _segments_meet(one: str, two: str) -> bool:
+    if "*" not in two:
+        return _compiled(one).fullmatch(two) is not None
+    if "*" not in one:
+        return _compiled(two).fullmatch(one) is not None
+    # What lies between the first and the last `*` of each finds room behind one another.
+    heads = one.partition("*")[0], two.partition("*")[0]
+    tails = one.rpartition("*")[2], two.rpartition("*")[2]
+    return (heads[0].startswith(heads[1]) or heads[1].startswith(heads[0])) and (
+        tails[0].endswith(tails[1]) or tails[1].endswith(tails[0])
+    )
+
+
+def widest(patterns: Iterable[str]) -> tuple[str, ...]:
+    """The patterns without those that lie within the subtree of another, each once."""
+    once = dict.fromkeys(patterns)
+    return tuple(
+        pattern for pattern in once if not any(above in once for above in _subtrees_above(pattern))
+    )
+
+
+def _subtrees_above(pattern: str) -> Iterator[str]:
+    segments = pattern.split("/")
+    if segments[-1] == "**":
+        segments.pop()
+    if segments:
+        yield "**"
+    for count in range(1, len(segments) + 1):
+        above = "/".join([*segments[:count], "**"])
+        if above != pattern:
+            yield above
 
 
 @lru_cache(maxsize=4096)

@@ -34,6 +34,7 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         """Make an experiment."""
         name = request_reading.new_experiment_name(request)
         description, tags = request_reading.experiment_texts(request)
+        current_caller().refuse_denied("experiments.write", name)
 
         def create(store: TrackingStore) -> pb.CreateExperimentResponse:
             made = experiments.create(store, name, description, tags, now_us())

@@ -46,7 +46,8 @@ class AccountPage:
             visit.session,
             principal=identity.principal,
             groups=[group.split(":", 2)[2] for group in identity.groups],
-            grants=caller.rules.grants(identity.principal.id, identity.groups),
+            grants=caller.holdings.grants,
+            denials=caller.holdings.denials,
             token_ends_s=caller.expires_at,
             session_ends_s=row.ends_s,
             permissions=sorted(PERMISSIONS),
@@ -65,7 +66,7 @@ def _answer(visit: Visit) -> dict[str, Any]:
     except StudbookError as error:
         return {"kind": "invalid", "words": error.message}
     principal = caller.identity.principal.id
-    verdict = caller.rules.explain(principal, caller.identity.groups, permission, resource)
+    verdict = caller.rules.explain(principal, caller.holdings, permission, resource)
     return {"kind": "allowed" if verdict.allowed else "denied", "words": verdict.explanation}
 
 

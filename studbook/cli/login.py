@@ -7,7 +7,7 @@ import typer
 from studbook.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
+    from studbook.identity.v1.identity_service_pb2 import Denial, Grant, WhoAmIResponse
     from studbook.logout import LoggedOut
 
 # These go before a stored login; see studbook.credentials.
@@ -155,11 +155,26 @@ def whoami(*, as_json: AsJson = False) -> None:
     )
     output.print_heading("May do")
     output.print_table(
-        ("role", "on", "through"),
-        [(grant.role, grant.resource, grant.member) for grant in who.grants],
+        ("role", "on", "through", "until"),
+        [(grant.role, grant.resource, grant.member, _until(grant)) for grant in who.grants],
     )
     if not who.grants:
         output.note("Nothing: no binding in the server's access.yaml names you or your groups.")
+    if who.denials:
+        output.print_heading("May not, whatever the roles say")
+        output.print_table(
+            ("permissions", "on", "through", "until"),
+            [
+                (", ".join(denial.permissions), denial.resource, denial.member, _until(denial))
+                for denial in who.denials
+            ],
+        )
+
+
+def _until(entry: "Grant | Denial") -> str:
+    from studbook.cli import output
+
+    return output.format_second(entry.expire_time if entry.HasField("expire_time") else None)
 
 
 def token() -> None:

@@ -95,7 +95,7 @@ def test_job_of_the_documented_set_up_may_promote(issuer: str) -> None:
     match = rules.match_pipeline(issuer, ISSUED[issuer])
     assert match is not None
     assert match[0] == "release"
-    assert rules.grants_for("pipeline:release", (), ["models.promote"])
+    assert rules.holdings("pipeline:release", (), 0).patterns(["models.promote"])[0]
     assert rules.file.issuers[issuer].audience == AUDIENCE
 
 

@@ -47,5 +47,5 @@ def test_services_are_not_published() -> None:
 def test_example_access_file_loads() -> None:
     text = (ROOT / "deploy" / "access.example.yaml").read_text()
     rules = load_rules(text)
-    held = rules.grants_for("pipeline:release", (), ["models.promote"])
+    held = rules.holdings("pipeline:release", (), 0).patterns(["models.promote"])[0]
     assert held == {"models.promote": ("workspaces/main/models/**",)}

@@ -87,6 +87,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles
     that contain the permission.
     """
+    ERROR_REASON_ACCESS_CHANGED: _ErrorReason.ValueType  # 41
+    """UNAVAILABLE. The access rules changed while the call went on, and no longer give the caller all
+    that it was admitted with. Call again; what still holds is decided anew.
+    """
     ERROR_REASON_FIELD_REQUIRED: _ErrorReason.ValueType  # 60
     """INVALID_ARGUMENT. A field that is required is empty. Metadata: `field`."""
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 61
@@ -194,9 +198,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `resource`, `reviewed_digest` (the present one).
     """
     ERROR_REASON_GROUPS_TOO_MANY: _ErrorReason.ValueType  # 153
-    """FAILED_PRECONDITION. The caller's token names more groups than can be passed on, or they are
-    bound to more patterns than that; have the identity provider name fewer, or bind them to fewer
-    and wider patterns. Metadata: `groups` or `grants`, `bytes`, `allowed_bytes`, `principal`.
+    """FAILED_PRECONDITION. The caller's token names more groups than are taken, or than can be passed
+    on, or they are bound to more patterns than that; have the identity provider name fewer, or bind
+    them to fewer and wider patterns. Metadata: `principal`, and `groups` with `allowed_groups`, or
+    `groups` or `grants` with `bytes` and `allowed_bytes`.
+    """
+    ERROR_REASON_GROUPS_OMITTED: _ErrorReason.ValueType  # 154
+    """FAILED_PRECONDITION. The caller's token says that groups were left out since they are too many,
+    and the access rules name groups of its issuer. Have the identity provider put fewer groups
+    into tokens. Metadata: `principal`, `issuer` (its name in the access rules).
     """
     ERROR_REASON_POLICY_NOT_MET: _ErrorReason.ValueType  # 160
     """FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.
@@ -283,6 +293,10 @@ to make tokens with.
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 40
 """PERMISSION_DENIED. Metadata: `permission`, `resource`, `principal`, and `roles`: the roles
 that contain the permission.
+"""
+ERROR_REASON_ACCESS_CHANGED: ErrorReason.ValueType  # 41
+"""UNAVAILABLE. The access rules changed while the call went on, and no longer give the caller all
+that it was admitted with. Call again; what still holds is decided anew.
 """
 ERROR_REASON_FIELD_REQUIRED: ErrorReason.ValueType  # 60
 """INVALID_ARGUMENT. A field that is required is empty. Metadata: `field`."""
@@ -391,9 +405,15 @@ ERROR_REASON_REVIEW_OUTDATED: ErrorReason.ValueType  # 152
 Metadata: `resource`, `reviewed_digest` (the present one).
 """
 ERROR_REASON_GROUPS_TOO_MANY: ErrorReason.ValueType  # 153
-"""FAILED_PRECONDITION. The caller's token names more groups than can be passed on, or they are
-bound to more patterns than that; have the identity provider name fewer, or bind them to fewer
-and wider patterns. Metadata: `groups` or `grants`, `bytes`, `allowed_bytes`, `principal`.
+"""FAILED_PRECONDITION. The caller's token names more groups than are taken, or than can be passed
+on, or they are bound to more patterns than that; have the identity provider name fewer, or bind
+them to fewer and wider patterns. Metadata: `principal`, and `groups` with `allowed_groups`, or
+`groups` or `grants` with `bytes` and `allowed_bytes`.
+"""
+ERROR_REASON_GROUPS_OMITTED: ErrorReason.ValueType  # 154
+"""FAILED_PRECONDITION. The caller's token says that groups were left out since they are too many,
+and the access rules name groups of its issuer. Have the identity provider put fewer groups
+into tokens. Metadata: `principal`, `issuer` (its name in the access rules).
 """
 ERROR_REASON_POLICY_NOT_MET: ErrorReason.ValueType  # 160
 """FAILED_PRECONDITION. Rules of promotion policies are not met; one violation for each.

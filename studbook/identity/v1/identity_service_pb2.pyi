@@ -241,6 +241,7 @@ class WhoAmIResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     TOKEN_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DENIALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def principal(self) -> _principal_pb2.Principal:
         """The caller."""
@@ -257,6 +258,10 @@ class WhoAmIResponse(_message.Message):
     def token_expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the token expires."""
 
+    @_builtins.property
+    def denials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Denial]:
+        """What the caller may not do, whatever grants it, one entry for each denial that applies."""
+
     def __init__(
         self,
         *,
@@ -264,10 +269,11 @@ class WhoAmIResponse(_message.Message):
         groups: _abc.Iterable[_builtins.str] | None = ...,
         grants: _abc.Iterable[Global___Grant] | None = ...,
         token_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        denials: _abc.Iterable[Global___Denial] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal", "token_expire_time", b"token_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "groups", b"groups", "principal", b"principal", "token_expire_time", b"token_expire_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denials", b"denials", "grants", b"grants", "groups", b"groups", "principal", b"principal", "token_expire_time", b"token_expire_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,6 +289,7 @@ class Grant(_message.Message):
     MEMBER_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """Role that was granted."""
     member: _builtins.str
@@ -293,6 +300,10 @@ class Grant(_message.Message):
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The permissions in the role, sorted."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the binding ends. Unset when it does not."""
+
     def __init__(
         self,
         *,
@@ -300,14 +311,53 @@ class Grant(_message.Message):
         member: _builtins.str = ...,
         resource: _builtins.str = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "permissions", b"permissions", "resource", b"resource", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "member", b"member", "permissions", b"permissions", "resource", b"resource", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class Denial(_message.Message):
+    """One denial that applies to the caller; it wins over every grant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    member: _builtins.str
+    """Member entry of the denial that matched: the caller itself or one of its groups."""
+    resource: _builtins.str
+    """Resource pattern the permissions are taken away on, e.g. `workspaces/main/models/wine/**`."""
+    @_builtins.property
+    def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The permissions that are taken away, sorted."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the denial ends. Unset when it does not."""
+
+    def __init__(
+        self,
+        *,
+        member: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        permissions: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "member", b"member", "permissions", b"permissions", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Denial: _TypeAlias = Denial  # noqa: Y015
 
 @_typing.final
 class TestAccessRequest(_message.Message):
@@ -317,19 +367,27 @@ class TestAccessRequest(_message.Message):
 
     PERMISSION_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """Permission to test, e.g. `models.promote`."""
     resource: _builtins.str
     """Resource to test it on, e.g. `workspaces/main/models/wine-cultivar`."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom to test it for, instead of the caller: a principal, groups, or a principal and the groups
+        it is in, e.g. `group:corp:releasers`. Takes the permission `access.test` on the resource.
+        """
+
     def __init__(
         self,
         *,
         permission: _builtins.str = ...,
         resource: _builtins.str = ...,
+        members: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "permission", b"permission", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,6 +402,7 @@ class TestAccessResponse(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    DENIAL_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """True when the caller holds the permission on the resource."""
     explanation: _builtins.str
@@ -352,16 +411,21 @@ class TestAccessResponse(_message.Message):
     def grant(self) -> Global___Grant:
         """The binding that allows it. Unset when nothing does."""
 
+    @_builtins.property
+    def denial(self) -> Global___Denial:
+        """The denial that forbids it. Unset when none does."""
+
     def __init__(
         self,
         *,
         allowed: _builtins.bool = ...,
         grant: Global___Grant | None = ...,
         explanation: _builtins.str = ...,
+        denial: Global___Denial | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["denial", b"denial", "grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "explanation", b"explanation", "grant", b"grant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "denial", b"denial", "explanation", b"explanation", "grant", b"grant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

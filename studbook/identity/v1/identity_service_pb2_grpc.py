@@ -79,9 +79,11 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TestAccess(self, request, context):
-        """Whether the caller would be allowed something, and by which rule. Changes nothing.
+        """Whether the caller, or somebody else, would be allowed something, and by which rule. Changes
+        nothing.
 
-        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID);
+        PERMISSION_DENIED when it asks for others and the caller lacks `access.test` on the resource.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,9 +43,11 @@ class IdentityServiceStub:
     Errors: UNAUTHENTICATED when the token is missing or does not verify.
     """
     TestAccess: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.TestAccessRequest, _identity_service_pb2.TestAccessResponse]
-    """Whether the caller would be allowed something, and by which rule. Changes nothing.
+    """Whether the caller, or somebody else, would be allowed something, and by which rule. Changes
+    nothing.
 
-    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID);
+    PERMISSION_DENIED when it asks for others and the caller lacks `access.test` on the resource.
     """
     ExchangeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]
     """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
@@ -74,9 +76,11 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     Errors: UNAUTHENTICATED when the token is missing or does not verify.
     """
     TestAccess: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.TestAccessRequest, _identity_service_pb2.TestAccessResponse]  # type: ignore[assignment]
-    """Whether the caller would be allowed something, and by which rule. Changes nothing.
+    """Whether the caller, or somebody else, would be allowed something, and by which rule. Changes
+    nothing.
 
-    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+    Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID);
+    PERMISSION_DENIED when it asks for others and the caller lacks `access.test` on the resource.
     """
     ExchangeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
     """Gives a CI job a token of the gateway's own, for the one that its CI system gave it.
@@ -120,9 +124,11 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.TestAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.TestAccessResponse, _abc.Awaitable[_identity_service_pb2.TestAccessResponse]]:
-        """Whether the caller would be allowed something, and by which rule. Changes nothing.
+        """Whether the caller, or somebody else, would be allowed something, and by which rule. Changes
+        nothing.
 
-        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID).
+        Errors: INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID, RESOURCE_NAME_INVALID);
+        PERMISSION_DENIED when it asks for others and the caller lacks `access.test` on the resource.
         """
 
     @_abc_1.abstractmethod

@@ -260,9 +260,9 @@ async def _running(
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
     rules = Rules(rules_for(issuer.url, more=login, rest=BINDINGS))
     keys.follow(rules.current)
-    authenticator = Authenticator(rules, TokenVerifier(keys))
     clocks = Time()
-    turnstile = Turnstile(rules, limits, clock=clocks.monotonic, now=clocks.wall)
+    authenticator = Authenticator(rules, TokenVerifier(keys), now=clocks.wall)
+    turnstile = Turnstile(authenticator, limits, clock=clocks.monotonic, now=clocks.wall)
     desk = AssertionDesk(AssertionSigner("gateway", KEY.as_pem(private=True)))
     settings = ServerSettings.model_validate({"message_bytes": MESSAGE_BYTES})
     async with _service(seen) as (service, port):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,11 @@ from hypothesis import strategies as st
 
 from gateway.access_rules import AccessRules, claim_text, claim_value, load_rules
 from service_chassis.permissions import BUILT_IN_ROLES, PERMISSIONS, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.holdings import Verdict
 
 RULES = load_rules(
     """
@@ -32,20 +37,28 @@ bindings:
 """
 )
 ADA, GROUPS = "user:corp:ada", ("group:corp:ds",)
+NOW = 1_700_000_000.0
+
+
+def held_by(
+    principal: str, groups: Iterable[str], permissions: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    return RULES.holdings(principal, groups, NOW).patterns(permissions)[0]
+
+
+def explained(principal: str, groups: Iterable[str], permission: str, resource: str) -> Verdict:
+    held = RULES.holdings(principal, groups, NOW)
+    return RULES.explain(principal, held, permission, resource)
 
 
 def test_nobody_may_do_anything_by_default() -> None:
-    assert RULES.grants_for("user:corp:max", (), PERMISSIONS) == {}
-    assert (
-        load_rules(
-            "version: 1\nissuers: {c: {url: 'https://a.example', kind: people, audience: x}}"
-        ).grants(ADA, GROUPS)
-        == []
-    )
+    assert held_by("user:corp:max", (), PERMISSIONS) == {}
+    empty = "version: 1\nissuers: {c: {url: 'https://a.example', kind: people, audience: x}}"
+    assert load_rules(empty).holdings(ADA, GROUPS, NOW).grants == ()
 
 
 def test_grants_add_up_over_groups_and_bindings() -> None:
-    assert RULES.grants_for(ADA, GROUPS, ["runs.read", "runs.write", "models.promote"]) == {
+    assert held_by(ADA, GROUPS, ["runs.read", "runs.write", "models.promote"]) == {
         "runs.read": ("workspaces/x/**", "workspaces/main/**"),
         "runs.write": ("workspaces/main/**",),
         "models.promote": ("workspaces/main/models/wine",),
@@ -53,15 +66,15 @@ def test_grants_add_up_over_groups_and_bindings() -> None:
 
 
 def test_explanations() -> None:
-    allowed = RULES.explain(ADA, GROUPS, "runs.write", "workspaces/main/experiments/e")
+    allowed = explained(ADA, GROUPS, "runs.write", "workspaces/main/experiments/e")
     assert allowed.grant
     assert (allowed.grant.role, allowed.grant.member) == ("trainer", "group:corp:ds")
     assert "group:corp:ds has the role trainer on workspaces/main/**" in allowed.explanation
-    elsewhere = RULES.explain(ADA, GROUPS, "models.promote", "workspaces/main/models/beer")
+    elsewhere = explained(ADA, GROUPS, "models.promote", "workspaces/main/models/beer")
     assert not elsewhere.allowed
     assert "only on workspaces/main/models/wine" in elsewhere.explanation
     assert "releaser, admin, promoter" in elsewhere.explanation
-    nowhere = RULES.explain("user:corp:max", (), "models.promote", "workspaces/main")
+    nowhere = explained("user:corp:max", (), "models.promote", "workspaces/main")
     assert "anywhere" in nowhere.explanation
 
 
@@ -76,8 +89,8 @@ def test_explanations() -> None:
 def test_explanation_agrees_with_grants(
     principal: str, groups: set[str], permission: str, resource: str
 ) -> None:
-    patterns = RULES.grants_for(principal, groups, [permission]).get(permission, ())
-    verdict = RULES.explain(principal, groups, permission, resource)
+    patterns = held_by(principal, groups, [permission]).get(permission, ())
+    verdict = explained(principal, groups, permission, resource)
     assert verdict.allowed == any(covers(pattern, resource) for pattern in patterns)
     assert (verdict.grant is not None) == verdict.allowed
 
@@ -89,7 +102,9 @@ def test_built_in_roles_can_be_bound(role: str) -> None:
             update={"bindings": (RULES.file.bindings[0].model_copy(update={"role": role}),)}
         )
     )
-    assert set(rules.grants_for("x", GROUPS, PERMISSIONS)) == set(BUILT_IN_ROLES[role])
+    assert set(rules.holdings("x", GROUPS, NOW).patterns(PERMISSIONS)[0]) == set(
+        BUILT_IN_ROLES[role]
+    )
 
 
 @pytest.mark.parametrize(

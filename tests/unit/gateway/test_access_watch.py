@@ -45,7 +45,7 @@ def test_change_comes_into_force(path: Path) -> None:
     assert file.current is before
     path.write_text(OTHER)
     reload(file)
-    assert file.current.grants("user:corp:ada", ())
+    assert file.current.holdings("user:corp:ada", (), 0).grants
     assert accepted == [before, file.current]
 
 
@@ -78,7 +78,7 @@ def test_swapped_link_is_noticed(tmp_path: Path, path: Path) -> None:
     new.symlink_to(other)
     new.replace(link)
     reload(file)
-    assert file.current.grants("user:corp:ada", ())
+    assert file.current.holdings("user:corp:ada", (), 0).grants
 
 
 def test_rules_can_be_refused_before_they_come_into_force(path: Path) -> None:

@@ -203,7 +203,7 @@ def test_callers_may_be_bound_to_very_many_patterns(
             role="viewer",
             members=("group:dev:data-science",),
             resources=tuple(
-                f"workspaces/main/experiments/experiment-{n:04}/**" for n in range(patterns)
+                f"workspaces/other/experiments/experiment-{n:04}/**" for n in range(patterns)
             ),
         )
         gateway.rules.current = type(gateway.rules.current)(

@@ -169,10 +169,10 @@ def test_identities_at_rest_are_forgotten_and_busy_ones_are_not(
     async def test(gateway: Gateway) -> None:
         for _ in range(5):
             await gateway.get_run()
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         assert explanation(await refused(gateway.get_run())).reason == "RATE_LIMITED"
         gateway.time.passed_s += 2.5
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         assert gateway.turnstile.identities == 0
         for _ in range(5):
             await gateway.get_run()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from gateway.access_file import Binding
+from gateway.access_rules import AccessRules
 from studbook._version import __version__
 from studbook.identity.v1 import identity_service_pb2 as messages
 from studbook.identity.v1 import principal_pb2
@@ -124,5 +126,40 @@ def test_token_is_needed(http_issuer: LoopbackIssuer) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
             assert explanation(refused.value).reason == "TOKEN_MISSING"
+
+    through_gateway(http_issuer, test)
+
+
+def test_access_of_others_is_for_those_who_may_ask(http_issuer: LoopbackIssuer) -> None:
+    model = "workspaces/main/models/wine"
+
+    async def test(gateway: Gateway) -> None:
+        async def ask(members: list[str], **login: str) -> messages.TestAccessResponse:
+            request = messages.TestAccessRequest(
+                permission="runs.write", resource=model, members=members
+            )
+            response: messages.TestAccessResponse = await gateway.identity.TestAccess(
+                request, metadata=gateway.login(**login)
+            )
+            return response
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ask(["user:dev:max"])
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert explanation(refused.value).metadata["permission"] == "access.test"
+
+        file = gateway.rules.current.file
+        olga = Binding(role="admin", members=("user:dev:olga",), resources=(f"{model}/**",))
+        gateway.rules.current = AccessRules(
+            file.model_copy(update={"bindings": (*file.bindings, olga)})
+        )
+        answer = await ask(["user:dev:max"], sub="olga")
+        assert not answer.allowed
+        assert answer.explanation.startswith("Denied: user:dev:max lacks the permission runs.write")
+        answer = await ask(["user:dev:max", "group:dev:data-science"], sub="olga")
+        assert answer.grant.member == "group:dev:data-science"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ask(["max"], sub="olga")
+        assert explanation(refused.value).metadata["field"] == "members"
 
     through_gateway(http_issuer, test)

@@ -12,6 +12,7 @@ from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier, VerifiedClaims, VerifiedToken
+from service_chassis.errors import StudbookError
 from tests.unit.gateway.loopback_issuer import good_claims, rules_for
 from tests.unit.gateway.running_gateway import Rules
 
@@ -85,6 +86,44 @@ def test_pipeline_records_the_job() -> None:
         "run_id": "17",
     }
     assert identity.groups == ()
+
+
+ELSEWHERE = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "x"}}}
+ROLES_ELSEWHERE = {"_claim_names": {"realm_access": "src1"}}
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "omitted"),
+    [
+        ("groups", ELSEWHERE, True),
+        ("groups", {**ELSEWHERE, "groups": None}, True),
+        ("groups", {"groups": None, "hasgroups": True}, True),
+        ("groups", {"groups": None, "hasgroups": "true"}, True),
+        ("groups", {"groups": None, "hasgroups": [True]}, False),
+        ("groups", {"hasgroups": True}, False),
+        ("groups", ROLES_ELSEWHERE, False),
+        ("groups", {"_claim_names": "groups"}, False),
+        ("realm_access/roles", ROLES_ELSEWHERE, True),
+        ("groups", {}, False),
+    ],
+)
+def test_groups_that_are_left_out_are_noticed(
+    claim: str, claims: dict[str, Any], omitted: bool
+) -> None:
+    identity = who(rules_for(URL, more=f"    groups_claim: {claim}"), **claims)
+    assert (identity.groups_omitted_by == "dev") is omitted
+    assert not (omitted and identity.groups)
+
+
+def test_groups_by_prefix_and_number() -> None:
+    rules = rules_for(URL, more="    groups_prefix: sb-\n    most_groups: 2")
+    assert who(rules, groups=["sb-a", "other", "SB-b", "sb-c"]).groups == (
+        "group:dev:sb-a",
+        "group:dev:sb-c",
+    )
+    with pytest.raises(StudbookError, match="names 3 groups, and at most 2") as refused:
+        who(rules, groups=["sb-a", "sb-b", "sb-c"])
+    assert refused.value.reason == "GROUPS_TOO_MANY"
 
 
 def test_unknown_pipeline() -> None:

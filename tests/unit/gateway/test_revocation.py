@@ -131,9 +131,9 @@ def test_stream_ends_when_its_token_is_revoked(
     async def test(gateway: Gateway) -> None:
         call = await begin(gateway, gateway.login())
         await gateway.seen.began.wait()
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         revoke(gateway, **revoked)
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         assert await ending_of(call) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
         await gateway.seen.cancelled.wait()
 
@@ -147,10 +147,10 @@ def test_stream_ends_with_its_token(http_issuer: LoopbackIssuer, mounted: bool, 
         call = await begin(gateway, gateway.login(exp=expires))
         await gateway.seen.began.wait()
         gateway.time.passed_s = expires + LEEWAY_S - gateway.time.began_s - 1
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         assert not call.done()
         gateway.time.passed_s += 1
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         assert await ending_of(call) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED")
         await gateway.seen.cancelled.wait()
 
@@ -163,7 +163,7 @@ def test_client_that_does_not_read_is_ended_too(http_issuer: LoopbackIssuer, mou
         call = gateway.artifacts.Download(request, metadata=gateway.login())
         await call.read()
         revoke(gateway, tokens=["t1"])
-        gateway.turnstile.sweep()
+        await gateway.turnstile.sweep()
         await gateway.seen.download_ended.wait()
 
         async def rest() -> None:

@@ -117,7 +117,8 @@ def test_demo_identities_may_do_their_job_only(
     allowed: bool,
 ) -> None:
     rules = load_rules(folder.access_file.read_text())
-    verdict = rules.explain(principal, groups, permission, f"workspaces/main/{resource}")
+    held = rules.holdings(principal, groups, now_s=0)
+    verdict = rules.explain(principal, held, permission, f"workspaces/main/{resource}")
 
     assert verdict.allowed is allowed
 

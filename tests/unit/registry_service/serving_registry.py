@@ -188,6 +188,7 @@ class Registry:
             {key: by.grants.get(key, ()) for key in needed},
             groups=by.groups,
             until_s=by.until_s,
+            denials={key: by.denials[key] for key in needed if key in by.denials},
         )
         method = _Method(
             path,
