@@ -145,7 +145,7 @@ class DevIssuerConfig(_Section):
     people: tuple[Person, ...]
     clients: tuple[Client, ...]
     ci: CiConfig | None = None
-    access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    access_token_lifetime_s: Annotated[int, Field(ge=1, le=86400)] = 3600
     refresh_token_lifetime_s: Annotated[int, Field(ge=3600)] = 30 * 86400
     device_interval_s: Annotated[int, Field(ge=1, le=60)] = 5
 
