@@ -78,6 +78,9 @@ class Login(_Section):
         default="http://127.0.0.1/callback",
         description="Where the browser returns to; without a port, any free one is used.",
     )
+    client_secret: str = Field(
+        default="", description="Told to everybody; for providers that want one, such as Google."
+    )
     prompt: Literal["", "login", "consent", "select_account"] = ""
     audience_parameter: Literal["resource", "audience", "none"] = Field(
         default="resource", description="How a token for our audience is asked for."
@@ -128,6 +131,9 @@ class _Issuer(_Section):
     audience: Text
     other_audiences: tuple[Text, ...] = Field(
         default=(), description="Audiences that a token may name beside ours, e.g. `account`."
+    )
+    single_key: bool = Field(
+        default=False, description="Take tokens without `kid`, as long as there is but one key."
     )
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
 

@@ -201,6 +201,7 @@ def _provider_message(
         audience=issuer.audience,
         development=development,
         prompt=login.prompt,
+        client_secret=login.client_secret,
         redirect_uri=login.redirect_uri,
         audience_parameter="" if parameter == "none" else parameter,
         service_scope=login.service_scope,

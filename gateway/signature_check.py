@@ -28,12 +28,18 @@ _FAILURES = (
 
 
 def prepare_keys(
-    key_set: Mapping[str, Any], algorithms: Iterable[str]
+    key_set: Mapping[str, Any], algorithms: Iterable[str], *, single_key: bool = False
 ) -> dict[tuple[str, str], PreparedKey]:
     """The keys of a JWKS that may verify signatures, by (`kid`, `alg`).
 
     Keys for other uses, of other types or sizes, without `kid` or with one that repeats are left
     out: key sets of real issuers hold such, and one of them must not spoil the rest.
+
+    Args:
+        key_set: The JWKS.
+        algorithms: Those that the issuer may use.
+        single_key: Whether a key that is the only usable one stands under an empty `kid` as well,
+            for tokens that name none.
 
     Raises:
         ValueError: It is not a key set, or one beyond all measure.
@@ -46,22 +52,25 @@ def prepare_keys(
         message = f"the key set has {len(keys)} keys; at most {_MOST_KEYS} are read"
         raise ValueError(message)
     usable = [key for key in keys if isinstance(key, dict) and _may_verify(key)]
-    ids = [key["kid"] for key in usable]
-    return {
+    named = [key for key in usable if isinstance(key.get("kid"), str) and key["kid"]]
+    ids = [key["kid"] for key in named]
+    found = {
         (key["kid"], algorithm): prepared
-        for key in usable
+        for key in named
         if ids.count(key["kid"]) == 1
         for algorithm in algorithms
         if (prepared := _prepared(key, algorithm)) is not None
     }
+    if single_key and len(usable) == 1:
+        of_one = {("", algorithm): _prepared(usable[0], algorithm) for algorithm in algorithms}
+        found |= {name: prepared for name, prepared in of_one.items() if prepared is not None}
+    return found
 
 
 def _may_verify(key: dict[str, Any]) -> bool:
     operations = key.get("key_ops", ["verify"])
     return (
-        isinstance(key.get("kid"), str)
-        and key["kid"] != ""
-        and key.get("use", "sig") == "sig"
+        key.get("use", "sig") == "sig"
         and isinstance(operations, list)
         and "verify" in operations
         and not _PRIVATE_MEMBERS & key.keys()

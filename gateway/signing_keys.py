@@ -65,14 +65,19 @@ class IssuerKeys:
                 there is no key set to say so.
         """
         key = self._fresh_keys().get((key_id, algorithm))
-        if key is None and (self._under_way() or self._may_ask_again()):
-            await self.refresh()
+        if key is None:
+            await self.look_again()
             key = self._fresh_keys().get((key_id, algorithm))
         if key is not None:
             return key
         if not self._fresh_keys():
             raise issuer_unavailable(self.issuer.settings.url)
         raise TokenRefusedError("TOKEN_INVALID", "no key with this kid and alg")
+
+    async def look_again(self) -> None:
+        """Fetch the set anew, at most once in `pause_s`, when a key that has no name fails."""
+        if self._under_way() or self._may_ask_again():
+            await self.refresh()
 
     def _under_way(self) -> bool:
         return self._fetching is not None and not self._fetching.done()
@@ -101,7 +106,7 @@ class IssuerKeys:
         name, settings = self.issuer.name, self.issuer.settings
         try:
             key_set = await fetch_key_set(self._http, settings.url)
-            keys = prepare_keys(key_set, settings.algorithms)
+            keys = prepare_keys(key_set, settings.algorithms, single_key=settings.single_key)
         except (KeySetError, ValueError) as error:
             _log.warning("keys_not_fetched", issuer=name, error=str(error), kept=len(self._keys))
             return

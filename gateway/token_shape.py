@@ -31,7 +31,10 @@ class MalformedTokenError(ValueError):
 
 @dataclass(frozen=True)
 class UnverifiedToken:
-    """A token as it claims to be. No decision but the choice of a key may rest on it."""
+    """A token as it claims to be. No decision but the choice of a key may rest on it.
+
+    `key_id` and `type` are empty when it does not say.
+    """
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -63,7 +66,7 @@ def take_apart(text: str) -> UnverifiedToken:
         header=header,
         claims=claims,
         algorithm=_text(header, "alg"),
-        key_id=_text(header, "kid"),
+        key_id=_text(header, "kid") if "kid" in header else "",
         type=_text(header, "typ") if "typ" in header else "",
         issuer=_text(claims, "iss"),
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from studbook import login_provider
 from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
-from studbook.oauth_client import oauth_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,11 +121,10 @@ def with_device(
 
 
 def _begin(provider: Provider) -> _Codes:
-    with oauth_client(
-        provider.device_authorization_endpoint, provider.issuer, provider.client_id
-    ) as client:
+    endpoint = provider.device_authorization_endpoint
+    with login_provider.as_login_client(provider, endpoint) as client:
         answer = client.ask(
-            provider.device_authorization_endpoint,
+            endpoint,
             scope=provider.scope,
             **login_provider.for_audience(provider),
         )
@@ -160,7 +158,7 @@ def _outcome(provider: Provider, codes: _Codes, wait: Callable[[float], object])
 
 
 def _ask(provider: Provider, codes: _Codes) -> Login:
-    with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
+    with login_provider.as_login_client(provider, provider.token_endpoint) as client:
         tokens = client.fetch_token(
             provider.token_endpoint,
             grant_type=_GRANT,

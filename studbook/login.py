@@ -14,7 +14,7 @@ import httpx
 from studbook import login_provider
 from studbook.exceptions import FailedPrecondition, Unauthenticated, Unavailable
 from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
-from studbook.oauth_client import in_our_words, oauth_client
+from studbook.oauth_client import in_our_words
 from studbook.redirect_listener import RedirectListener
 from studbook.stored_logins import Login, StoredLogins
 
@@ -46,7 +46,7 @@ class _Attempt:
         if not provider.authorization_endpoint:
             message = f"The login provider {provider.issuer} has no login page for people."
             raise FailedPrecondition(message)
-        with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
+        with login_provider.as_login_client(provider, provider.token_endpoint) as client:
             client.code_challenge_method = "S256"
             url, _ = client.create_authorization_url(
                 provider.authorization_endpoint,
@@ -80,7 +80,7 @@ class _Attempt:
             raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
         if "code" not in values:
             raise _refused(provider, values)
-        with oauth_client(provider.token_endpoint, provider.issuer, provider.client_id) as client:
+        with login_provider.as_login_client(provider, provider.token_endpoint) as client:
             tokens = client.fetch_token(
                 provider.token_endpoint,
                 grant_type="authorization_code",

@@ -18,6 +18,7 @@ from studbook.stored_logins import Login
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from studbook.identity.v1.identity_service_pb2 import LoginProvider
 
@@ -47,6 +48,7 @@ class Provider:
     end_session_endpoint: str
     names_itself: bool
     prompt: str = ""
+    client_secret: str = ""
     redirect_uri: str = "http://127.0.0.1/callback"
     audience_parameter: str = "resource"
     service_scope: str = ""
@@ -123,6 +125,7 @@ def _describe(info: LoginProvider) -> Provider:
         development=info.development,
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
         prompt=info.prompt,
+        client_secret=info.client_secret,
         redirect_uri=info.redirect_uri or Provider.redirect_uri,
         audience_parameter=info.audience_parameter,
         service_scope=info.service_scope,
@@ -171,9 +174,7 @@ def client_credentials(
     asked = for_audience(provider) | proof
     if provider.service_scope:
         asked["scope"] = provider.service_scope
-    method = "none"
-    if secret:
-        method = "client_secret_post" if provider.secret_in_body else "client_secret_basic"
+    method = _method(secret, provider)
     with oauth_client(
         provider.token_endpoint, provider.issuer, client_id, secret, method=method
     ) as client:
@@ -183,13 +184,36 @@ def client_credentials(
     return login_from(answer, provider, client_id)
 
 
+def _method(secret: str | None, of: Provider | Login) -> str:
+    if not secret:
+        return "none"
+    return "client_secret_post" if of.secret_in_body else "client_secret_basic"
+
+
+def as_login_client(of: Provider | Login, endpoint: str) -> AbstractContextManager[Any]:
+    """Authlib's client for requests of the client that logs people in.
+
+    Args:
+        of: The provider, or a login there.
+        endpoint: Where the requests go.
+    """
+    secret = of.client_secret or None
+    return oauth_client(endpoint, of.issuer, of.client_id, secret, method=_method(secret, of))
+
+
 def refresh(login: Login) -> Login:
-    """The next token of a login; its refresh token is used up."""
+    """The next token of a login; its refresh token is used up.
+
+    Providers need not give new ID tokens: where calls carry those and none comes, the login ends
+    with the one it has.
+    """
     asked = for_audience(login)
-    with oauth_client(login.token_endpoint, login.issuer, login.client_id) as client:
+    with as_login_client(login, login.token_endpoint) as client:
         answer = client.refresh_token(
             login.token_endpoint, refresh_token=login.refresh_token, **asked
         )
+    if login.id_tokens and "id_token" not in answer:
+        return replace(login, refresh_token="")
     return replace(
         login,
         **_bearer(answer, login.issuer, id_tokens=login.id_tokens),
@@ -212,7 +236,7 @@ def revoke(login: Login) -> None:
     if not login.revocation_endpoint:
         message = f"The login provider {login.issuer} takes no tokens back."
         raise FailedPrecondition(message)
-    with oauth_client(login.revocation_endpoint, login.issuer, login.client_id) as client:
+    with as_login_client(login, login.revocation_endpoint) as client:
         for kind, token in tokens.items():
             if token:
                 _check_revoked(
@@ -267,6 +291,8 @@ def login_from(
         audience=provider.audience,
         audience_parameter=provider.audience_parameter,
         id_tokens=provider.id_tokens,
+        client_secret=provider.client_secret,
+        secret_in_body=provider.secret_in_body,
         id_token=str(answer.get("id_token") or "") if session else "",
         end_session_endpoint=provider.end_session_endpoint if session else "",
     )

@@ -36,7 +36,7 @@ class StoredLogin:
         if login is None:
             return None
         if login.refresh_token and login.is_due(lasting=lasting):
-            return self._renewed(lasting=lasting).access_token
+            login = self._renewed(lasting=lasting)
         if login.is_expired():
             raise self._over()
         return login.access_token

@@ -37,6 +37,8 @@ class Login:
         refresh_token: Gets the next access token; empty when there is none.
         issuer: The login provider.
         client_id: As which client the person logged in.
+        client_secret: What goes with it at providers that want one of programs like this.
+        secret_in_body: Whether the provider wants it in the request's body.
         token_endpoint: Where the provider gives tokens.
         revocation_endpoint: Where it takes them back; empty when it does not.
         audience: Whom tokens are for.
@@ -65,6 +67,8 @@ class Login:
     end_session_endpoint: str = ""
     in_browser: bool = False
     obtained_at: float | None = None
+    client_secret: str = field(default="", repr=False)
+    secret_in_body: bool = False
 
     def is_due(self, *, lasting: bool = False) -> bool:
         """Whether the token should be renewed before the next call.

@@ -29,7 +29,7 @@ from studbook.access.v1 import access_pb2 as studbook_dot_access_dot_v1_dot_acce
 from studbook.identity.v1 import principal_pb2 as studbook_dot_identity_dot_v1_dot_principal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+studbook/identity/v1/identity_service.proto\x12\x14studbook.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a$studbook/identity/v1/principal.proto\"\x16\n\x14GetServerInfoRequest\"\xdc\x01\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12<\n\x0flogin_providers\x18\x02 \x03(\x0b\x32#.studbook.identity.v1.LoginProvider\x12,\n\x06limits\x18\x03 \x01(\x0b\x32\x1c.studbook.identity.v1.Limits\x12?\n\x11job_token_issuers\x18\x04 \x03(\x0b\x32$.studbook.identity.v1.JobTokenIssuer\"\xe2\x01\n\rLoginProvider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x10\n\x08\x61udience\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65velopment\x18\x06 \x01(\x08\x12\x14\n\x0credirect_uri\x18\x07 \x01(\t\x12\x1a\n\x12\x61udience_parameter\x18\x08 \x01(\t\x12\x15\n\rservice_scope\x18\t \x01(\t\x12\x11\n\tid_tokens\x18\n \x01(\x08\x12\x0e\n\x06prompt\x18\x0b \x01(\t\"[\n\x0eJobTokenIssuer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x10\n\x08\x61udience\x18\x03 \x01(\t\x12\x19\n\x11\x65xchange_required\x18\x04 \x01(\x08\"a\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x02 \x01(\x03\x12\x18\n\x10points_per_batch\x18\x03 \x01(\x03\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x0f\n\rWhoAmIRequest\"\xe7\x01\n\x0eWhoAmIResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.studbook.identity.v1.Principal\x12\x0e\n\x06groups\x18\x02 \x03(\t\x12+\n\x06grants\x18\x03 \x03(\x0b\x32\x1b.studbook.identity.v1.Grant\x12\x35\n\x11token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07\x64\x65nials\x18\x05 \x03(\x0b\x32\x1c.studbook.identity.v1.Denial\"}\n\x05Grant\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x06\x44\x65nial\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x11TestAccessRequest\x12\x18\n\npermission\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08resource\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07members\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\"\x94\x01\n\x12TestAccessResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12*\n\x05grant\x18\x02 \x01(\x0b\x32\x1b.studbook.identity.v1.Grant\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12,\n\x06\x64\x65nial\x18\x04 \x01(\x0b\x32\x1c.studbook.identity.v1.Denial\"V\n\x14\x45xchangeTokenRequest\x12\x11\n\tresources\x18\x01 \x03(\t\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa5\x01\n\x15\x45xchangeTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\tprincipal\x18\x03 \x01(\x0b\x32\x1f.studbook.identity.v1.Principal\x12\x11\n\tresources\x18\x04 \x03(\t2\xd1\x03\n\x0fIdentityService\x12s\n\rGetServerInfo\x12*.studbook.identity.v1.GetServerInfoRequest\x1a+.studbook.identity.v1.GetServerInfoResponse\"\t\x90\x02\x01\xba\xc8\x18\x02(\x01\x12^\n\x06WhoAmI\x12#.studbook.identity.v1.WhoAmIRequest\x1a$.studbook.identity.v1.WhoAmIResponse\"\t\x90\x02\x01\xba\xc8\x18\x02\x30\x01\x12w\n\nTestAccess\x12\'.studbook.identity.v1.TestAccessRequest\x1a(.studbook.identity.v1.TestAccessResponse\"\x16\x90\x02\x01\xba\xc8\x18\x0f\x1a\x0b\x61\x63\x63\x65ss.test0\x01\x12p\n\rExchangeToken\x12*.studbook.identity.v1.ExchangeTokenRequest\x1a+.studbook.identity.v1.ExchangeTokenResponse\"\x06\xba\xc8\x18\x02\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+studbook/identity/v1/identity_service.proto\x12\x14studbook.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fstudbook/access/v1/access.proto\x1a$studbook/identity/v1/principal.proto\"\x16\n\x14GetServerInfoRequest\"\xdc\x01\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12<\n\x0flogin_providers\x18\x02 \x03(\x0b\x32#.studbook.identity.v1.LoginProvider\x12,\n\x06limits\x18\x03 \x01(\x0b\x32\x1c.studbook.identity.v1.Limits\x12?\n\x11job_token_issuers\x18\x04 \x03(\x0b\x32$.studbook.identity.v1.JobTokenIssuer\"\xf9\x01\n\rLoginProvider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x10\n\x08\x61udience\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65velopment\x18\x06 \x01(\x08\x12\x14\n\x0credirect_uri\x18\x07 \x01(\t\x12\x1a\n\x12\x61udience_parameter\x18\x08 \x01(\t\x12\x15\n\rservice_scope\x18\t \x01(\t\x12\x11\n\tid_tokens\x18\n \x01(\x08\x12\x0e\n\x06prompt\x18\x0b \x01(\t\x12\x15\n\rclient_secret\x18\x0c \x01(\t\"[\n\x0eJobTokenIssuer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x10\n\x08\x61udience\x18\x03 \x01(\t\x12\x19\n\x11\x65xchange_required\x18\x04 \x01(\x08\"a\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x02 \x01(\x03\x12\x18\n\x10points_per_batch\x18\x03 \x01(\x03\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x0f\n\rWhoAmIRequest\"\xe7\x01\n\x0eWhoAmIResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.studbook.identity.v1.Principal\x12\x0e\n\x06groups\x18\x02 \x03(\t\x12+\n\x06grants\x18\x03 \x03(\x0b\x32\x1b.studbook.identity.v1.Grant\x12\x35\n\x11token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07\x64\x65nials\x18\x05 \x03(\x0b\x32\x1c.studbook.identity.v1.Denial\"}\n\x05Grant\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x06\x44\x65nial\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x11TestAccessRequest\x12\x18\n\npermission\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08resource\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07members\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\"\x94\x01\n\x12TestAccessResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12*\n\x05grant\x18\x02 \x01(\x0b\x32\x1b.studbook.identity.v1.Grant\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\x12,\n\x06\x64\x65nial\x18\x04 \x01(\x0b\x32\x1c.studbook.identity.v1.Denial\"V\n\x14\x45xchangeTokenRequest\x12\x11\n\tresources\x18\x01 \x03(\t\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa5\x01\n\x15\x45xchangeTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\tprincipal\x18\x03 \x01(\x0b\x32\x1f.studbook.identity.v1.Principal\x12\x11\n\tresources\x18\x04 \x03(\t2\xd1\x03\n\x0fIdentityService\x12s\n\rGetServerInfo\x12*.studbook.identity.v1.GetServerInfoRequest\x1a+.studbook.identity.v1.GetServerInfoResponse\"\t\x90\x02\x01\xba\xc8\x18\x02(\x01\x12^\n\x06WhoAmI\x12#.studbook.identity.v1.WhoAmIRequest\x1a$.studbook.identity.v1.WhoAmIResponse\"\t\x90\x02\x01\xba\xc8\x18\x02\x30\x01\x12w\n\nTestAccess\x12\'.studbook.identity.v1.TestAccessRequest\x1a(.studbook.identity.v1.TestAccessResponse\"\x16\x90\x02\x01\xba\xc8\x18\x0f\x1a\x0b\x61\x63\x63\x65ss.test0\x01\x12p\n\rExchangeToken\x12*.studbook.identity.v1.ExchangeTokenRequest\x1a+.studbook.identity.v1.ExchangeTokenResponse\"\x06\xba\xc8\x18\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,27 +55,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFORESPONSE']._serialized_start=263
   _globals['_GETSERVERINFORESPONSE']._serialized_end=483
   _globals['_LOGINPROVIDER']._serialized_start=486
-  _globals['_LOGINPROVIDER']._serialized_end=712
-  _globals['_JOBTOKENISSUER']._serialized_start=714
-  _globals['_JOBTOKENISSUER']._serialized_end=805
-  _globals['_LIMITS']._serialized_start=807
-  _globals['_LIMITS']._serialized_end=904
-  _globals['_WHOAMIREQUEST']._serialized_start=906
-  _globals['_WHOAMIREQUEST']._serialized_end=921
-  _globals['_WHOAMIRESPONSE']._serialized_start=924
-  _globals['_WHOAMIRESPONSE']._serialized_end=1155
-  _globals['_GRANT']._serialized_start=1157
-  _globals['_GRANT']._serialized_end=1282
-  _globals['_DENIAL']._serialized_start=1284
-  _globals['_DENIAL']._serialized_end=1396
-  _globals['_TESTACCESSREQUEST']._serialized_start=1398
-  _globals['_TESTACCESSREQUEST']._serialized_end=1490
-  _globals['_TESTACCESSRESPONSE']._serialized_start=1493
-  _globals['_TESTACCESSRESPONSE']._serialized_end=1641
-  _globals['_EXCHANGETOKENREQUEST']._serialized_start=1643
-  _globals['_EXCHANGETOKENREQUEST']._serialized_end=1729
-  _globals['_EXCHANGETOKENRESPONSE']._serialized_start=1732
-  _globals['_EXCHANGETOKENRESPONSE']._serialized_end=1897
-  _globals['_IDENTITYSERVICE']._serialized_start=1900
-  _globals['_IDENTITYSERVICE']._serialized_end=2365
+  _globals['_LOGINPROVIDER']._serialized_end=735
+  _globals['_JOBTOKENISSUER']._serialized_start=737
+  _globals['_JOBTOKENISSUER']._serialized_end=828
+  _globals['_LIMITS']._serialized_start=830
+  _globals['_LIMITS']._serialized_end=927
+  _globals['_WHOAMIREQUEST']._serialized_start=929
+  _globals['_WHOAMIREQUEST']._serialized_end=944
+  _globals['_WHOAMIRESPONSE']._serialized_start=947
+  _globals['_WHOAMIRESPONSE']._serialized_end=1178
+  _globals['_GRANT']._serialized_start=1180
+  _globals['_GRANT']._serialized_end=1305
+  _globals['_DENIAL']._serialized_start=1307
+  _globals['_DENIAL']._serialized_end=1419
+  _globals['_TESTACCESSREQUEST']._serialized_start=1421
+  _globals['_TESTACCESSREQUEST']._serialized_end=1513
+  _globals['_TESTACCESSRESPONSE']._serialized_start=1516
+  _globals['_TESTACCESSRESPONSE']._serialized_end=1664
+  _globals['_EXCHANGETOKENREQUEST']._serialized_start=1666
+  _globals['_EXCHANGETOKENREQUEST']._serialized_end=1752
+  _globals['_EXCHANGETOKENRESPONSE']._serialized_start=1755
+  _globals['_EXCHANGETOKENRESPONSE']._serialized_end=1920
+  _globals['_IDENTITYSERVICE']._serialized_start=1923
+  _globals['_IDENTITYSERVICE']._serialized_end=2388
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,7 @@ class LoginProvider(_message.Message):
     SERVICE_SCOPE_FIELD_NUMBER: _builtins.int
     ID_TOKENS_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the issuer in access.yaml."""
     issuer: _builtins.str
@@ -121,6 +122,10 @@ class LoginProvider(_message.Message):
     """True if the gateway takes ID tokens of this issuer, in place of access tokens."""
     prompt: _builtins.str
     """`prompt` parameter of logins in the browser (OpenID Connect Core, 3.1.2.1). Empty: not sent."""
+    client_secret: _builtins.str
+    """What goes with `client_id` where the provider gives one to programs on people's machines, in
+    whose hands it is no secret (RFC 8252, 8.5). Empty as a rule.
+    """
     def __init__(
         self,
         *,
@@ -135,10 +140,11 @@ class LoginProvider(_message.Message):
         service_scope: _builtins.str = ...,
         id_tokens: _builtins.bool = ...,
         prompt: _builtins.str = ...,
+        client_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "audience_parameter", b"audience_parameter", "client_id", b"client_id", "development", b"development", "id_tokens", b"id_tokens", "issuer", b"issuer", "name", b"name", "prompt", b"prompt", "redirect_uri", b"redirect_uri", "scope", b"scope", "service_scope", b"service_scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "audience_parameter", b"audience_parameter", "client_id", b"client_id", "client_secret", b"client_secret", "development", b"development", "id_tokens", b"id_tokens", "issuer", b"issuer", "name", b"name", "prompt", b"prompt", "redirect_uri", b"redirect_uri", "scope", b"scope", "service_scope", b"service_scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

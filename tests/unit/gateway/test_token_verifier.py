@@ -17,7 +17,7 @@ from gateway.token_shape import take_apart
 from gateway.token_verifier import LEEWAY_S, TokenVerifier, VerifiedToken
 from service_chassis.errors import Code, StudbookError
 from tests.unit.gateway.bad_tokens import corpus, good_corpus
-from tests.unit.gateway.loopback_issuer import AUDIENCE, rules_for
+from tests.unit.gateway.loopback_issuer import AUDIENCE, public_jwk, rsa_key, rules_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +236,53 @@ def test_what_is_no_id_token_for_us_is_refused_among_id_tokens(
     token = http_issuer.token(header={"typ": "JWT"}, **changes)
     with pytest.raises(TokenRefusedError):
         verify(rules_for(http_issuer.url, more=ID_TOKENS), token)
+
+
+ONE_KEY = "    single_key: true"
+
+
+def without_kid(issuer: LoopbackIssuer, **changes: Any) -> str:
+    return issuer.token(header={"kid": None}, **changes)
+
+
+@pytest.mark.parametrize("kid", ["rsa", None])
+def test_token_without_kid_is_verified_with_the_only_key(
+    http_issuer: LoopbackIssuer, kid: str | None
+) -> None:
+    http_issuer.keys[:] = [{**public_jwk(rsa_key(), "rsa"), "kid": kid}]
+    verify(rules_for(http_issuer.url, more=ONE_KEY), without_kid(http_issuer))
+
+
+@pytest.mark.parametrize("more", ["", ONE_KEY])
+def test_token_without_kid_is_refused_where_there_are_several_keys(
+    http_issuer: LoopbackIssuer, more: str
+) -> None:
+    with pytest.raises(TokenRefusedError):
+        verify(rules_for(http_issuer.url, more=more), without_kid(http_issuer))
+
+
+def test_token_without_kid_has_to_be_asked_for(http_issuer: LoopbackIssuer) -> None:
+    http_issuer.keys[:] = http_issuer.keys[:1]
+    with pytest.raises(TokenRefusedError):
+        verify(rules_for(http_issuer.url), without_kid(http_issuer))
+
+
+def test_new_key_without_kid_is_found(http_issuer: LoopbackIssuer) -> None:
+    rules = rules_for(http_issuer.url, more=ONE_KEY)
+    http_issuer.keys[:] = [public_jwk(rsa_key(), "first")]
+
+    async def run() -> None:
+        keys = SigningKeys(pause_s=0)
+        keys.follow(rules)
+        verifier = TokenVerifier(keys)
+        await verifier.verify(without_kid(http_issuer), rules)
+        http_issuer.keys[:] = [public_jwk(rsa_key(1), "second")]
+        await verifier.verify(without_kid(http_issuer, key=rsa_key(1)), rules)
+        with pytest.raises(TokenRefusedError):
+            await verifier.verify(without_kid(http_issuer), rules)
+        await keys.close()
+
+    asyncio.run(run())
 
 
 def test_pipeline_tokens_may_look_like_id_tokens(http_issuer: LoopbackIssuer) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,7 +17,9 @@ import pytest
 from studbook import login, login_provider
 from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticated, Unavailable
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
+from studbook.login_tokens import StoredLogin
 from studbook.redirect_listener import RedirectListener
+from tests.unit.scripted_provider import scripted_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,12 +169,43 @@ class TestPeculiarities:
         assert claims_of(made.access_token)["aud"] == "studbook-cli"
         assert made.expires_at == claims_of(made.access_token)["exp"]
 
-    def test_answer_without_an_id_token_is_told(self, address: str) -> None:
+    def test_login_ends_with_its_id_token_where_no_other_comes(
+        self, address: str, logins: StoredLogins
+    ) -> None:
         made = replace(login.as_demo_person(address, "ada"), id_tokens=True)
+        soon = time.time() + 30
+        with logins.locked():
+            logins.save(address, replace(made, expires_at=soon))
 
         # The development issuer gives none when a login is renewed.
-        with pytest.raises(Unavailable, match="without an id token"):
+        assert StoredLogin(address).token() == made.access_token
+        with logins.locked():
+            logins.save(address, replace(made, expires_at=time.time() - 1))
+        with pytest.raises(Unauthenticated, match="has expired"):
+            StoredLogin(address).token()
+
+    def test_secret_of_a_program_on_peoples_machines_is_sent(
+        self, address: str, identity: Identity
+    ) -> None:
+        with scripted_provider() as provider:
+            identity.providers[0].issuer = provider.issuer
+            identity.providers[0].client_secret = "no secret"
+            grant = {"access_token": "a", "refresh_token": "r", "token_type": "Bearer"}
+            provider.offer("authorization_endpoint", "/authorize", (200, ""))
+            provider.offer("token_endpoint", "/token", (200, grant))
+            provider.document["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+
+            def browser(url: str) -> bool:
+                asked = {key: texts[0] for key, texts in parse_qs(urlsplit(url).query).items()}
+                back = (
+                    f"{asked['redirect_uri']}?{urlencode({'code': 'c', 'state': asked['state']})}"
+                )
+                return in_background(lambda: httpx.get(back, trust_env=False))
+
+            made = login.with_browser(address, show=lambda _text: None, open_browser=browser)
             login_provider.refresh(made)
+
+        assert [fields["client_secret"] for _, fields in provider.asked] == ["no secret"] * 2
 
 
 def claims_of(token: str) -> dict[str, object]:
