@@ -12,7 +12,9 @@ from studbook._version import __version__
 from studbook.address import resolve_address
 from studbook.bulk_calls import BulkCalls
 from studbook.call_channel import CallChannel
+from studbook.credentials import NoToken, default_token_source
 from studbook.exceptions import InvalidArgument
+from studbook.exchanged_token import exchange, exchanging
 from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from studbook.registry.v1.alias_service_pb2_grpc import AliasServiceStub
 from studbook.registry.v1.comparison_service_pb2_grpc import ComparisonServiceStub
@@ -33,6 +35,8 @@ from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
 from studbook.workspaces import resolve_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from studbook.address import Address
     from studbook.credentials import TokenSource
 
@@ -100,18 +104,12 @@ class Client:
     ) -> None:
         self.address = resolve_address(address)
         self.workspace = resolve_workspace(workspace)
-        if token_source is None:
-            from studbook.credentials import (  # noqa: PLC0415 - not needed with a given source
-                default_token_source,
-            )
-
-            token_source = default_token_source(str(self.address))
-        self._channel = CallChannel(
-            open_channel(self.address),
-            address=str(self.address),
-            token_source=token_source,
-            client_name=f"python/{__version__}",
-        )
+        self._source = token_source or default_token_source(str(self.address))
+        channel = open_channel(self.address)
+        # Asks about tokens, so it cannot be asked for one itself.
+        self._nobody = IdentityServiceStub(self._wrapped(channel, NoToken()))
+        self._tokens = exchanging(self._source, self._nobody, str(self.address))
+        self._channel = self._wrapped(channel, self._tokens)
         self.experiments = ExperimentServiceStub(self._channel)
         self.runs = RunServiceStub(self._channel)
         self.metrics = MetricServiceStub(self._channel)
@@ -130,6 +128,40 @@ class Client:
         self.webhooks = WebhookServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
         self.bulk = BulkCalls(self._channel)
+
+    def _wrapped(self, channel: grpc.Channel, token_source: TokenSource) -> CallChannel:
+        return CallChannel(
+            channel,
+            address=str(self.address),
+            token_source=token_source,
+            client_name=f"python/{__version__}",
+        )
+
+    def token(self) -> str | None:
+        """The token that a call made now would carry, for programs with stubs of their own.
+
+        Raises:
+            StudbookError: There should be one, but it cannot be had.
+        """
+        return self._tokens.token()
+
+    def exchange_token(self, resources: Iterable[str]) -> str | None:
+        """Exchange the CI job's token for one that is good for some resources only.
+
+        Args:
+            resources: Resource patterns; without `workspaces/...` they are taken in the workspace.
+
+        Raises:
+            StudbookError: It cannot be exchanged, or was before.
+        """
+        given = self._source.token()
+        if given is None:
+            return None
+        patterns = [
+            name if name.startswith(("workspaces/", "**")) else f"{self.workspace}/{name}"
+            for name in resources
+        ]
+        return exchange(self._nobody, given, resources=patterns).access_token
 
     def close(self) -> None:
         """Close the connection."""

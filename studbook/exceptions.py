@@ -120,6 +120,11 @@ class Unauthenticated(StudbookError):
                     "The token was issued for something else. Use a token of an issuer and "
                     "audience that the server's access.yaml names, or log in with `studbook login`."
                 )
+            case "TOKEN_SPENT" | "TOKEN_NOT_EXCHANGED":
+                return (
+                    "A CI system's token can be exchanged once. Where a job gets only one, "
+                    'begin it with `export STUDBOOK_TOKEN="$(studbook token)"`.'
+                )
             case "PIPELINE_UNKNOWN":
                 return (
                     "Compare the token's claims (repository, ref, environment, workflow) with the "

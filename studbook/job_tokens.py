@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from studbook.exceptions import Unauthenticated, Unavailable
 from studbook.job_variables import GITHUB_SECRET, GITHUB_URL, VARIABLE, is_github
 from studbook.shared_audiences import is_of_login, is_of_service
+from studbook.token_claims import expiry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +83,12 @@ class JobToken:
         """The same with at least half of its life before it."""
         return self._present(lambda life: life / 2)
 
+    def next_token(self) -> str | None:
+        """Another token than those before, as one that was exchanged is of no more use."""
+        with self._lock:
+            self._expires_at = 0.0
+        return self.token()
+
     def _present(self, ahead: Callable[[float], float]) -> str | None:
         with self._lock:
             if self._audience is None:
@@ -101,7 +108,6 @@ class JobToken:
 
     def _renew(self, audience: str) -> None:
         from studbook.credentials import check_token  # noqa: PLC0415 - it imports this module
-        from studbook.login_provider import expiry_of  # noqa: PLC0415 - loads an HTTP library
 
         try:
             token = check_token(self._system.request(audience))

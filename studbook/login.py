@@ -17,6 +17,7 @@ from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
 from studbook.oauth_client import in_our_words
 from studbook.redirect_listener import RedirectListener
 from studbook.stored_logins import Login, StoredLogins
+from studbook.token_claims import expiry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,12 +171,17 @@ def as_demo_person(address: str, name: str, *, provider_name: str = "") -> Login
         ) from None
 
 
-def with_token(token: str) -> Login:
-    """A login with a token from elsewhere; it cannot be renewed."""
-    from studbook.credentials import check_token  # noqa: PLC0415 - with its only user
+def with_token(address: str, token: str) -> Login:
+    """A login with a token from elsewhere; it cannot be renewed.
 
-    checked = check_token(token)
-    return Login(access_token=checked, expires_at=login_provider.expiry_of(checked))
+    A CI system's token is exchanged, where the server requires that.
+    """
+    from studbook.client import Client  # noqa: PLC0415 - loads grpc
+    from studbook.credentials import FixedToken  # noqa: PLC0415
+
+    with Client(address, token_source=FixedToken(token)) as client:
+        kept = client.token() or ""
+    return Login(access_token=kept, expires_at=expiry_of(kept))
 
 
 def keep(address: str, login: Login, logins: StoredLogins | None = None) -> WhoAmIResponse:

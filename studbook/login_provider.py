@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from studbook.address import Address
 from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
 from studbook.oauth_client import http_client, in_our_words, oauth_client
 from studbook.stored_logins import Login
+from studbook.token_claims import expiry_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -313,16 +312,3 @@ def _bearer(answer: Mapping[str, Any], issuer: str, *, id_tokens: bool) -> dict[
     else:
         expires_at = now + float(lifetime)
     return {"access_token": token, "expires_at": expires_at, "obtained_at": now}
-
-
-def expiry_of(token: str) -> float | None:
-    """When a JWT says that it expires. Not verified: only good for knowing when not to use it."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        padded = parts[1] + "=" * (-len(parts[1]) % 4)
-        expiry = json.loads(base64.urlsafe_b64decode(padded)).get("exp")
-    except (ValueError, AttributeError):
-        return None
-    return float(expiry) if isinstance(expiry, int | float) else None

@@ -72,7 +72,7 @@ def login(
     named = Profiles().for_login(profile, server) if profile else None
     address = named.address if named else str(resolve_address(server))
     if token_stdin:
-        made = flows.with_token(_typed_token())
+        made = flows.with_token(address, _typed_token())
     elif as_person:
         made = flows.as_demo_person(address, as_person, provider_name=provider)
     elif device:
@@ -177,16 +177,28 @@ def _until(entry: "Grant | Denial") -> str:
     return output.format_second(entry.expire_time if entry.HasField("expire_time") else None)
 
 
-def token() -> None:
+def token(
+    *,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resource",
+            metavar="PATTERN",
+            help="In a CI job: a token for these resources only, e.g. models/wine-cultivar/**; "
+            "without workspaces/... they are taken in your workspace. Repeatable.",
+        ),
+    ] = None,
+) -> None:
     """Print the token that commands would send now, renewed when it has to be.
 
-    For programs that use the generated stubs: STUDBOOK_TOKEN=$(studbook token).
+    For programs that use the generated stubs: STUDBOOK_TOKEN=$(studbook token). In a CI job it is
+    the token that the server gives for the CI system's, where it requires that.
     """
-    from studbook.address import resolve_address
-    from studbook.credentials import default_token_source
+    from studbook.client import Client
     from studbook.exceptions import Unauthenticated
 
-    text = default_token_source(str(resolve_address())).token()
+    with Client() as client:
+        text = client.exchange_token(resources) if resources else client.token()
     if text is None:
         message = "There is no token: nobody is logged in here."
         raise Unauthenticated(message, reason="TOKEN_MISSING")

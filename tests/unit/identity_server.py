@@ -33,6 +33,7 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
         self.spent: list[str] = []
         self.exchanges: list[messages.ExchangeTokenRequest] = []
         self.lifetime_s = 900
+        self.available = True
         self._key = key
 
     def GetServerInfo(
@@ -58,6 +59,8 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
         self, request: messages.ExchangeTokenRequest, context: grpc.ServicerContext
     ) -> messages.ExchangeTokenResponse:
         """Answers with the token that was given up, marked, once for each."""
+        if not self.available:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         given = dict(context.invocation_metadata())["authorization"]
         token = str(given).removeprefix("Bearer ")
         if token in self.spent:
@@ -67,7 +70,7 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
             context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
         self.spent.append(token)
         self.exchanges.append(request)
-        lifetime = request.lifetime.seconds or self.lifetime_s
+        lifetime = min(request.lifetime.seconds or self.lifetime_s, self.lifetime_s)
         expires = Timestamp(seconds=int(time.time()) + lifetime)
         return messages.ExchangeTokenResponse(
             access_token=f"exchanged-{len(self.spent)}", expire_time=expires

@@ -15,8 +15,8 @@ from studbook.credentials import (
     default_token_source,
 )
 from studbook.exceptions import InvalidArgument
-from studbook.login_provider import expiry_of
 from studbook.stored_logins import Login, StoredLogins
+from studbook.token_claims import expiry_of
 
 if TYPE_CHECKING:
     from pathlib import Path

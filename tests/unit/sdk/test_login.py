@@ -279,6 +279,6 @@ class TestKeeping:
 
     def test_refused_login_is_not_kept(self, address: str, logins: StoredLogins) -> None:
         with pytest.raises(Unauthenticated):
-            login.keep(address, login.with_token("made.up.token"))
+            login.keep(address, login.with_token(address, "made.up.token"))
 
         assert logins.find(address) is None
