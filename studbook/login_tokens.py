@@ -31,6 +31,11 @@ class StoredLogin:
         """The same with at least half of its life before it."""
         return self._present(lasting=True)
 
+    def is_renewable(self) -> bool:
+        """Whether there is a login that gets a next token by itself."""
+        login = self._logins.find(self._address)
+        return login is not None and bool(login.refresh_token)
+
     def _present(self, *, lasting: bool) -> str | None:
         login = self._logins.find(self._address)
         if login is None:

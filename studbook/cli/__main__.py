@@ -21,7 +21,7 @@ COMMANDS = {
     "login": ("login", "Log in at the server's login provider."),
     "logout": ("login", "Forget the login, here and at the login provider."),
     "profiles": ("profiles", "Name servers, and go from one to another."),
-    "whoami": ("login", "Show who you are to the server and what you may do."),
+    "whoami": ("whoami", "Show who you are to the server, and what you may do by which rule."),
     "token": ("login", "Print a token of your login, for programs that call the stubs."),
     "run": ("run", "Find, read, compare and follow training runs, and fetch their files."),
     "dataset": ("dataset", "Find and read datasets, and compute digests."),

@@ -1,13 +1,11 @@
-"""`studbook login`, `logout` and `whoami`."""
+"""`studbook login`, `logout` and `token`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studbook.cli.options import AsJson
-
 if TYPE_CHECKING:
-    from studbook.identity.v1.identity_service_pb2 import Denial, Grant, WhoAmIResponse
+    from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
     from studbook.logout import LoggedOut
 
 # These go before a stored login; see studbook.credentials.
@@ -127,54 +125,6 @@ def tell_of_logout(address: str, done: "LoggedOut") -> None:
             f"{lead} end your session at the login provider"
             f"{'. If not, open' if done.opened else ', open'}:\n{done.session_url}"
         )
-
-
-def whoami(*, as_json: AsJson = False) -> None:
-    """Show who you are to the server (STUDBOOK_ADDRESS), and what you may do."""
-    from studbook.cli import output
-    from studbook.client import Client
-    from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
-
-    with Client() as client:
-        who: WhoAmIResponse = client.identity.WhoAmI(WhoAmIRequest())
-        address = str(client.address)
-    if as_json:
-        output.print_json(who)
-        return
-    principal = who.principal
-    output.print_fields(
-        [
-            ("principal", principal.id),
-            ("name", principal.display_name),
-            ("server", address),
-            ("issuer", principal.issuer),
-            ("groups", ", ".join(who.groups)),
-            *((f"claim {name}", text) for name, text in sorted(principal.pipeline_claims.items())),
-            ("token expires", output.format_second(who.token_expire_time)),
-        ]
-    )
-    output.print_heading("May do")
-    output.print_table(
-        ("role", "on", "through", "until"),
-        [(grant.role, grant.resource, grant.member, _until(grant)) for grant in who.grants],
-    )
-    if not who.grants:
-        output.note("Nothing: no binding in the server's access.yaml names you or your groups.")
-    if who.denials:
-        output.print_heading("May not, whatever the roles say")
-        output.print_table(
-            ("permissions", "on", "through", "until"),
-            [
-                (", ".join(denial.permissions), denial.resource, denial.member, _until(denial))
-                for denial in who.denials
-            ],
-        )
-
-
-def _until(entry: "Grant | Denial") -> str:
-    from studbook.cli import output
-
-    return output.format_second(entry.expire_time if entry.HasField("expire_time") else None)
 
 
 def token(

@@ -34,6 +34,8 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
         self.exchanges: list[messages.ExchangeTokenRequest] = []
         self.lifetime_s = 900
         self.available = True
+        # What WhoAmI says besides what it learns from the token.
+        self.who = messages.WhoAmIResponse()
         self._key = key
 
     def GetServerInfo(
@@ -51,9 +53,10 @@ class Identity(identity_service_pb2_grpc.IdentityServiceServicer):
         claims = self._key.verified_claims(token, "at+jwt")
         if claims is None:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "not ours")
-        return messages.WhoAmIResponse(
-            principal=Principal(id=f"user:dev:{claims['sub']}", display_name=claims["name"])
-        )
+        principal = Principal(id=f"user:dev:{claims['sub']}", display_name=claims["name"])
+        answer = messages.WhoAmIResponse(principal=principal)
+        answer.MergeFrom(self.who)
+        return answer
 
     def ExchangeToken(
         self, request: messages.ExchangeTokenRequest, context: grpc.ServicerContext

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from studbook import login
 from studbook.cli.__main__ import run
+from studbook.identity.v1.identity_service_pb2 import Denial, Grant, WhoAmIResponse
+from studbook.identity.v1.principal_pb2 import Principal, PrincipalKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from studbook.stored_logins import StoredLogins
+    from tests.unit.conftest import ServedIssuer
+    from tests.unit.identity_server import Identity
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +38,9 @@ def test_log_in_look_and_log_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert "as Ada (user:dev:ada)" in capsys.readouterr().err
 
     assert run(["whoami"]) == 0
-    assert "principal\tuser:dev:ada\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "principal\tuser:dev:ada\n" in shown
+    assert "token\tof a stored login; renewed before it expires\n" in shown
 
     assert run(["whoami", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["principal"]["id"] == "user:dev:ada"
@@ -92,3 +103,83 @@ def test_access(capsys: pytest.CaptureFixture[str], resource: str, asked: str, c
 
     assert run(["access", "test", "models.promote", resource]) == code
     assert f"models.promote on {asked}" in capsys.readouterr().out
+
+
+class TestWhoAmI:
+    def test_shows_who_by_what_and_why(
+        self, identity: Identity, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        identity.who = WhoAmIResponse(
+            principal=Principal(
+                kind=PrincipalKind.PRINCIPAL_KIND_USER, issuer="https://login.example.com"
+            ),
+            groups=["group:dev:data-science", "group:dev:staff"],
+            grants=[
+                Grant(
+                    role="viewer",
+                    resource="workspaces/main/**",
+                    member="group:dev:staff",
+                    permissions=["models.read", "runs.read"],
+                    expire_time=Timestamp(seconds=2_000_000_000),
+                )
+            ],
+            denials=[
+                Denial(
+                    member="group:dev:data-science",
+                    resource="workspaces/main/models/wine/**",
+                    permissions=["models.promote"],
+                )
+            ],
+            token_expire_time=Timestamp(seconds=int(time.time()) + 3000),
+        )
+        run(["login", "--as", "ada"])
+        capsys.readouterr()
+
+        assert run(["whoami"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "kind\tperson" in lines
+        assert "issuer\thttps://login.example.com" in lines
+        assert "groups\tgroup:dev:data-science, group:dev:staff" in lines
+        (expiry,) = [line for line in lines if line.startswith("token expires\t")]
+        assert re.search(r"Z \(in (49|50) min \d\d s\)$", expiry)
+        rule = "viewer\tworkspaces/main/**\tgroup:dev:staff\t2033-05-18T03:33:20Z"
+        assert f"{rule}\tmodels.read, runs.read" in lines
+        assert "models.promote\tworkspaces/main/models/wine/**\tgroup:dev:data-science\t-" in lines
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"STUDBOOK_TOKEN": "TOKEN"}, "from the environment; not renewed"),
+            ({"STUDBOOK_TOKEN_FILE": "FILE"}, "from a file"),
+            (
+                {"STUDBOOK_CLIENT_ID": "serving", "STUDBOOK_CLIENT_SECRET": "SECRET"},
+                "of a service account; renewed",
+            ),
+        ],
+    )
+    def test_says_where_the_token_is_from(
+        self,
+        address: str,
+        issuer: ServedIssuer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        variables: dict[str, str],
+        said: str,
+    ) -> None:
+        made = login.as_demo_person(address, "ada")
+        file = tmp_path / "token"
+        file.write_text(made.access_token)
+        meant = {"TOKEN": made.access_token, "FILE": str(file), "SECRET": issuer.service_secret}
+        for name, text in variables.items():
+            monkeypatch.setenv(name, meant.get(text, text))
+
+        assert run(["whoami"]) == 0
+        assert f"token\t{said}" in capsys.readouterr().out
+
+    def test_names_the_profile(self, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+        run(["login", "--as", "ada", "--profile", "prod", "--server", address])
+        capsys.readouterr()
+
+        assert run(["whoami"]) == 0
+        assert f"server\t{address} (profile prod)\n" in capsys.readouterr().out
