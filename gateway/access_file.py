@@ -121,6 +121,9 @@ class Introspection(_Section):
 
     client_id: Text = Field(description="As which client the gateway asks.")
     client_secret_file: FilePath = Field(description="Holds the secret of that client.")
+    endpoint: IssuerUrl | None = Field(
+        default=None, description="Where, if the discovery document does not say."
+    )
     subject_claim: Text = Field(
         default="sub", description="Member that says whom a token speaks for, where `sub` does not."
     )

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.access_file import PeopleIssuer, check_issuer_url
 from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
-from gateway.refusals import TokenRefusedError, issuer_unavailable
+from gateway.refusals import TokenRefusedError, introspection_unavailable
 from gateway.token_shape import LONGEST_TOKEN, MalformedTokenError, parse_object
 from gateway.token_verifier import VerifiedToken, check_claims, check_purpose, client_of
 
@@ -121,13 +121,12 @@ class _Endpoint:
         except TimeoutError:
             reason = f"no complete answer within {_TIMEOUT_S:g} s"
         _log.warning("introspection_failed", issuer=self.issuer.name, error=reason)
-        raise issuer_unavailable(url)
+        raise introspection_unavailable(url)
 
     async def _ask(self, token: str) -> Mapping[str, Any]:
-        if not self._url:
-            described = await fetch_discovery(self.http, self.issuer.settings.url)
-            self._url = check_issuer_url(str(described.get("introspection_endpoint")))
         how = _introspection(self.issuer)
+        if not self._url:
+            self._url = how.endpoint or await self._discovered()
         secret = how.client_secret_file.read_text(encoding="utf-8").strip()
         form = {"token": token, "token_type_hint": "access_token"}
         # Names and secrets are form-encoded before they are put together (RFC 6749, 2.3.1).
@@ -144,6 +143,14 @@ class _Endpoint:
                     message = f"more than {_LARGEST_ANSWER} bytes"
                     raise ValueError(message)
         return parse_object(bytes(data))
+
+    async def _discovered(self) -> str:
+        described = await fetch_discovery(self.http, self.issuer.settings.url)
+        named = described.get("introspection_endpoint")
+        if not isinstance(named, str):
+            message = "the discovery document names no introspection_endpoint; set `endpoint`"
+            raise KeySetError(message)
+        return check_issuer_url(named)
 
 
 def _encoded(text: str) -> str:

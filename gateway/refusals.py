@@ -75,11 +75,16 @@ def stream_outlived_token(principal: Principal) -> TokenRefusedError:
 
 def issuer_unavailable(issuer: str) -> StudbookError:
     """UNAVAILABLE, because an issuer's keys cannot be had."""
-    return unavailable(
-        "ISSUER_UNAVAILABLE",
-        f"The keys of the token's issuer {issuer} cannot be fetched; try again shortly.",
-        issuer=issuer,
-    )
+    return _issuer_unavailable(issuer, f"The keys of the token's issuer {issuer} cannot be fetched")
+
+
+def introspection_unavailable(issuer: str) -> StudbookError:
+    """UNAVAILABLE, because an issuer cannot be asked about a token."""
+    return _issuer_unavailable(issuer, f"The issuer {issuer} cannot be asked about the token")
+
+
+def _issuer_unavailable(issuer: str, what: str) -> StudbookError:
+    return unavailable("ISSUER_UNAVAILABLE", f"{what}; try again shortly.", issuer=issuer)
 
 
 def service_unavailable(service: str) -> StudbookError:

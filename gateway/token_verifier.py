@@ -162,12 +162,13 @@ def _digest(text: str) -> str:
 def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:
     """The claims, after all that can be wrong with a genuine token."""
     _check_type(token, issuer)
+    if not _takes_id_tokens(issuer):
+        return check_claims(token.claims, issuer, now)
     # An ID token is made out to its audience; one that another program asked for is not that
     # program's to send here.
-    authorized = token.claims.get("azp", issuer.audience)
-    if _takes_id_tokens(issuer) and authorized != issuer.audience:
+    if token.claims.get("azp", issuer.audience) != issuer.audience:
         raise TokenRefusedError("TOKEN_INVALID", "ID token for another client")
-    return check_claims(token.claims, issuer, now)
+    return check_claims(token.claims | {"azp": issuer.audience}, issuer, now)
 
 
 def check_claims(claims: dict[str, Any], issuer: Issuer, now: float) -> VerifiedClaims:

@@ -180,7 +180,8 @@ def client_credentials(
         answer = client.fetch_token(
             provider.token_endpoint, grant_type="client_credentials", **asked
         )
-    return login_from(answer, provider, client_id)
+    # There is nobody whom an ID token could be about.
+    return login_from(answer, replace(provider, id_tokens=False), client_id)
 
 
 def _method(secret: str | None, of: Provider | Login) -> str:

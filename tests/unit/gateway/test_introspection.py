@@ -198,6 +198,13 @@ def test_endpoint_has_to_be_one(issuer: LoopbackIssuer, more: str, endpoint: obj
     assert not issuer.posts
 
 
+def test_endpoint_may_be_given(issuer: LoopbackIssuer, more: str) -> None:
+    del issuer.discovery["introspection_endpoint"]
+    says(issuer)
+    given = f", endpoint: {issuer.url}/introspect}}"
+    assert principal(issuer, more.replace("}", given)) == "user:dev:ada"
+
+
 @pytest.mark.parametrize("token", ["a b", "tök", "a\x00", "x" * 8193, "a=b", '{"a":1}'])
 def test_what_is_no_token_is_shown_to_nobody(issuer: LoopbackIssuer, more: str, token: str) -> None:
     says(issuer)

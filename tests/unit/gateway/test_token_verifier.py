@@ -208,6 +208,7 @@ ID_TOKENS = "    bearer: id_token"
     [
         {"nonce": "n", "at_hash": "h", "auth_time": 1},
         {"azp": AUDIENCE, "client_id": None},
+        {"client_id": None},
         {"typ": "ID"},
         {"token_use": "id", "cognito:groups": ["x"]},
     ],
@@ -215,8 +216,11 @@ ID_TOKENS = "    bearer: id_token"
 def test_id_tokens_are_taken_where_the_rules_say_so(
     http_issuer: LoopbackIssuer, changes: dict[str, Any]
 ) -> None:
+    changes.setdefault("client_id", AUDIENCE)
     token = http_issuer.token(header={"typ": "JWT"}, **changes)
     verify(rules_for(http_issuer.url, more=ID_TOKENS), token)
+    only = f"{ID_TOKENS}\n    allowed_clients: [{AUDIENCE}]"
+    verify(rules_for(http_issuer.url, more=only), token)
 
 
 @pytest.mark.parametrize(
