@@ -30,6 +30,7 @@ class ScriptedProvider(ThreadingHTTPServer):
         }
         self.answers: dict[str, list[tuple[int, object]]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.authorizations: list[str] = []
 
     def offer(self, name: str, path: str, *answers: tuple[int, object]) -> None:
         """Have an endpoint, by its name in the discovery document."""
@@ -51,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.authorizations.append(self.headers.get("Authorization", ""))
         self.server.asked.append((self.path, dict(parse_qsl(body))))
         self._answer()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
@@ -38,6 +44,12 @@ GIVEN = (200, {"access_token": "a.b.c", "expires_in": 300})
 
 def pem_of(key: rsa.RSAPrivateKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def locked_pem() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    lock = BestAvailableEncryption(b"password")
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock).decode()
 
 
 def subject(issuer: ServedIssuer, token: str | None) -> object:
@@ -107,6 +119,16 @@ class TestSecret:
             ClientCredentials(address, "serving", lambda: "secret").token()
 
         assert ("client_secret" in provider.asked[0][1]) == in_body
+
+    def test_may_hold_any_characters(self, address: str, identity: Identity) -> None:
+        with scripted_provider() as provider:
+            identity.providers[0].issuer = provider.issuer
+            provider.answers["/token"] = [GIVEN]
+            ClientCredentials(address, "a:b", lambda: "100% +ü:").token()
+
+        scheme, _, encoded = provider.authorizations[0].partition(" ")
+        assert scheme == "Basic"
+        assert base64.b64decode(encoded) == b"a%3Ab:100%25%20%2B%C3%BC%3A"
 
 
 class TestKey:
@@ -210,9 +232,21 @@ class TestKeyFile:
             json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)),
             json.dumps(ECKey.generate_key("P-384").as_dict(private=True)),
             ECKey.generate_key("P-256").as_pem(private=False).decode(),
+            locked_pem(),
             pem_of(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - it is refused
         ],
-        ids=["empty", "text", "{}", "cut off", "oct", "Ed25519", "P-384", "public", "1024 bits"],
+        ids=[
+            "empty",
+            "text",
+            "{}",
+            "cut off",
+            "oct",
+            "Ed25519",
+            "P-384",
+            "public",
+            "locked",
+            "1024 bits",
+        ],
     )
     @pytest.mark.filterwarnings("ignore:Key size should be")
     def test_without_a_usable_key(self, tmp_path: Path, content: str) -> None:
