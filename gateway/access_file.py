@@ -155,8 +155,11 @@ class PeopleIssuer(_Issuer):
         default=1000, description="Most groups that a token may name."
     )
     display_name_claim: Text = "name"
+    client_claim: str = Field(
+        default="", description="Claim that names the client, in place of `client_id` and `azp`."
+    )
     allowed_clients: tuple[Text, ...] | None = Field(
-        default=None, description="Clients whose tokens are taken (`azp` or `client_id`)."
+        default=None, description="Clients whose tokens are taken."
     )
     bearer: Literal["access_token", "id_token"] = Field(
         default="access_token", description="Which of its tokens callers send."

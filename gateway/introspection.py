@@ -174,7 +174,7 @@ def _as_claims(answer: Mapping[str, Any], issuer: NamedIssuer, now: float) -> di
     check_purpose(answer)
     claims = {**answer, "iss": settings.url}
     claims.setdefault("iat", _issued(answer, settings.max_token_lifetime_s, now))
-    client = client_of(claims)
+    client = client_of(claims, settings)
     allowed = isinstance(settings, PeopleIssuer) and client in (settings.allowed_clients or ())
     if allowed:
         # Where it does not say for whom it is, the rules say that this client's tokens are for us.

@@ -84,7 +84,7 @@ def _principal(token: VerifiedToken, **fields: Any) -> Principal:
 
 def _person_or_service(token: VerifiedToken, issuer: PeopleIssuer) -> Identity:
     claims, name = token.claims, token.issuer.name
-    client, subject = client_of(claims), claims["sub"]
+    client, subject = client_of(claims, issuer), claims["sub"]
     account = next((one for one in issuer.service_accounts if one.client_id == client), None)
     if account is not None and subject != account.token_subject:
         # Otherwise whoever may log in through that client would be the service.

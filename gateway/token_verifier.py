@@ -252,15 +252,17 @@ def _check_times(claims: Mapping[str, Any], longest: int, now: float) -> None:
         raise TokenRefusedError("TOKEN_EXPIRED", "exp")
 
 
-def client_of(claims: Mapping[str, Any]) -> str:
+def client_of(claims: Mapping[str, Any], issuer: Issuer) -> str:
     """The client that the token was issued to, where it says so."""
     client = claims.get("client_id", claims.get("azp"))
+    if isinstance(issuer, PeopleIssuer) and issuer.client_claim:
+        client = claims.get(issuer.client_claim)
     return client if isinstance(client, str) else ""
 
 
 def _check_client(claims: Mapping[str, Any], issuer: PeopleIssuer) -> None:
     if "azp" in claims and "client_id" in claims and claims["azp"] != claims["client_id"]:
         raise TokenRefusedError("TOKEN_INVALID", "azp and client_id differ")
-    client = client_of(claims)
+    client = client_of(claims, issuer)
     if issuer.allowed_clients is not None and client not in issuer.allowed_clients:
         raise TokenRefusedError("TOKEN_INVALID", "client not allowed")

@@ -68,6 +68,15 @@ def test_service_accounts(claims: dict[str, Any], expected: str) -> None:
     assert (identity.groups == ()) == expected.startswith("service:")
 
 
+def test_client_may_stand_in_another_claim() -> None:
+    rules = rules_for(URL, more=ACCOUNTS + "    client_claim: cid")
+    service = who(rules, client_id=None, cid="serving", sub="serving")
+    assert service.principal.id == "service:dev:serving"
+    # What stands in the usual places says nothing then.
+    person = who(rules, client_id="serving", cid="cli", sub="serving")
+    assert person.principal.id == "user:dev:serving"
+
+
 def test_person_cannot_log_in_as_a_service() -> None:
     for client in ("serving", "keycloak"):
         with pytest.raises(TokenRefusedError):
