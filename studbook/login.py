@@ -17,10 +17,10 @@ from studbook.identity.v1.identity_service_pb2 import WhoAmIRequest
 from studbook.oauth_client import in_our_words
 from studbook.redirect_listener import RedirectListener
 from studbook.stored_logins import Login, StoredLogins
-from studbook.token_claims import expiry_of
+from studbook.token_claims import claims_of, expiry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from studbook.identity.v1.identity_service_pb2 import WhoAmIResponse
     from studbook.login_provider import Provider
@@ -37,6 +37,7 @@ class _Attempt:
     provider: Provider
     redirect_uri: str
     state: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(64), repr=False)
 
     def url(self, **more: str) -> str:
@@ -52,6 +53,7 @@ class _Attempt:
             url, _ = client.create_authorization_url(
                 provider.authorization_endpoint,
                 state=self.state,
+                nonce=self.nonce,
                 code_verifier=self.verifier,
                 redirect_uri=self.redirect_uri,
                 scope=provider.scope,
@@ -67,20 +69,11 @@ class _Attempt:
             answer: The redirect's address.
             session: Whether the provider remembers the person in a browser now.
 
-        Nothing of the ID token is used: who somebody is, the server says, from the access token.
+        Who somebody is, the server says, from the token that calls carry.
         """
         values = {name: texts[0] for name, texts in parse_qs(urlsplit(answer).query).items()}
+        self._check_answer(values)
         provider = self.provider
-        if not hmac.compare_digest(values.get("state", "").encode(), self.state.encode()):
-            message = "The answer does not belong to this login."
-            raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
-        if values.get("iss", provider.issuer) != provider.issuer or (
-            provider.names_itself and "iss" not in values
-        ):
-            message = f"The answer does not come from {provider.issuer}."
-            raise Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
-        if "code" not in values:
-            raise _refused(provider, values)
         with login_provider.as_login_client(provider, provider.token_endpoint) as client:
             tokens = client.fetch_token(
                 provider.token_endpoint,
@@ -90,10 +83,43 @@ class _Attempt:
                 code_verifier=self.verifier,
                 **login_provider.for_audience(provider),
             )
+        self._check_id_token(tokens.get("id_token"))
         return login_provider.login_from(tokens, provider, provider.client_id, session=session)
 
+    def _check_answer(self, values: Mapping[str, str]) -> None:
+        """Refuse what answers another request, or comes from somebody else (RFC 9207)."""
+        provider = self.provider
+        if not hmac.compare_digest(values.get("state", "").encode(), self.state.encode()):
+            raise _foreign("does not belong to this login")
+        if values.get("iss", provider.issuer) != provider.issuer or (
+            provider.names_itself and "iss" not in values
+        ):
+            raise _foreign(f"does not come from {provider.issuer}")
+        if "code" not in values:
+            raise _refused(provider, values)
 
-def _refused(provider: Provider, values: dict[str, str]) -> Unauthenticated:
+    def _check_id_token(self, token: object) -> None:
+        """Refuse tokens that were made for another login.
+
+        The ID token came from the provider itself, over TLS, so its signature need not be checked
+        (OpenID Connect Core, 3.1.3.7). Some give none where it was not asked for, and some make it
+        out to the server as well, or instead of the client.
+        """
+        if not token:
+            return
+        claims = claims_of(str(token))
+        if claims.get("iss") != self.provider.issuer:
+            raise _foreign(f"holds an ID token that does not come from {self.provider.issuer}")
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), self.nonce.encode()):
+            raise _foreign("holds an ID token of another login")
+
+
+def _foreign(what: str) -> Unauthenticated:
+    message = f"The answer {what}."
+    return Unauthenticated(message, reason="LOGIN_REFUSED", next_step=_RESTART)
+
+
+def _refused(provider: Provider, values: Mapping[str, str]) -> Unauthenticated:
     error = values.get("error", "no code and no error")
     description = values.get("error_description", "")
     words = f"{error} ({description})" if description else error
@@ -131,6 +157,8 @@ def with_browser(
         opened = open_browser(url)
         lead = "Your browser should show the login page. If not, open" if opened else "Open"
         show(f"{lead} this address on this machine:\n{url}")
+        if not opened and provider.device_authorization_endpoint:
+            show("If it has no browser, stop this and use `studbook login --device`.")
         answer = listener.wait(attempt.state, patience_s)
     if answer is None:
         message = f"Nobody logged in within {patience_s:g} seconds."

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,12 +20,12 @@ from studbook.exceptions import FailedPrecondition, StudbookError, Unauthenticat
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
 from studbook.login_tokens import StoredLogin
 from studbook.redirect_listener import RedirectListener
-from tests.unit.scripted_provider import scripted_provider
+from tests.unit.scripted_provider import ScriptedProvider, scripted_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from studbook.stored_logins import StoredLogins
+    from studbook.stored_logins import Login, StoredLogins
     from tests.unit.identity_server import Identity
 
 pytestmark = pytest.mark.usefixtures("logins")
@@ -65,6 +66,7 @@ class TestBrowser:
 
         login.with_browser(address, show=shown.append, open_browser=no_browser)
         assert shown[0].startswith("Open this address")
+        assert "--device" in shown[1]
 
     def test_refusal_is_told(self, address: str) -> None:
         with pytest.raises(Unauthenticated, match="login_required"):
@@ -88,6 +90,49 @@ class TestBrowser:
 
 
 ANY_PORT = "http://127.0.0.1/callback"
+
+
+class TestIdToken:
+    """What else came with the tokens must be of this very login."""
+
+    @pytest.fixture
+    def provider(self, identity: Identity) -> Iterator[ScriptedProvider]:
+        with scripted_provider() as serving:
+            identity.providers[0].issuer = serving.issuer
+            serving.offer("authorization_endpoint", "/authorize", (200, ""))
+            yield serving
+
+    def log_in(self, address: str, provider: ScriptedProvider, **changes: object) -> Login:
+        def back_at_once(url: str) -> bool:
+            asked = {key: texts[0] for key, texts in parse_qs(urlsplit(url).query).items()}
+            honest = {"iss": provider.issuer, "aud": "studbook-cli", "nonce": asked["nonce"]}
+            claims = {key: text for key, text in (honest | changes).items() if text is not None}
+            body = urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+            tokens = {"access_token": "a.b.c", "id_token": f"e30.{body}.x"}
+            provider.answers["/token"] = [(200, tokens)]
+            answer = {"code": "x", "state": asked["state"]}
+            back = f"{asked['redirect_uri']}?{urlencode(answer)}"
+            return in_background(lambda: httpx.get(back, trust_env=False))
+
+        return login.with_browser(address, show=lambda _text: None, open_browser=back_at_once)
+
+    def test_of_this_login(self, address: str, provider: ScriptedProvider) -> None:
+        assert self.log_in(address, provider).access_token == "a.b.c"
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"nonce": "replayed"}, "of another login"),
+            ({"nonce": None}, "of another login"),
+            ({"nonce": 7}, "of another login"),
+            ({"iss": "https://elsewhere.example"}, "does not come from"),
+        ],
+    )
+    def test_of_another(
+        self, address: str, provider: ScriptedProvider, changes: dict[str, object], said: str
+    ) -> None:
+        with pytest.raises(Unauthenticated, match=said):
+            self.log_in(address, provider, **changes)
 
 
 class TestListener:
