@@ -77,6 +77,7 @@ class HttpServer:
     ) -> None:
         self._what = what
         self._address = host, port
+        self.port = port
         chain, key = certificate or (None, None)
         self._server = _Server(
             uvicorn.Config(
@@ -111,6 +112,7 @@ class HttpServer:
         except OSError as error:
             message = f"{self._what} cannot listen on {host}:{port}: {error.strerror}"
             raise SystemExit(message) from None
+        self.port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         await self._server.is_up.wait()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +17,7 @@ from studbook.address import Address
 from studbook.exceptions import Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Generator, Iterator
 
 _TIMEOUT_S = 15.0
@@ -62,7 +64,15 @@ def http_client(url: str) -> httpx.Client:
     """An HTTP client for one provider. Redirects are never followed."""
     # What is on loopback must not be asked for at a proxy.
     local = Address(urlsplit(url).hostname or "", 0).is_loopback
-    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local)
+    return httpx.Client(
+        timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local, verify=_trusted()
+    )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are good. Reading them takes longer than most requests do."""
+    return httpx.create_ssl_context()
 
 
 @contextmanager

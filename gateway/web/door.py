@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("studbook.web")
 
 LARGEST_BODY = 16 * 1024
+# Until all of it is there.
+LONGEST_BODY_S = 10.0
+_LARGEST_HEAD = 16 * 1024
 _LARGEST_COOKIES = 8 * 1024
-_LONGEST_WAIT_S = 10.0
 # Where the scope keeps what the request's line in the log says besides.
 RECORD = "studbook.record"
 
@@ -99,8 +101,11 @@ class Door:
         # A page elsewhere whose name leads here must not be able to read or send anything.
         if headers.getlist("host") != [self._host]:
             return _refused(HTTPStatus.MISDIRECTED_REQUEST, "This server has another name.")
-        if sum(map(len, headers.getlist("cookie"))) > _LARGEST_COOKIES:
-            return _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many cookies.")
+        head = len(scope["path"]) + len(scope["query_string"])
+        head += sum(len(name) + len(value) for name, value in headers.raw)
+        cookies = sum(map(len, headers.getlist("cookie")))
+        if head > _LARGEST_HEAD or cookies > _LARGEST_COOKIES:
+            return _refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Too much to read.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > LARGEST_BODY:
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large a body.")
@@ -112,13 +117,14 @@ def _refused(status: HTTPStatus, words: str) -> ASGIApp:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same, until there is too much of it, or nothing more comes."""
+    """The same, until there is too much of it, or it takes too long."""
     received = 0
+    deadline = asyncio.get_running_loop().time() + LONGEST_BODY_S
 
     async def bounded() -> Message:
         nonlocal received
         try:
-            async with asyncio.timeout(_LONGEST_WAIT_S):
+            async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
             raise BodyRefusedError(HTTPStatus.REQUEST_TIMEOUT) from None

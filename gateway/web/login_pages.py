@@ -15,7 +15,7 @@ from gateway.web.logins import LOGIN_S, PendingLogin
 from gateway.web.pages import page
 from gateway.web.refusals import LoginRefusedError
 from gateway.web.return_path import own_path
-from gateway.web.site import Visit, note, record_login
+from gateway.web.site import Visit, note
 from service_chassis.errors import StudbookError
 from service_chassis.security_log import bearer_of
 
@@ -129,7 +129,7 @@ class LoginPages:
             device=request.headers.get("user-agent", ""),
         )
         await self._end_former(request)
-        record_login(request, caller)
+        note(request, principal=caller.identity.principal.id)
         response = RedirectResponse(pending.return_to, 303)
         cookies.put(response, cookies.SESSION, value, self._sessions.lasts_s)
         cookies.drop(response, cookies.LOGIN)

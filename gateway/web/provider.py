@@ -6,12 +6,14 @@ Authlib speaks OAuth; what is checked of its answers is checked by `logins`.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import structlog
+from authlib.oauth2.client import OAuth2Client
 
 from gateway.access_file import PeopleIssuer, WebLogin, check_issuer_url
 from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
@@ -27,12 +29,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("studbook.web")
 
 _DISCOVERY_KEPT_S = 600.0
-_ENDPOINTS = (
-    "authorization_endpoint",
-    "token_endpoint",
-    "end_session_endpoint",
-    "revocation_endpoint",
-)
+_RETRY_S = 5.0
+_MOST_AT_A_TIME = 8
+_NEEDED = ("authorization_endpoint", "token_endpoint")
+_ENDPOINTS = (*_NEEDED, "end_session_endpoint", "revocation_endpoint")
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,21 @@ class Provider:
     login: WebLogin
     endpoints: Mapping[str, str]
     names_itself: bool
-    secret_method: str
+    secret_in_body: bool
+    at_a_time: asyncio.Semaphore
 
     def authorization_url(self, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> str:
         """Where to send a browser: authorisation code with PKCE (S256)."""
-        with self._client("") as client:
-            client.code_challenge_method = "S256"
-            url, _ = client.create_authorization_url(
-                self.endpoints["authorization_endpoint"],
-                state=state,
-                nonce=nonce,
-                code_verifier=verifier,
-                redirect_uri=redirect_uri,
-                scope=self.login.scope,
-                **self._audience(),
-            )
+        client = OAuth2Client(None, client_id=self.login.client_id, code_challenge_method="S256")
+        url, _ = client.create_authorization_url(
+            self.endpoints["authorization_endpoint"],
+            state=state,
+            nonce=nonce,
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+            scope=self.login.scope,
+            **self._audience(),
+        )
         return str(url)
 
     async def redeem(self, code: str, redirect_uri: str, verifier: str) -> Tokens:
@@ -159,12 +159,13 @@ class Provider:
             raise provider_unavailable(self.name) from None
 
     def _client(self, secret: str) -> Any:
+        method = "client_secret_post" if self.secret_in_body else "client_secret_basic"
         return oauth_client(
             self.endpoints["token_endpoint"],
             self.issuer.url,
             self.login.client_id,
             secret or None,
-            method=self.secret_method if secret else "none",
+            method=method if secret else "none",
         )
 
     async def _ask(self, question: Callable[[Any], Mapping[str, Any]]) -> Tokens:
@@ -173,7 +174,8 @@ class Provider:
                 return question(client)
 
         try:
-            answer = await asyncio.to_thread(ask)
+            async with self.at_a_time:
+                answer = await asyncio.to_thread(ask)
         except Unauthenticated as error:
             # Its text holds what the provider says of the request, never a token.
             raise LoginRefusedError("PROVIDER_REFUSED", str(error), provider=self.name) from None
@@ -204,7 +206,11 @@ class Providers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: dict[tuple[str, PeopleIssuer], tuple[float, Provider]] = {}
+        # Whoever may begin logins may finish them with made-up codes, as often as they like.
+        self._at_a_time = asyncio.Semaphore(_MOST_AT_A_TIME)
+        self._asking = asyncio.Lock()
+        self._asked: dict[str, tuple[float, PeopleIssuer]] = {}
+        self._known: dict[str, Provider] = {}
 
     @staticmethod
     def names(rules: AccessRules) -> list[str]:
@@ -224,36 +230,54 @@ class Providers:
         issuer = rules.file.issuers.get(name)
         if not isinstance(issuer, PeopleIssuer) or issuer.web is None:
             return None
-        kept = self._known.get((name, issuer))
-        if kept is None or self._clock() - kept[0] > _DISCOVERY_KEPT_S:
-            kept = self._clock(), await _describe(name, issuer, issuer.web)
-            self._known = {key: one for key, one in self._known.items() if key[0] != name}
-            self._known[name, issuer] = kept
-        return kept[1]
+        if self._is_due(name, issuer):
+            # One at a time, so that a provider that is slow is not asked by everybody.
+            async with self._asking:
+                if self._is_due(name, issuer):
+                    await self._ask(name, issuer, issuer.web)
+        known = self._known.get(name)
+        if known is None or known.issuer != issuer:
+            raise provider_unavailable(name)
+        return known
 
+    def _is_due(self, name: str, issuer: PeopleIssuer) -> bool:
+        known = self._known.get(name)
+        changed = known is None or known.issuer != issuer
+        pause = _RETRY_S if changed else _DISCOVERY_KEPT_S
+        asked_at, asked = self._asked.get(name, (-math.inf, None))
+        return asked != issuer or self._clock() - asked_at > pause
 
-async def _describe(name: str, issuer: PeopleIssuer, login: WebLogin) -> Provider:
-    try:
-        async with new_http_client(issuer.url) as http:
-            document = await fetch_discovery(http, issuer.url)
-        endpoints = {endpoint: _checked(document, endpoint) for endpoint in _ENDPOINTS}
-        for needed in _ENDPOINTS[:2]:
-            if not endpoints[needed]:
-                message = f"the discovery document has no {needed}"
-                raise KeySetError(message)
-    except KeySetError as error:
-        _log.warning("provider_unavailable", provider=name, error=str(error))
-        raise provider_unavailable(name) from None
-    names_itself = document.get("authorization_response_iss_parameter_supported") is True
-    # What a provider takes that says nothing of it (OpenID Connect Discovery, 3).
-    methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-    basic = "client_secret_basic" in methods
-    method = "client_secret_basic" if basic else "client_secret_post"
-    return Provider(name, issuer, login, endpoints, names_itself, method)
+    async def _ask(self, name: str, issuer: PeopleIssuer, login: WebLogin) -> None:
+        """Have a provider describe itself; while it does not, what it said last holds."""
+        self._asked[name] = self._clock(), issuer
+        try:
+            # Reading whose certificates are good takes a while.
+            http = await asyncio.to_thread(new_http_client, issuer.url)
+            async with http:
+                document = await fetch_discovery(http, issuer.url)
+            endpoints = {endpoint: _checked(document, endpoint) for endpoint in _ENDPOINTS}
+        except KeySetError as error:
+            _log.warning("provider_unavailable", provider=name, error=str(error))
+            return
+        # What a provider takes that says nothing of it (OpenID Connect Discovery, 3).
+        methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        self._known[name] = Provider(
+            name,
+            issuer,
+            login,
+            endpoints,
+            names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+            secret_in_body="client_secret_basic" not in methods,
+            at_a_time=self._at_a_time,
+        )
 
 
 def _checked(document: Mapping[str, Any], endpoint: str) -> str:
+    """The address of an endpoint; empty for one that a provider need not have."""
     url = document.get(endpoint) or ""
+    if not url and endpoint in _NEEDED:
+        message = f"the discovery document has no {endpoint}"
+        raise KeySetError(message)
     try:
         if url:
             check_issuer_url(str(url).partition("?")[0])

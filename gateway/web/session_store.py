@@ -137,12 +137,15 @@ class SessionStore:
         """Note that a session was used."""
         await self._update(digest, seen_s=now_s)
 
-    async def claim(self, digest: str, now_s: int, until_s: int) -> bool:
-        """Whether the caller is the one to renew the tokens now; others are kept from it.
+    async def claim(self, row: SessionRow, now_s: int, until_s: int) -> bool:
+        """Whether the caller is the one to renew these tokens; others are kept from it.
 
-        A provider takes a second use of a refresh token for theft and ends the login.
+        A provider takes a second use of a refresh token for theft and ends the login. So nobody
+        renews tokens that were renewed since the row was read.
         """
-        return await self._update(digest, web_sessions.c.claimed_s <= now_s, claimed_s=until_s)
+        unclaimed = web_sessions.c.claimed_s <= now_s
+        same = web_sessions.c.sealed_tokens == row.sealed_tokens
+        return await self._update(row.digest, unclaimed, same, claimed_s=until_s)
 
     async def renew(self, digest: str, sealed_tokens: str, token_ends_s: int) -> bool:
         """Put new tokens in place and give up the claim; whether the session still existed."""

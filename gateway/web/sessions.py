@@ -209,7 +209,7 @@ class Sessions:
         if now < row.token_ends_s - _RENEW_BEFORE_S or not tokens.refresh:
             return tokens
         still_good = tokens if now < row.token_ends_s + LEEWAY_S else None
-        if not await self._store.claim(row.digest, now, now + _CLAIM_S):
+        if not await self._store.claim(row, now, now + _CLAIM_S):
             return still_good or await self._renewed_elsewhere(row)
         try:
             return await self._renewed(row, tokens)
@@ -261,7 +261,7 @@ class Sessions:
 
     async def _caller(self, tokens: Tokens) -> Authenticated:
         return await self._authenticator.authenticate(
-            (("authorization", f"Bearer {tokens.bearer}"),)
+            (("authorization", f"Bearer {tokens.bearer}"),), "web"
         )
 
     def _seal(self, tokens: Tokens, digest: str) -> str:

@@ -18,7 +18,7 @@ from gateway.refusals import TokenRefusedError
 from gateway.web import cookies
 from gateway.web.door import RECORD
 from gateway.web.forms import check_source, check_token, read_form
-from service_chassis.security_log import bearer_of, record_refusal
+from service_chassis.security_log import record_refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -121,8 +121,3 @@ def _to_login(request: Request) -> Response:
     path = request.url.path
     asked = f"{path}?{request.url.query}" if request.url.query else path
     return RedirectResponse(f"/login?{urlencode({'next': asked})}", 303)
-
-
-def record_login(request: Request, caller: Authenticated) -> None:
-    """Mark the request's line as a login."""
-    note(request, security="login", **bearer_of(caller.identity.principal))
