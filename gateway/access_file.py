@@ -178,7 +178,7 @@ class PipelineIssuer(_Issuer):
     max_token_lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 3600
     immutable_claims: Annotated[tuple[Text, ...], Field(min_length=1)] = IMMUTABLE_CLAIMS
     exchange: Literal["required", "optional"] = Field(
-        default="optional",
+        default="required",
         description="Whether its tokens are good for anything but being exchanged.",
     )
 

@@ -4,7 +4,8 @@
     STUDBOOK_TOKEN=... python examples/stubs_only/promote.py promote wine-cultivar 1.2.0
 
 Registering is for whoever trained; promoting for a pipeline or a release manager, each with a
-token of its own. RUN is a resource name, as `log_a_run.py` prints it.
+token of its own. A pipeline's is exchanged first, for one that is good for this model. RUN is a
+resource name, as `log_a_run.py` prints it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from studbook.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from studbook.registry.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
@@ -42,7 +44,8 @@ def main(arguments: list[str]) -> None:
                 case ["register", run, model, version]:
                     sys.stdout.write(register(channel, metadata, run, model, version) + "\n")
                 case ["promote", model, version]:
-                    sys.stdout.write(promote(channel, metadata, model, version) + "\n")
+                    for_model = exchanged(channel, metadata, model)
+                    sys.stdout.write(promote(channel, for_model, model, version) + "\n")
                 case _:
                     sys.exit(__doc__)
         except grpc.RpcError as error:
@@ -75,6 +78,21 @@ def register(channel: grpc.Channel, metadata: Metadata, run: str, model: str, ve
         timeout=DEADLINE,
     ).version
     return f"{created.name} {created.digest}"
+
+
+def exchanged(channel: grpc.Channel, metadata: Metadata, model: str) -> Metadata:
+    """The token that the server gives for a CI job's, once; anybody else's is used as it is."""
+    try:
+        answer = identity_service_pb2_grpc.IdentityServiceStub(channel).ExchangeToken(
+            identity_service_pb2.ExchangeTokenRequest(resources=[f"{WORKSPACE}/models/{model}/**"]),
+            metadata=metadata,
+            timeout=DEADLINE,
+        )
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+        return metadata
+    return (("authorization", f"Bearer {answer.access_token}"),)
 
 
 def promote(channel: grpc.Channel, metadata: Metadata, model: str, version: str) -> str:

@@ -70,6 +70,14 @@ def clients_of(stack: LocalStack, tokens: dict[str, str]) -> Everyone:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What clients keep, they keep in a place of these tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDBOOK_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session", params=["together", "separate"])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
