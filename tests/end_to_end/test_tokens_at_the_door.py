@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
 from local_stack import demo_identities
 from studbook.client import Client
 from studbook.exceptions import PermissionDenied, StudbookError, Unauthenticated
 from studbook.identity.v1 import identity_service_pb2
-from studbook.registry.v1 import model_service_pb2
+from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from studbook.registry.v1 import lineage_service_pb2, model_service_pb2, token_service_pb2
+from studbook.registry.v1.model_service_pb2_grpc import ModelServiceStub
+from studbook.registry.v1.token_service_pb2_grpc import TokenServiceStub
 from tests.end_to_end import forged_tokens, oidc_login
 from tests.end_to_end.conftest import Everyone, FixedToken
 
@@ -156,3 +160,41 @@ def test_access_is_explained(everyone: Everyone) -> None:
     assert not denied.allowed
     assert "releaser" in denied.explanation
     assert everyone.grace.identity.TestAccess(request).allowed
+
+
+def test_job_token_is_good_for_being_exchanged(stack: LocalStack) -> None:
+    token = oidc_login.job_token(stack.addresses.ci_issuer, stack.ci_secret())
+    metadata = (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(stack.addresses.gateway) as channel:
+        identity: Any = IdentityServiceStub(channel)
+        models: Any = ModelServiceStub(channel)
+        request = model_service_pb2.ListModelsRequest(parent="workspaces/main")
+        who = identity.WhoAmI(identity_service_pb2.WhoAmIRequest(), metadata=metadata)
+        assert who.principal.id == "pipeline:release"
+        with pytest.raises(grpc.RpcError) as refused:
+            models.ListModels(request, metadata=metadata)
+        assert "ExchangeToken" in str(refused.value.details())
+        wanted = identity_service_pb2.ExchangeTokenRequest()
+        answer = identity.ExchangeToken(wanted, metadata=metadata)
+        given = (("authorization", f"Bearer {answer.access_token}"),)
+        models.ListModels(request, metadata=given)
+        with pytest.raises(grpc.RpcError) as spent:
+            identity.ExchangeToken(wanted, metadata=metadata)
+        assert "exchanged before" in str(spent.value.details())
+        # What is noted of it cannot be noted by anybody else.
+        spending = token_service_pb2.SpendTokenRequest(resource="workspaces/main")
+        with pytest.raises(grpc.RpcError) as internal:
+            TokenServiceStub(channel).SpendToken(spending, metadata=given)
+        assert internal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    entry = everything_in_the_ledger(stack)[-1]
+    assert (entry.action, entry.actor.id) == ("token.exchanged", "pipeline:release")
+
+
+def everything_in_the_ledger(stack: LocalStack) -> list[Any]:
+    """The entries, as the auditor reads them."""
+    text = oidc_login.person_token(stack.addresses.people_issuer, "max")
+    with Client(stack.addresses.gateway, token_source=FixedToken(text)) as client:
+        request = lineage_service_pb2.ListLedgerEntriesRequest(
+            parent="workspaces/-", filter='action = "token.exchanged"', page_size=1000
+        )
+        return list(client.lineage.ListLedgerEntries(request).entries)
