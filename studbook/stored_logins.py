@@ -101,6 +101,8 @@ class StoredLogins:
         self.path = (folder or config_files.config_folder()) / "logins.json"
         self._profile = profile or Profiles(folder).active()
         self._seal = KeyringSeal()
+        self._mark: tuple[int, int, int] | None = None
+        self._content: dict[str, dict[str, Any]] = {}
 
     def find(self, address: str) -> Login | None:
         """The login at a server, if there is one.
@@ -138,11 +140,14 @@ class StoredLogins:
         return f"{self.path}, which only you can read"
 
     def _read(self) -> dict[str, dict[str, Any]]:
+        """What the file holds. It is looked at before each call, and read when it has changed."""
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if "sealed" in content:
-                content = json.loads(self._seal.unseal(content["sealed"]))
-            return dict(content["logins"])
+            status = self.path.stat()
+            mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if mark != self._mark:
+                self._content = self._parsed()
+                self._mark = mark
+            return dict(self._content)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -150,6 +155,12 @@ class StoredLogins:
             raise StudbookError(
                 message, next_step="Remove the file and log in again with `studbook login`."
             ) from error
+
+    def _parsed(self) -> dict[str, dict[str, Any]]:
+        content = json.loads(self.path.read_text(encoding="utf-8"))
+        if "sealed" in content:
+            content = json.loads(self._seal.unseal(content["sealed"]))
+        return dict(content["logins"])
 
     def _write(self, logins: dict[str, dict[str, Any]]) -> None:
         content = {"version": 1, "logins": logins}

@@ -29,6 +29,16 @@ def test_logins_are_kept_by_server(logins: StoredLogins) -> None:
     assert logins.find("three:3") is None
 
 
+def test_changes_of_other_processes_are_noticed(logins: StoredLogins) -> None:
+    assert logins.find("one:1") is None
+
+    for token in ("a", "b", "c"):
+        keep(StoredLogins(), "one:1", Login(token))
+        assert logins.find("one:1") == Login(token)
+    logins.path.unlink()
+    assert logins.find("one:1") is None
+
+
 def test_only_the_owner_can_read_them(logins: StoredLogins) -> None:
     keep(logins, "one:1", Login("a"))
 
@@ -55,9 +65,9 @@ def test_parallel_writers_lose_nothing(logins: StoredLogins) -> None:
 
 
 def test_tokens_are_not_shown_in_tracebacks() -> None:
-    shown = repr(Login("secret-access", refresh_token="secret-refresh"))
+    shown = repr(Login("hidden-access", refresh_token="hidden-refresh", id_token="hidden-id"))
 
-    assert "secret" not in shown
+    assert "hidden" not in shown
 
 
 def test_fields_of_a_later_version_are_passed_over(logins: StoredLogins) -> None:
