@@ -219,7 +219,7 @@ def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
                     f'id_token` it must be "{client}"'
                 ),
             )
-        elif issuer.bearer != "id_token" and client in {issuer.audience, *issuer.other_audiences}:
+        elif issuer.bearer != "id_token" and client == issuer.audience:
             yield (
                 (*place, "audience"),
                 (

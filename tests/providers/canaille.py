@@ -57,6 +57,7 @@ class Canaille(ProcessProvider):
             "kind": "people",
             "url": self.issuer,
             "audience": AUDIENCE,
+            "other_audiences": [CLI],
             # The strongest that its RSA keys are good for, unless the client is told otherwise.
             "algorithms": ["RS512"],
             "login": {

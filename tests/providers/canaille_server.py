@@ -67,8 +67,10 @@ def populate(told: dict[str, Any]) -> None:
         grant_types=["authorization_code", "refresh_token"],
         response_types=["code"],
         scope=["openid", "profile", "groups"],
-        audience=[gateway],
     )
+    save(cli)
+    # ID tokens have the same audience, and have to name the client that they are made out to.
+    cli.audience = [cli, gateway]
     save(cli)
     service = models.Client(
         **common,

@@ -171,6 +171,10 @@ def test_issuer_that_was_never_reached_is_unavailable_not_unauthenticated(
     ("more", "changes"),
     [
         ("    other_audiences: [account]", {"aud": [AUDIENCE, "account"]}),
+        (
+            "    login: {client_id: cli}\n    other_audiences: [cli]",
+            {"aud": ["cli", AUDIENCE], "client_id": "cli"},
+        ),
         ("    token_types: [none]", {"header": {"typ": None}}),
         ("    algorithms: [RS512]", {"algorithm": "RS512", "header": {"kid": "any"}}),
         ("    max_token_lifetime_s: 604800", {"exp": time.time() + 100_000}),
@@ -191,6 +195,7 @@ def test_issuer_may_be_configured_otherwise(
         ("    max_token_lifetime_s: 120", {}),
         ("    allowed_clients: [other]", {}),
         ("    algorithms: [ES256]", {}),
+        ("    login: {client_id: cli}\n    other_audiences: [cli]", {"aud": ["cli"]}),
     ],
 )
 def test_issuer_may_be_configured_more_strictly(
