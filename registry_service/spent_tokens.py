@@ -66,9 +66,12 @@ def exchange(store: RegistryStore, caller: Caller, wanted: Exchange) -> int:
 
 
 def token_spent() -> StudbookError:
-    """UNAUTHENTICATED, because the token was exchanged before."""
+    """ALREADY_EXISTS, because the token was exchanged before.
+
+    That it is a refusal, and in which words, is for the gateway to say.
+    """
     return StudbookError(
-        Code.UNAUTHENTICATED,
+        Code.ALREADY_EXISTS,
         "TOKEN_SPENT",
         "The token was exchanged before.",
     )

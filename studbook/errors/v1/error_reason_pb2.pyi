@@ -77,7 +77,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_TOKEN_SPENT: _ErrorReason.ValueType  # 30
     """UNAUTHENTICATED. The CI token was exchanged before, which can be done once; ask the CI system
-    for another.
+    for another. Among the services ALREADY_EXISTS.
     """
     ERROR_REASON_TOKEN_NOT_EXCHANGEABLE: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION. The token is not one that a CI system gave a job, or the server has no key
@@ -284,7 +284,7 @@ requires that; call ExchangeToken with it, then use what that answers.
 """
 ERROR_REASON_TOKEN_SPENT: ErrorReason.ValueType  # 30
 """UNAUTHENTICATED. The CI token was exchanged before, which can be done once; ask the CI system
-for another.
+for another. Among the services ALREADY_EXISTS.
 """
 ERROR_REASON_TOKEN_NOT_EXCHANGEABLE: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION. The token is not one that a CI system gave a job, or the server has no key

@@ -51,7 +51,7 @@ class TokenServiceServicer:
 
         Called by the gateway before it gives a token in exchange, in the name of the job. What is noted
         is kept for as long as anybody could take the token.
-        Errors: UNAUTHENTICATED (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
+        Errors: ALREADY_EXISTS (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class TokenServiceStub:
 
     Called by the gateway before it gives a token in exchange, in the name of the job. What is noted
     is kept for as long as anybody could take the token.
-    Errors: UNAUTHENTICATED (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
+    Errors: ALREADY_EXISTS (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
     """
 
 @_typing.type_check_only
@@ -51,7 +51,7 @@ class TokenServiceAsyncStub(TokenServiceStub):
 
     Called by the gateway before it gives a token in exchange, in the name of the job. What is noted
     is kept for as long as anybody could take the token.
-    Errors: UNAUTHENTICATED (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
+    Errors: ALREADY_EXISTS (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
     """
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -67,7 +67,7 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Called by the gateway before it gives a token in exchange, in the name of the job. What is noted
         is kept for as long as anybody could take the token.
-        Errors: UNAUTHENTICATED (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
+        Errors: ALREADY_EXISTS (TOKEN_SPENT); INVALID_ARGUMENT (FIELD_REQUIRED, FIELD_INVALID).
         """
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -114,6 +114,7 @@ def test_faults_are_named(old: str, new: str, line: int, said: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
+        ("issuers: [other]", '"other" is not an issuer; there are corp, ci'),
         ("tokens: [17]", "put it in quotes"),
         ("tokens: ['']", "at least 1 character"),
         ("principals: [{principal: 'group:corp:all'}]", "is a group"),

@@ -42,7 +42,18 @@ def test_a_job_exchanges_its_token_and_works_with_what_it_got(run: Any) -> None:
         given = replicas.job_token(jti="j1")
         info = await replicas.identity().GetServerInfo(messages.GetServerInfoRequest())
         assert [issuer.exchange_required for issuer in info.job_token_issuers] == [True]
-        assert await reason(replicas.create(WINE, given)) == "TOKEN_NOT_EXCHANGED"
+        with capture_logs() as logs:
+            assert await reason(replicas.create(WINE, given)) == "TOKEN_NOT_EXCHANGED"
+        (line,) = [entry for entry in logs if entry.get("security") == "refused"]
+        told = ("reason", "method", "principal", "issuer", "subject", "token_id")
+        assert [line[name] for name in told] == [
+            "TOKEN_NOT_EXCHANGED",
+            "/studbook.registry.v1.ModelService/CreateModel",
+            "pipeline:release",
+            replicas.issuer.url,
+            "repo:acme/wine:ref:refs/heads/main",
+            "j1",
+        ]
         assert (await replicas.who(given)).principal.id == "pipeline:release"
 
         got = await replicas.exchange(given)
@@ -80,7 +91,7 @@ def test_a_token_is_exchanged_once_whoever_tries(run: Any) -> None:
         with capture_logs() as logs:
             twin = replicas.job_token(jti="same", run_id="2")
             assert await reason(replicas.exchange(twin)) == "TOKEN_SPENT"
-        (line,) = [entry for entry in logs if entry.get("reason") == "TOKEN_SPENT"][-1:]
+        (line,) = [entry for entry in logs if entry.get("security") == "refused"]
         assert (line["security"], line["token_id"]) == ("refused", "same")
         # Without an id the content tells.
         bare = replicas.job_token(jti=None, run_id="3")
