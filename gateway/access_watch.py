@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
+from prometheus_client import Gauge, Info
 
 from gateway.access_checks import AccessFileError
 from gateway.access_rules import AccessRules, load_rules
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("studbook.access")
 _POLL_S = 1.0
+_IN_FORCE = Info("studbook_access_rules", "Revision of the access rules in force.")
+_READ_AT = Gauge(
+    "studbook_access_rules_read_time_seconds",
+    "When the access rules in force were read, in seconds since 1970.",
+)
+_FAULTY = Gauge(
+    "studbook_access_file_faulty",
+    "1 while the access file has a fault, so that older rules are in force; else 0.",
+)
 
 Fingerprint = tuple[int, int, int]
 
@@ -62,6 +73,9 @@ class AccessRulesFile:
 
     def _enforce(self, rules: AccessRules) -> AccessRules:
         self._accept(rules)
+        _IN_FORCE.info({"revision": rules.revision})
+        _READ_AT.set(time.time())
+        _FAULTY.set(0)
         _log.info("access_rules_in_force", revision=rules.revision, file=str(self._path))
         return rules
 
@@ -69,10 +83,14 @@ class AccessRulesFile:
         """Look for changes of the file, for ever."""
         while True:
             await asyncio.sleep(poll_s)
-            await self.reload_if_changed()
+            try:
+                await self.reload_if_changed()
+            except Exception as error:  # noqa: BLE001 - whatever happens, the next change is read
+                _FAULTY.set(1)
+                _log.error("defect", exc_info=error)
 
     async def reload_if_changed(self) -> None:
-        """Read the file again when it changed; a faulty one changes nothing but the log."""
+        """Read the file again when it changed; a faulty one changes only the log and a figure."""
         fingerprint = await asyncio.to_thread(self._fingerprint)
         if fingerprint == self._seen:
             return
@@ -80,4 +98,5 @@ class AccessRulesFile:
         try:
             self._current = self._enforce(await asyncio.to_thread(self._load))
         except AccessFileError as error:
+            _FAULTY.set(1)
             _log.error("access_file_refused", in_force=self._current.revision, problems=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 from gateway.access_file import Binding, DenialEntry
 from gateway.access_rules import AccessRules
 from studbook.identity.v1 import identity_service_pb2
-from tests.unit.gateway.running_gateway import Gateway, explanation, refused, through_gateway
+from tests.unit.gateway.running_gateway import RUN, Gateway, explanation, refused, through_gateway
 from tests.unit.gateway.test_revocation import STREAMS, ending_of
 
 if TYPE_CHECKING:
@@ -186,5 +187,22 @@ def test_patterns_within_others_cost_nothing(http_issuer: LoopbackIssuer, mounte
         await gateway.get_run(metadata=gateway.login())
         (caller,) = gateway.seen.callers
         assert caller.grants == {"runs.read": ("workspaces/main/**",)}
+
+    through_gateway(http_issuer, test, mounted=mounted)
+
+
+def test_call_without_a_stream_is_decided_once(http_issuer: LoopbackIssuer, mounted: bool) -> None:
+    async def test(gateway: Gateway) -> None:
+        login = gateway.login()
+        going_on = asyncio.ensure_future(gateway.get_run(f"{RUN[:-2]}slow", metadata=login))
+        await gateway.seen.began.wait()
+        put_in_force(gateway)
+        await gateway.turnstile.sweep()
+        error = await refused(gateway.get_run(metadata=login))
+        assert explanation(error).reason == "PERMISSION_MISSING"
+        assert not going_on.done()
+        assert not gateway.seen.cancelled.is_set()
+        going_on.cancel()
+        await gateway.seen.cancelled.wait()
 
     through_gateway(http_issuer, test, mounted=mounted)

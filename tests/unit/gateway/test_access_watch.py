@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 
 from gateway.access_checks import AccessFileError
 from gateway.access_watch import AccessRulesFile
@@ -59,6 +61,54 @@ def test_faulty_file_changes_nothing(path: Path, fault: str) -> None:
     path.write_text(OTHER)
     reload(file)
     assert file.current is not before
+
+
+def figures() -> tuple[float | None, str]:
+    """Whether the file is faulty, and the revision in force, as Prometheus is told."""
+    lines = generate_latest().decode().splitlines()
+    (revision,) = (line for line in lines if line.startswith("studbook_access_rules_info{"))
+    return REGISTRY.get_sample_value("studbook_access_file_faulty"), revision.split('"')[1]
+
+
+def test_figures_say_whether_the_file_is_in_force(path: Path) -> None:
+    file = AccessRulesFile(path, ignore)
+    first = file.current.revision
+    assert figures() == (0, first)
+    began = time.time()
+    path.write_text("version: 3")
+    reload(file)
+    assert figures() == (1, first)
+    path.write_text(OTHER)
+    reload(file)
+    assert file.current.revision != first
+    assert figures() == (0, file.current.revision)
+    read = REGISTRY.get_sample_value("studbook_access_rules_read_time_seconds")
+    assert read
+    assert began <= read <= time.time()
+
+
+def test_defect_does_not_end_the_watching(path: Path) -> None:
+    async def run() -> None:
+        tried, changed = asyncio.Event(), asyncio.Event()
+
+        def accept(rules: AccessRules) -> None:
+            if not rules.file.bindings:
+                return
+            if not tried.is_set():
+                tried.set()
+                raise KeyError
+            changed.set()
+
+        file = AccessRulesFile(path, accept)
+        watching = asyncio.create_task(file.watch(poll_s=0.01))
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(path.write_text, OTHER)
+            await tried.wait()
+            await asyncio.to_thread(path.write_text, OTHER + "\n")
+            await changed.wait()
+        watching.cancel()
+
+    asyncio.run(run())
 
 
 def test_missing_file_changes_nothing(path: Path) -> None:
