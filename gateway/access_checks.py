@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from service_chassis.permissions import (
 from studbook.positioned_yaml import Document, YamlError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -29,8 +30,41 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 1024 * 1024
 
 
+@dataclass(frozen=True, order=True)
+class Finding:
+    """Something about an access file that its author should know.
+
+    Attributes:
+        line: The line that it is about, counted from 1.
+        place: The same as a path, `bindings[0].members[1]`.
+        text: What is wrong, and what to do; the end of a sentence whose subject is the place.
+    """
+
+    line: int
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}."
+
+
 class AccessFileError(ValueError):
-    """The file cannot be used. The message has a line for every fault."""
+    """The file cannot be used. The message has a line for every fault, as compilers write them.
+
+    Args:
+        message: What is wrong.
+        faults: The same one by one, where it stands in the file.
+    """
+
+    def __init__(self, message: str, faults: Iterable[Finding] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+    @classmethod
+    def of(cls, name: str, faults: Iterable[Finding]) -> AccessFileError:
+        """The error for the faults of the file of a name."""
+        found = sorted(faults)
+        return cls("\n".join(f"{name}:{fault.line}: {fault}" for fault in found), found)
 
 
 def read_access_file(text: str, name: str = "access.yaml") -> AccessFile:
@@ -39,14 +73,22 @@ def read_access_file(text: str, name: str = "access.yaml") -> AccessFile:
     Raises:
         AccessFileError: It is not YAML, not of the right form, or contradicts itself.
     """
+    return read_with_lines(text, name)[0]
+
+
+def read_with_lines(text: str, name: str) -> tuple[AccessFile, Document]:
+    """The same, with the lines on which everything stands.
+
+    Raises:
+        AccessFileError: It is not YAML, not of the right form, or contradicts itself.
+    """
     if len(text) > _LARGEST_FILE:
-        message = f"{name} is larger than {_LARGEST_FILE} bytes"
-        raise AccessFileError(message)
+        fault = Finding(1, "file", f"is larger than {_LARGEST_FILE} bytes")
+        raise AccessFileError.of(name, [fault])
     try:
         document = parse(text)
     except YamlError as error:
-        message = f"{name}: {error}"
-        raise AccessFileError(message) from None
+        raise AccessFileError.of(name, [Finding(error.line, "file", error.problem)]) from None
     try:
         file = AccessFile.model_validate(document.value)
     except ValidationError as error:
@@ -54,18 +96,16 @@ def read_access_file(text: str, name: str = "access.yaml") -> AccessFile:
             (tuple(problem["loc"]), _in_words(problem))
             for problem in error.errors(include_url=False)
         ]
-        raise _error(name, document, problems) from None
+        raise AccessFileError.of(name, located(document, problems)) from None
     found = list(_contradictions(file))
     if found:
-        raise _error(name, document, found)
-    return file
+        raise AccessFileError.of(name, located(document, found))
+    return file, document
 
 
-def _error(name: str, document: Document, problems: list[Problem]) -> AccessFileError:
-    lines = sorted((document.line(path), _place(document, path), text) for path, text in problems)
-    return AccessFileError(
-        "\n".join(f"{name}, line {line}: {place}: {text}." for line, place, text in lines)
-    )
+def located(document: Document, problems: Iterable[Problem]) -> list[Finding]:
+    """Problems with the lines that they are about."""
+    return [Finding(document.line(path), _place(document, path), text) for path, text in problems]
 
 
 def _place(document: Document, path: Path) -> str:

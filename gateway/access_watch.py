@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import structlog
 from prometheus_client import Gauge, Info
 
-from gateway.access_checks import AccessFileError
+from gateway.access_checks import AccessFileError, Finding
 from gateway.access_rules import AccessRules, load_rules
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class AccessRulesFile:
         try:
             return self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            message = f"{self._path} cannot be read: {error}"
-            raise AccessFileError(message) from None
+            fault = Finding(1, "file", f"cannot be read: {error}")
+            raise AccessFileError.of(str(self._path), [fault]) from None
 
     def _load(self) -> AccessRules:
         return load_rules(self._text(), str(self._path))

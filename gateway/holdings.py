@@ -134,13 +134,13 @@ class Holdings:
         if denial is not None:
             words = (
                 f"Denied: a denial takes {permission} on {denial.resource} away from "
-                f"{denial.member}, whatever roles grant it{_ending(denial)}."
+                f"{denial.member}, whatever roles grant it{ending(denial)}."
             )
             return Verdict(allowed=False, explanation=words, denial=denial)
         if grant is not None:
             words = (
                 f"Allowed: {grant.member} has the role {grant.role} on {grant.resource}, "
-                f"which contains {permission}{_ending(grant)}."
+                f"which contains {permission}{ending(grant)}."
             )
             return Verdict(allowed=True, explanation=words, grant=grant)
         return Verdict(
@@ -152,7 +152,7 @@ class Holdings:
         elsewhere = ", ".join(_where(self.grants, permission))
         why = "No binding gives it this permission anywhere."
         if ended is not None:
-            why = f"{ended.member} had the role {ended.role} on {ended.resource}{_ending(ended)}."
+            why = f"{ended.member} had the role {ended.role} on {ended.resource}{ending(ended)}."
         elif elsewhere:
             why = f"It holds it only on {elsewhere}."
         return (
@@ -176,5 +176,6 @@ def _first(entries: Iterable[Entry], permission: str, resource: str) -> Entry | 
     )
 
 
-def _ending(entry: Grant | Denial) -> str:
+def ending(entry: Grant | Denial) -> str:
+    """When an entry ends, as the end of a sentence; empty when it does not."""
     return f" until {to_text(int(entry.until_s * 1_000_000))}" if entry.ends else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from gateway.access_file import PeopleIssuer, PipelineIssuer
 from gateway.access_question import check_question
 from gateway.admission import admit
 from gateway.calls import Call, conduct
+from gateway.holdings_message import denial_message, grant_message, verdict_message
 from gateway.refusals import token_not_exchangeable
 from service_chassis.errors import invalid_field
 from service_chassis.method_access import method_table
@@ -23,12 +23,11 @@ from studbook.identity.v1.identity_service_pb2_grpc import IdentityServiceServic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from google.protobuf.timestamp_pb2 import Timestamp
     from grpc.aio import ServicerContext
 
     from gateway.access_file import Login
     from gateway.authentication import Authenticated, Authenticator, RulesSource
-    from gateway.holdings import Denial, Grant, Holdings
+    from gateway.holdings import Holdings
     from gateway.token_exchange import TokenExchange
     from gateway.turnstile import Turnstile
 
@@ -118,9 +117,9 @@ class IdentityService(IdentityServiceServicer):
             return messages.WhoAmIResponse(
                 principal=to_message(caller.identity.principal),
                 groups=caller.identity.groups,
-                grants=map(_grant_message, caller.holdings.grants),
-                denials=map(_denial_message, caller.holdings.denials),
-                token_expire_time=_timestamp(caller.expires_at),
+                grants=map(grant_message, caller.holdings.grants),
+                denials=map(denial_message, caller.holdings.denials),
+                token_expire_time=to_timestamp(int(caller.expires_at * 1_000_000)),
             )
 
         return await conduct(call, answer())
@@ -138,12 +137,7 @@ class IdentityService(IdentityServiceServicer):
             check_question(request.permission, request.resource)
             name, holdings = self._subject(call, caller, request)
             verdict = caller.rules.explain(name, holdings, request.permission, request.resource)
-            return messages.TestAccessResponse(
-                allowed=verdict.allowed,
-                grant=_grant_message(verdict.grant) if verdict.grant else None,
-                denial=_denial_message(verdict.denial) if verdict.denial else None,
-                explanation=verdict.explanation,
-            )
+            return verdict_message(verdict)
 
         return await conduct(call, answer())
 
@@ -207,27 +201,3 @@ def _provider_message(
         service_scope=login.service_scope,
         id_tokens=issuer.bearer == "id_token",
     )
-
-
-def _grant_message(grant: Grant) -> messages.Grant:
-    return messages.Grant(
-        role=grant.role,
-        member=grant.member,
-        resource=grant.resource,
-        permissions=grant.permissions,
-        expire_time=_timestamp(grant.until_s),
-    )
-
-
-def _denial_message(denial: Denial) -> messages.Denial:
-    return messages.Denial(
-        member=denial.member,
-        resource=denial.resource,
-        permissions=denial.permissions,
-        expire_time=_timestamp(denial.until_s),
-    )
-
-
-def _timestamp(seconds: float) -> Timestamp | None:
-    """A time in seconds since 1970; None for one that does not come."""
-    return None if math.isinf(seconds) else to_timestamp(int(seconds * 1_000_000))

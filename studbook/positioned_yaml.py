@@ -14,7 +14,17 @@ Path = tuple[str | int, ...]
 
 
 class YamlError(ValueError):
-    """The text is not YAML, or has a key twice; the message begins with the line."""
+    """The text is not YAML, or has a key twice.
+
+    Args:
+        line: Where, counted from 1.
+        problem: What is wrong there.
+    """
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,12 @@ def parse(text: str) -> Document:
     except YamlError:
         raise
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        message = f"line {line}: {error.problem or error.context}"
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = str(error.problem or error.context)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # Dates that do not exist are ValueErrors; a thousand brackets exhaust the parser.
-        message = f"line 1: {error}"
-    raise YamlError(message)
+        line, problem = 1, str(error)
+    raise YamlError(line, problem)
 
 
 def _document(loader: yaml.SafeLoader) -> Document:
@@ -65,8 +74,7 @@ def _document(loader: yaml.SafeLoader) -> Document:
 
 def _index(node: yaml.Node, path: Path, lines: dict[Path, int], above: frozenset[int]) -> None:
     if id(node) in above:
-        message = f"line {node.start_mark.line + 1}: an alias contains itself"
-        raise YamlError(message)
+        raise YamlError(node.start_mark.line + 1, "an alias contains itself")
     above |= {id(node)}
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
@@ -77,7 +85,6 @@ def _index(node: yaml.Node, path: Path, lines: dict[Path, int], above: frozenset
             place = (*path, str(key.value))
             line = key.start_mark.line + 1
             if place in lines:
-                message = f"line {line}: {key.value} stands here and on line {lines[place]}"
-                raise YamlError(message)
+                raise YamlError(line, f"{key.value} stands here and on line {lines[place]}")
             lines[place] = line
             _index(item, place, lines, above)

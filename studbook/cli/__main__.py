@@ -32,7 +32,7 @@ COMMANDS = {
     "webhook": ("webhook", "Set up where changes are told by HTTP."),
     "sync": ("sync", "Send what offline or killed runs have left on this machine."),
     "audit": ("audit", "Read and verify the registry's ledger."),
-    "access": ("access", "Ask what you may do, and by which rule."),
+    "access": ("access", "Ask who may do what, and by which rule; check access files."),
     "up": ("up", "Start Studbook on this machine, and keep it running."),
     "demo": ("demo", "Play the whole life of a model, step by step."),
 }

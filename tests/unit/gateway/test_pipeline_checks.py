@@ -112,7 +112,7 @@ def test_unsafe_pipeline_is_refused(claims: dict[str, object], said: str) -> Non
     problem = only_problem(text(claims))
     assert said in problem
     assert "pipelines.job.claims" in problem
-    line = int(problem.split("line ")[1].split(":")[0])
+    line = int(problem.split(":")[1])
     assert CLAIMS_LINE <= line <= CLAIMS_LINE + len(claims)
 
 
@@ -165,7 +165,7 @@ def test_safe_pipeline_is_taken(claims: dict[str, object]) -> None:
 )
 def test_shared_audience_is_refused(url: str, audience: str) -> None:
     problem = only_problem(text({"ref": "refs/heads/main", **ID}, url=url, audience=audience))
-    assert "line 3: issuers.ci.audience" in problem
+    assert "access.yaml:3: issuers.ci.audience" in problem
     assert "is shared" in problem
     assert "https://studbook.example.com" in problem
 
