@@ -12,6 +12,8 @@ from tests.providers.provider import (
     CLI,
     SERVICE,
     SERVICE_SECRET,
+    SIGNING,
+    SIGNING_KEY,
     Abilities,
     ProcessProvider,
     free_ports,
@@ -29,7 +31,10 @@ class Canaille(ProcessProvider):
     """It compares whole redirect addresses, so logins end at a port that is registered."""
 
     name = "canaille"
-    abilities = Abilities(device_grant=False, keeps_former_key=True, revocation=False)
+    first_field = "input[name=login]"
+    abilities = Abilities(
+        key_for_services=False, device_grant=False, keeps_former_key=True, revocation=False
+    )
 
     def __init__(self, folder: Path) -> None:
         port, callback_port = free_ports(2)
@@ -42,6 +47,8 @@ class Canaille(ProcessProvider):
             "cli": CLI,
             "service": SERVICE,
             "secret": SERVICE_SECRET,
+            "signing": SIGNING,
+            "key": SIGNING_KEY.as_dict(private=False),
             "password": PASSWORD,
             "people": ["ada", "grace"],
         }
@@ -70,7 +77,7 @@ class Canaille(ProcessProvider):
         }
 
     def log_in(self, page: Page, person: str) -> None:
-        page.fill("input[name=login]", person)
+        page.fill(self.first_field, person)
         page.click("button[type=submit]")
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")

@@ -1,7 +1,8 @@
 """`python -m tests.providers.canaille_server CONFIGURATION`: Canaille, in memory, for these tests.
 
-CONFIGURATION is JSON: `port`, `callback`, `audience`, `cli`, `service`, `secret`, `password` and
-`people`. SIGHUP makes a new signing key; the former stays published.
+CONFIGURATION is JSON: `port`, `callback`, `audience`, `cli`, `service` with its `secret`, `signing`
+with its public `key`, and `people` with their `password`. SIGHUP makes a new signing key; the
+former stays published.
 """
 
 from __future__ import annotations
@@ -72,15 +73,23 @@ def populate(told: dict[str, Any]) -> None:
     # ID tokens have the same audience, and have to name the client that they are made out to.
     cli.audience = [cli, gateway]
     save(cli)
-    service = models.Client(
-        **common,
-        client_id=told["service"],
-        client_secret=told["secret"],
-        token_endpoint_auth_method="client_secret_basic",
-        grant_types=["client_credentials"],
-        audience=[gateway],
+    service = {"grant_types": ["client_credentials"], "audience": [gateway], **common}
+    save(
+        models.Client(
+            **service,
+            client_id=told["service"],
+            client_secret=told["secret"],
+            token_endpoint_auth_method="client_secret_basic",
+        )
     )
-    save(service)
+    save(
+        models.Client(
+            **service,
+            client_id=told["signing"],
+            jwks=json.dumps({"keys": [told["key"]]}),
+            token_endpoint_auth_method="private_key_jwt",
+        )
+    )
 
 
 def main() -> None:
@@ -95,8 +104,7 @@ def main() -> None:
                 ("authorization_code", "refresh_token", "client_credentials"), 3600
             ),
             "CANAILLE": {"DATABASE": "memory"},
-            # Studbook uses nothing of ID tokens, which a nonce would tie to a login.
-            "CANAILLE_OIDC": {"REQUIRE_NONCE": False, "ACTIVE_JWKS": [new_key()]},
+            "CANAILLE_OIDC": {"ACTIVE_JWKS": [new_key()]},
         }
     )
     keys = app.config["CANAILLE_OIDC"]

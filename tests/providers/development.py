@@ -18,6 +18,8 @@ from tests.providers.provider import (
     CLI,
     SERVICE,
     SERVICE_SECRET,
+    SIGNING,
+    SIGNING_KEY,
     START_S,
     Abilities,
     Provider,
@@ -50,7 +52,10 @@ class Development(Provider):
     """Served by a thread. Its one key can only be exchanged by starting it anew."""
 
     name = "development"
-    abilities = Abilities(device_grant=True, keeps_former_key=False, revocation=True)
+    first_field = "input[name=sub]"
+    abilities = Abilities(
+        key_for_services=True, device_grant=True, keeps_former_key=False, revocation=True
+    )
 
     def __init__(self, folder: Path) -> None:
         (port,) = free_ports(1)
@@ -78,6 +83,10 @@ class Development(Provider):
             "clients": [
                 {"client_id": CLI, "redirect_uris": ["http://127.0.0.1/callback"]},
                 {"client_id": SERVICE, "secret_hash": hash_secret(SERVICE_SECRET)},
+                {
+                    "client_id": SIGNING,
+                    "public_keys": {"keys": [SIGNING_KEY.as_dict(private=False)]},
+                },
             ],
         }
 
@@ -96,11 +105,11 @@ class Development(Provider):
             "audience": AUDIENCE,
             "token_types": ["at+jwt"],
             "login": {"client_id": CLI},
-            "service_accounts": [{"client_id": SERVICE}],
+            "service_accounts": [{"client_id": SERVICE}, {"client_id": SIGNING}],
         }
 
     def log_in(self, page: Page, person: str) -> None:
-        page.fill("input[name=sub]", person)
+        page.fill(self.first_field, person)
         page.fill("input[name=password]", PASSWORD)
         page.click("button:has-text('Log in')")
 

@@ -24,18 +24,21 @@ def access_file(providers: Sequence[Provider]) -> str:
             "version": 1,
             "issuers": {provider.name: provider.settings for provider in providers},
             "bindings": [
-                {
-                    "role": role,
-                    "members": [f"{member.format(provider.name)}" for provider in providers],
-                    "resources": ["workspaces/main/**"],
-                }
-                for role, member in (
-                    ("trainer", "group:{}:data-science"),
-                    ("viewer", "service:{}:serving"),
-                )
+                {"role": role, "members": members, "resources": ["workspaces/main/**"]}
+                for role, members in _members(providers).items()
             ],
         }
     )
+
+
+def _members(providers: Sequence[Provider]) -> dict[str, list[str]]:
+    accounts = [
+        f"service:{provider.name}:{account['client_id']}"
+        for provider in providers
+        for account in provider.settings["service_accounts"]
+    ]
+    groups = [f"group:{provider.name}:data-science" for provider in providers]
+    return {"trainer": groups, "viewer": accounts}
 
 
 class Installation:

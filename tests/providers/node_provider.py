@@ -17,6 +17,8 @@ from tests.providers.provider import (
     CLI,
     SERVICE,
     SERVICE_SECRET,
+    SIGNING,
+    SIGNING_KEY,
     Abilities,
     ProcessProvider,
     free_ports,
@@ -64,7 +66,10 @@ class NodeProvider(ProcessProvider):
     """Tells of groups as Keycloak does of roles: nested, and of ada's as text, not as a list."""
 
     name = "oidc-provider"
-    abilities = Abilities(device_grant=True, keeps_former_key=True, revocation=True)
+    first_field = "input[name=login]"
+    abilities = Abilities(
+        key_for_services=True, device_grant=True, keeps_former_key=True, revocation=True
+    )
 
     def __init__(self, folder: Path) -> None:
         (port,) = free_ports(1)
@@ -92,6 +97,14 @@ class NodeProvider(ProcessProvider):
                     "response_types": [],
                     "grant_types": ["client_credentials"],
                 },
+                {
+                    "client_id": SIGNING,
+                    "token_endpoint_auth_method": "private_key_jwt",
+                    "jwks": {"keys": [SIGNING_KEY.as_dict(private=False)]},
+                    "redirect_uris": [],
+                    "response_types": [],
+                    "grant_types": ["client_credentials"],
+                },
             ],
         }
         super().__init__([str(NODE), str(SERVER), json.dumps(told)], folder / "oidc-provider.log")
@@ -110,11 +123,11 @@ class NodeProvider(ProcessProvider):
                 "scope": "openid profile offline_access",
                 "prompt": "consent",
             },
-            "service_accounts": [{"client_id": SERVICE}],
+            "service_accounts": [{"client_id": SERVICE}, {"client_id": SIGNING}],
         }
 
     def log_in(self, page: Page, person: str) -> None:
-        page.fill("input[name=login]", person)
+        page.fill(self.first_field, person)
         page.fill("input[name=password]", "any")
         page.click("button[type=submit]")
         page.click("button:has-text('Continue')")

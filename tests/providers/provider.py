@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from joserfc.jwk import ECKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 AUDIENCE = "https://studbook.example"
-CLI, SERVICE, SERVICE_SECRET = "studbook-cli", "serving", "secret-of-the-serving-account"
-START_S = 30
+CLI = "studbook-cli"
+# One service account proves itself by a secret, the other by a private key.
+SERVICE, SERVICE_SECRET, SIGNING = "serving", "secret-of-the-serving-account", "signing"
+SIGNING_KEY = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
+START_S = 60
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Abilities:
     """
 
     device_grant: bool
+    # Service accounts may prove themselves by a private key.
+    key_for_services: bool
     # A withdrawn key stays published for the tokens that it signed.
     keeps_former_key: bool
     # Takes tokens back from clients without a secret.
@@ -40,13 +46,15 @@ class Abilities:
 class Provider(ABC):
     """A running provider.
 
-    Everywhere: the public client `studbook-cli`, the service account `serving`, and two people in
-    the group `data-science` of which the provider tells in its own way.
+    Everywhere: the public client `studbook-cli`, the service accounts `serving` and `signing`, and
+    two people in the group `data-science`, of which the provider tells in its own way.
     """
 
     name: str
     abilities: Abilities
     issuer: str
+    # A field of the first page that asks who somebody is.
+    first_field: str
 
     @property
     @abstractmethod

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from studbook import login_provider
-from studbook.exceptions import Unauthenticated
+from studbook.client import Client
+from studbook.device_login import with_device
+from studbook.exceptions import FailedPrecondition, Unauthenticated
 from studbook.identity.v1.identity_service_pb2 import GetServerInfoRequest, WhoAmIRequest
 from studbook.identity.v1.principal_pb2 import PRINCIPAL_KIND_USER
-from studbook.login import who_am_i
+from studbook.login import who_am_i, with_browser
 from studbook.tracking.v1.experiment_pb2 import Experiment
 from studbook.tracking.v1.experiment_service_pb2 import CreateExperimentRequest
 from tests.providers.conftest import log_in
-from tests.providers.provider import SERVICE, SERVICE_SECRET
+from tests.providers.provider import SERVICE, SERVICE_SECRET, SIGNING, SIGNING_KEY
 from tests.providers.terminal import address_in
 
 if TYPE_CHECKING:
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     from tests.providers.installation import Installation
     from tests.providers.provider import Provider
     from tests.providers.terminal import Terminal
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "identity-providers.md").read_text()
 
 
 def test_provider_is_what_it_says(provider: Provider, terminal: Terminal) -> None:
@@ -77,23 +85,47 @@ def test_login_is_renewed_and_what_renews_it_changes(ada: Terminal) -> None:
     assert before.refresh_token != after.refresh_token
 
 
-def test_service_account_logs_in_by_itself(provider: Provider, terminal: Terminal) -> None:
-    service = replace(
-        terminal,
-        variables={"STUDBOOK_CLIENT_ID": SERVICE, "STUDBOOK_CLIENT_SECRET": SERVICE_SECRET},
-    )
-    who = json.loads(service.run("whoami", "--json"))
-    assert who["principal"]["id"] == f"service:{provider.name}:{SERVICE}"
+def service_login(terminal: Terminal) -> WhoAmIResponse:
+    """Whom the server takes a program for that has this environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in terminal.environment.items():
+            patch.setenv(name, text)
+        with Client() as client:
+            who: WhoAmIResponse = client.identity.WhoAmI(WhoAmIRequest())
+    return who
+
+
+def test_service_account_proves_itself_by_a_secret(provider: Provider, terminal: Terminal) -> None:
+    variables = {"STUDBOOK_CLIENT_ID": SERVICE, "STUDBOOK_CLIENT_SECRET": SERVICE_SECRET}
+    who = service_login(replace(terminal, variables=variables))
+    assert who.principal.id == f"service:{provider.name}:{SERVICE}"
+    assert [grant.role for grant in who.grants] == ["viewer"]
+
+
+def test_service_account_proves_itself_by_a_key(
+    provider: Provider, terminal: Terminal, tmp_path: Path
+) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps(SIGNING_KEY.as_dict(private=True)))
+    variables = {"STUDBOOK_CLIENT_ID": SIGNING, "STUDBOOK_CLIENT_KEY_FILE": str(key)}
+    signing = replace(terminal, variables=variables)
+    if not provider.abilities.key_for_services:
+        with pytest.raises(Unauthenticated, match="invalid_client"):
+            service_login(signing)
+        return
+    assert service_login(signing).principal.id == f"service:{provider.name}:{SIGNING}"
 
 
 def test_device_grant(provider: Provider, terminal: Terminal, page: Page) -> None:
     if not provider.abilities.device_grant:
-        assert "has no device login" in terminal.run("login", "--device", code=5)
+        with pytest.raises(FailedPrecondition, match="has no device login"):
+            with_device(terminal.address, provider_name=provider.name, show=pytest.fail)
         return
     with terminal.asking("login", "--device") as url:
         page.goto(url)
         provider.confirm_device(page, "grace")
-    assert f"user:{provider.name}:grace" in terminal.run("whoami")
+    with terminal.client() as client:
+        assert client.identity.WhoAmI(WhoAmIRequest()).principal.subject == "grace"
 
 
 def key_id(token: str) -> str:
@@ -131,6 +163,26 @@ def test_new_key_is_accepted_without_a_restart(
     assert installation.gateway_pid == process
 
 
+class Opened(Exception):  # noqa: N818 - no error: it ends a login where its page would open
+    """The address of a login page."""
+
+
+def login_page(terminal: Terminal) -> str:
+    """The address of a page to log in on, for a login that goes no further."""
+
+    def opened(url: str) -> bool:
+        raise Opened(url)
+
+    with pytest.raises(Opened) as seen:
+        with_browser(
+            terminal.address,
+            provider_name=terminal.provider,
+            show=lambda _text: None,
+            open_browser=opened,
+        )
+    return str(seen.value)
+
+
 def test_logout_ends_it_at_the_provider(provider: Provider, terminal: Terminal, page: Page) -> None:
     log_in(provider, terminal, page, "grace")
     login = terminal.login
@@ -144,5 +196,28 @@ def test_logout_ends_it_at_the_provider(provider: Provider, terminal: Terminal, 
         assert "The tokens were not taken back" in said
     page.goto(address_in(said))
     provider.confirm_logout(page)
-    # With a session left there would be no form to fill in.
-    log_in(provider, terminal, page, "grace")
+    # Somebody who is still remembered would not be asked.
+    page.goto(login_page(terminal))
+    page.wait_for_selector(provider.first_field)
+
+
+# Addresses differ, and what the page says in words.
+ELSEWHERE = {"url", "audience", "groups_claim", "introspection"}
+
+
+def without_addresses(settings: dict[str, Any]) -> dict[str, Any]:
+    login = {name: re.sub(r":\d+/", ":PORT/", text) for name, text in settings["login"].items()}
+    kept = {name: value for name, value in settings.items() if name not in ELSEWHERE}
+    return kept | {"login": login}
+
+
+def test_documentation_has_the_settings(provider: Provider) -> None:
+    """Those of the development issuer are made by `studbook up`."""
+    heading = rf"^## {provider.name} \(tested\)$"
+    headings = re.split(heading, PAGE, flags=re.MULTILINE | re.IGNORECASE)
+    if provider.name == "development":
+        assert len(headings) == 1
+        return
+    block = headings[1].partition("```yaml\n")[2].partition("```")[0]
+    (documented,) = yaml.safe_load(block)["issuers"].values()
+    assert without_addresses(documented) == without_addresses(provider.settings)
