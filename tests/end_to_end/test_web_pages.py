@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from local_stack.stack import LocalStack
 
+# The pages are the same in both forms of a stack, and in one a browser is started.
+pytestmark = pytest.mark.parametrize("stack", ["together"], indirect=True)
+
 # Navigates as a page of somebody else would, with the person's cookies.
 _SEND_FORM = """url => {
   const form = document.createElement("form");

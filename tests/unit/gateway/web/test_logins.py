@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.plain_browser import LOGIN, SESSION
-from tests.unit.gateway.loopback_issuer import ec_key, rsa_key
+from tests.unit.gateway.loopback_issuer import AUDIENCE, ec_key, rsa_key
 from tests.unit.gateway.web.served_pages import WEB, basic, serving_pages
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ def test_client_proves_itself_with_its_secret(login_issuer: LoginIssuer, tmp_pat
 
     sent = login_issuer.asked("authorization_code")[0]["authorization"]
     assert sent == basic("studbook-web", "open-sesame")
+
+
+def test_providers_whose_callers_carry_id_tokens(login_issuer: LoginIssuer, tmp_path: Path) -> None:
+    login_issuer.identity = {"aud": AUDIENCE}
+    login_issuer.access = {"aud": "of no use to us"}
+    provider = f"    bearer: id_token\n    web: {{client_id: {AUDIENCE}}}"
+    with serving_pages(login_issuer, tmp_path, provider=provider) as pages:
+        assert "user:dev:ada" in pages.signed_in().get("/account").text
 
 
 @pytest.mark.parametrize(
