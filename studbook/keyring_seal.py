@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from studbook.exceptions import InvalidArgument, StudbookError
@@ -24,6 +23,10 @@ _PURPOSE = b"studbook logins 1"
 _KEY_BITS, _NONCE_BYTES = 256, 12
 # These keep nothing, or keep it for everybody to read.
 _NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+# These ask for a password in a window when they are locked, and wait for it.
+_DESKTOP_KEYRINGS = tuple(
+    f"keyring.backends.{name}" for name in ("SecretService", "libsecret", "kwallet")
+)
 # What backends themselves call one that is fit for passwords.
 _LEAST_PRIORITY = 1
 
@@ -103,26 +106,30 @@ def system_keyring() -> KeyringBackend | None:
 
 
 def _keeps_secrets(backend: KeyringBackend) -> bool:
+    return not _is_of(backend, _NO_KEYRINGS) and float(backend.priority) >= _LEAST_PRIORITY
+
+
+def _is_of(backend: KeyringBackend, modules: tuple[str, ...]) -> bool:
     module = type(backend).__module__
-    unfit = any(module == name or module.startswith(f"{name}.") for name in _NO_KEYRINGS)
-    return not unfit and float(backend.priority) >= _LEAST_PRIORITY
+    return any(module == name or module.startswith(f"{name}.") for name in modules)
 
 
 def _keyring_for(setting: str) -> KeyringBackend | None:
-    if setting == "off" or (setting == "auto" and not _can_ask()):
+    if setting == "off":
         return None
     keyring = system_keyring()
     if keyring is None and setting == "on":
         message = "there is none"
         raise LookupError(message)
+    if keyring is not None and setting == "auto" and _would_wait_for_ever(keyring):
+        return None
     return keyring
 
 
-def _can_ask() -> bool:
-    """Whether a locked keyring could ask for its password; without a desktop it would hang."""
-    if sys.platform in {"win32", "darwin"}:
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+def _would_wait_for_ever(keyring: KeyringBackend) -> bool:
+    """Whether the keyring, if it is locked, asks in a window that nobody sees."""
+    desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return not desktop and _is_of(keyring, _DESKTOP_KEYRINGS)
 
 
 def _setting() -> str:

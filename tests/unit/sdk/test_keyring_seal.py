@@ -146,6 +146,7 @@ class TestWithKeyring:
         self, memory: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keep()
+        monkeypatch.setattr(MemoryKeyring, "__module__", "keyring.backends.SecretService")
         monkeypatch.delenv("DISPLAY")
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 
@@ -200,14 +201,23 @@ class TestChoice:
         assert system_keyring() is None
         assert "secret-access" in keep().path.read_text()
 
-    def test_without_a_desktop_a_locked_keyring_could_not_ask(
+    def test_without_a_desktop_its_keyring_could_not_ask(
         self, memory: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(MemoryKeyring, "__module__", "keyring.backends.SecretService")
         monkeypatch.delenv("DISPLAY")
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         assert "secret-access" in keep().path.read_text()
 
         monkeypatch.setenv("STUDBOOK_KEYRING", "on")
+        assert "secret-access" not in keep().path.read_text()
+
+    def test_without_a_desktop_any_other_is_used(
+        self, memory: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("DISPLAY")
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
         assert "secret-access" not in keep().path.read_text()
 
     def test_locked_keyring(self, monkeypatch: pytest.MonkeyPatch) -> None:
