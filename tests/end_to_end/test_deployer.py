@@ -57,16 +57,16 @@ def served(everyone: Everyone) -> Served:
     experiment = story.create_experiment(everyone.ada, name)
     model = story.create_model(everyone.ada, name)
     old, new = (story.train(everyone.ada, experiment, seed) for seed in (1, 2))
-    versions = [
+    was, production, staging, fresh = [
         story.register(everyone.ada, model, number, run.run).name
         for number, run in (("1.0.0", old), ("1.1.0", old), ("1.2.0", new), ("1.3.0", new))
     ]
-    for version in versions[:2]:
+    for version in (was, production):
         story.promote(everyone.release, version)
-    story.promote(everyone.ada, versions[2], version_pb2.STAGE_STAGING)
-    alias = alias_service_pb2.SetAliasRequest(name=f"{model}/aliases/next", version=versions[2])
+    story.promote(everyone.ada, staging, version_pb2.STAGE_STAGING)
+    alias = alias_service_pb2.SetAliasRequest(name=f"{model}/aliases/next", version=staging)
     everyone.ada.aliases.SetAlias(alias)
-    return Served(model, *versions, new)
+    return Served(model, was, production, staging, fresh, new)
 
 
 def test_every_other_method_is_closed(stack: LocalStack, tokens: dict[str, str]) -> None:
