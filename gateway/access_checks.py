@@ -249,25 +249,24 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
 
 
 def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
-    logins = [login.client_id for login in (issuer.login, issuer.web) if login is not None]
-    for client in dict.fromkeys(logins):
-        if issuer.bearer == "id_token" and client != issuer.audience:
-            yield (
-                (*place, "audience"),
-                (
-                    f"ID tokens are made out to the client that logs people in, so with `bearer: "
-                    f'id_token` it must be "{client}"'
-                ),
-            )
-        elif issuer.bearer != "id_token" and client == issuer.audience:
-            yield (
-                (*place, "audience"),
-                (
-                    f'"{client}" is the client id of the login as well; ID tokens '
-                    "carry it as their audience and would pass for access tokens. Register the "
-                    "gateway as a resource (API) of its own at the issuer"
-                ),
-            )
+    logins = issuer.login_clients
+    if issuer.bearer == "id_token" and logins and issuer.audience not in logins:
+        yield (
+            (*place, "audience"),
+            (
+                "ID tokens are made out to the client that logs people in, so with `bearer: "
+                f'id_token` it must be "{logins[0]}"'
+            ),
+        )
+    if issuer.bearer != "id_token" and issuer.audience in logins:
+        yield (
+            (*place, "audience"),
+            (
+                f'"{issuer.audience}" is the client id of the login as well; ID tokens '
+                "carry it as their audience and would pass for access tokens. Register the "
+                "gateway as a resource (API) of its own at the issuer"
+            ),
+        )
     if issuer.bearer == "id_token" and issuer.service_accounts and issuer.introspection is None:
         yield (
             (*place, "service_accounts"),

@@ -99,6 +99,9 @@ class WebLogin(_Section):
     audience_parameter: Literal["resource", "audience", "none"] = Field(
         default="resource", description="How a token for our audience is asked for."
     )
+    subjects_differ: bool = Field(
+        default=False, description="Whether `sub` differs between ID token and access token."
+    )
 
 
 class ServiceAccount(_Section):
@@ -168,6 +171,12 @@ class PeopleIssuer(_Issuer):
     login: Login | None = None
     web: WebLogin | None = None
     service_accounts: tuple[ServiceAccount, ...] = ()
+
+    @property
+    def login_clients(self) -> tuple[str, ...]:
+        """The clients as which people log in."""
+        logins = (login.client_id for login in (self.login, self.web) if login is not None)
+        return tuple(dict.fromkeys(logins))
 
 
 class PipelineIssuer(_Issuer):

@@ -162,13 +162,24 @@ def _digest(text: str) -> str:
 def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:
     """The claims, after all that can be wrong with a genuine token."""
     _check_type(token, issuer)
-    if not _takes_id_tokens(issuer):
-        return check_claims(token.claims, issuer, now)
-    # An ID token is made out to its audience; one that another program asked for is not that
-    # program's to send here.
-    if token.claims.get("azp", issuer.audience) != issuer.audience:
+    claims = token.claims
+    if isinstance(issuer, PeopleIssuer) and issuer.bearer == "id_token":
+        claims = _as_if_for_us(claims, issuer)
+    return check_claims(claims, issuer, now)
+
+
+def _as_if_for_us(claims: dict[str, Any], issuer: PeopleIssuer) -> dict[str, Any]:
+    """The claims of an ID token, which is made out to a client of ours rather than to us.
+
+    One that another program asked for is not that program's to send here.
+    """
+    audience = claims.get("aud")
+    sole = audience[0] if isinstance(audience, list) and len(audience) == 1 else audience
+    client = sole if isinstance(sole, str) and sole in issuer.login_clients else issuer.audience
+    if claims.get("azp", client) != client:
         raise TokenRefusedError("TOKEN_INVALID", "ID token for another client")
-    return check_claims(token.claims | {"azp": issuer.audience}, issuer, now)
+    ours = {"aud": issuer.audience} if sole == client else {}
+    return {**claims, "azp": client, **ours}
 
 
 def check_claims(claims: dict[str, Any], issuer: Issuer, now: float) -> VerifiedClaims:

@@ -123,7 +123,8 @@ class Sessions:
         who = {"issuer": principal.issuer, "subject": principal.subject}
         if principal.kind != "user":
             raise LoginRefusedError("NOT_A_PERSON", principal.kind, **who)
-        if (principal.issuer, principal.subject) != (provider.issuer.url, subject):
+        same = provider.login.subjects_differ or principal.subject == subject
+        if principal.issuer != provider.issuer.url or not same:
             raise LoginRefusedError("ID_TOKEN_INVALID", "speaks of another", **who)
         now, secret = int(self._now()), secrets.token_urlsafe(32)
         digest = _digest(secret)

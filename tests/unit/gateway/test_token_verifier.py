@@ -209,6 +209,33 @@ ID_TOKENS = "    bearer: id_token"
 
 
 @pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"aud": "pages"}, True),
+        ({"aud": ["pages"], "azp": "pages"}, True),
+        ({"aud": "pages", "azp": AUDIENCE}, False),
+        ({"azp": "pages"}, False),
+        ({"aud": ["pages", AUDIENCE]}, False),
+        ({"aud": "other"}, False),
+        ({"aud": []}, False),
+        ({"aud": [["pages"]]}, False),
+    ],
+)
+def test_id_tokens_are_taken_of_every_client_that_logs_people_in(
+    http_issuer: LoopbackIssuer, changes: dict[str, Any], taken: bool
+) -> None:
+    more = f"{ID_TOKENS}\n    login: {{client_id: '{AUDIENCE}'}}\n    web: {{client_id: pages}}"
+    token = http_issuer.token(header={"typ": "JWT"}, client_id=None, **changes)
+    rules = rules_for(http_issuer.url, more=more)
+    if taken:
+        verify(rules, token)
+        return
+    with pytest.raises(TokenRefusedError):
+        verify(rules, token)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"nonce": "n", "at_hash": "h", "auth_time": 1},

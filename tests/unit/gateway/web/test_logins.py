@@ -70,6 +70,15 @@ def test_providers_whose_callers_carry_id_tokens(login_issuer: LoginIssuer, tmp_
         assert "user:dev:ada" in pages.signed_in().get("/account").text
 
 
+def test_providers_that_know_people_by_several_subjects(
+    login_issuer: LoginIssuer, tmp_path: Path
+) -> None:
+    login_issuer.identity = {"sub": "of-this-client-alone"}
+    provider = "    web: {client_id: studbook-web, subjects_differ: true}"
+    with serving_pages(login_issuer, tmp_path, provider=provider) as pages:
+        assert "user:dev:ada" in pages.signed_in().get("/account").text
+
+
 @pytest.mark.parametrize(
     "identity",
     [
