@@ -26,6 +26,7 @@ from gateway.upstreams import Upstreams
 from gateway.web.application import Web
 from service_chassis.assertion import AssertionSigner
 from service_chassis.call_pipeline import CallPipeline, Door
+from service_chassis.request_message import for_anybody
 from service_chassis.server import Server
 from service_chassis.validation import LARGEST_PAGE_SIZE
 from studbook.identity.v1.identity_service_pb2 import Limits
@@ -76,7 +77,9 @@ class Gateway:
         self._register = Upstreams({"registry": settings.registry_address}, settings.message_bytes)
         self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
         self._signer = _signer(settings)
-        authenticator = Authenticator(self._rules, self._verifier)
+        authenticator = Authenticator(
+            self._rules, self._verifier, limits=settings.metadata_limits()
+        )
         self._authenticator = authenticator
         self._turnstile = Turnstile(authenticator, settings.identity_limits())
         callers = AuthenticatedCallers(authenticator, self._turnstile)
@@ -120,7 +123,7 @@ class Gateway:
             exchange=self._exchange(settings.exchanged_token_seconds),
             development=development,
         )
-        add_IdentityServiceServicer_to_server(identity, self.server.grpc)
+        add_IdentityServiceServicer_to_server(identity, for_anybody(self.server.grpc))
 
     def _exchange(self, lifetime_s: int) -> TokenExchange | None:
         if self._own_keys is None:

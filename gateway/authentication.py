@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.introspection import Introspector
+from gateway.metadata_limits import MetadataLimits
 from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError, token_revoked
 from service_chassis.security_log import record_login
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED_S = 60.0
 _MOST_REMEMBERED = 10_000
+_LIMITS = MetadataLimits(bytes=32 * 1024, entries=128)
 
 
 class RulesSource(Protocol):
@@ -61,6 +63,7 @@ class Authenticator:
         rules: The access rules in force; a change of them forgets all callers.
         verifier: Verifies tokens.
         introspector: Asks about tokens that say nothing themselves; default: one of its own.
+        limits: How much may come with a call.
         now: The wall clock in seconds; tests pass their own.
     """
 
@@ -70,11 +73,13 @@ class Authenticator:
         verifier: TokenVerifier,
         now: Callable[[], float] = time.time,
         introspector: Introspector | None = None,
+        limits: MetadataLimits = _LIMITS,
     ) -> None:
         self._rules = rules
         self._verifier = verifier
         self._introspector = introspector if introspector is not None else Introspector(now)
         self._now = now
+        self._limits = limits
         self._known: OrderedDict[str, tuple[float, Authenticated]] = OrderedDict()
 
     async def authenticate(self, metadata: Metadata, method: str = "") -> Authenticated:
@@ -87,8 +92,10 @@ class Authenticator:
             method: Path of the method that is called, for the log.
 
         Raises:
-            StudbookError: UNAUTHENTICATED; or UNAVAILABLE when the issuer's keys cannot be had.
+            StudbookError: UNAUTHENTICATED; METADATA_TOO_LARGE; or UNAVAILABLE when the issuer's
+                keys cannot be had.
         """
+        self._limits.check(metadata)
         token = bearer_token(metadata)
         rules = self._rules.current
         digest = hashlib.sha256(token.encode()).hexdigest()

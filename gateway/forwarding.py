@@ -21,6 +21,7 @@ from service_chassis.call_pipeline import STREAM_ACCEPTED
 from service_chassis.deadlines import longest_s, time_left
 from service_chassis.errors import StudbookError
 from service_chassis.method_access import Method, method_table
+from service_chassis.request_message import only_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,24 +82,27 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         return handler or grpc.stream_stream_rpc_method_handler(partial(_refuse_unknown, path))
 
     def _handler(self, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
-        if method.client_streaming and method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(partial(self._stream_stream, method))
-        if method.client_streaming:
-            return grpc.stream_unary_rpc_method_handler(partial(self._stream_unary, method))
+        # All take streams: see `request_message`.
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(partial(self._unary_stream, method))
-        return grpc.unary_unary_rpc_method_handler(partial(self._unary_unary, method))
+            many = self._stream_stream if method.client_streaming else self._unary_stream
+            return grpc.stream_stream_rpc_method_handler(partial(many, method))
+        one = self._stream_unary if method.client_streaming else self._unary_unary
+        return grpc.stream_unary_rpc_method_handler(partial(one, method))
 
     async def _unary_unary(
-        self, method: Method, request: bytes, context: ServicerContext[bytes, bytes]
+        self,
+        method: Method,
+        requests: AsyncIterator[bytes],
+        context: ServicerContext[bytes, bytes],
     ) -> bytes:
         call = Call(method.path, method.area, context)
 
         async def work() -> bytes:
-            call.received(request, self._message_bytes)
             metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_unary(method.path)
             with under_way:
+                request = await only_message(requests)
+                call.received(request, self._message_bytes)
                 upstream = start(request, timeout=time_for(method, context), metadata=metadata)
                 try:
                     return await _single_answer(call, upstream)
@@ -126,15 +130,19 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         return await conduct(call, work())
 
     async def _unary_stream(
-        self, method: Method, request: bytes, context: ServicerContext[bytes, bytes]
+        self,
+        method: Method,
+        requests: AsyncIterator[bytes],
+        context: ServicerContext[bytes, bytes],
     ) -> None:
         call = Call(method.path, method.area, context)
 
         async def work() -> None:
-            call.received(request, self._message_bytes)
             metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_stream(method.path)
             with under_way:
+                request = await only_message(requests)
+                call.received(request, self._message_bytes)
                 upstream = start(request, timeout=time_for(method, context), metadata=metadata)
                 try:
                     await _pass_answers(call, upstream)

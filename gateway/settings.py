@@ -8,6 +8,7 @@ import grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.metadata_limits import MetadataLimits
 from gateway.turnstile import IdentityLimits
 from gateway.web.settings import WebSettings
 from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
@@ -54,6 +55,7 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
         description="Most calls at a time, watches included; more are refused with "
         "RESOURCE_EXHAUSTED.",
     )
+    metadata_entries: int = Field(128, ge=16, description="Most entries of metadata of one call.")
     identity_calls_per_second: int = Field(
         2000,
         ge=1,
@@ -114,6 +116,10 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
             )
             raise ValueError(message)
         return allowed
+
+    def metadata_limits(self) -> MetadataLimits:
+        """How much may come with a call."""
+        return MetadataLimits(self.metadata_bytes, self.metadata_entries)
 
     def identity_limits(self) -> IdentityLimits:
         """What one identity may do."""

@@ -126,6 +126,8 @@ class LocalStack:
             folder.
         separate: Whether each service runs in a process of its own, as in a larger installation.
             In one process a call has no hop between gateway and service.
+        development: Whether the development issuer logs people in. Without it, the issuers are
+            those of the `access.yaml` that is in the folder already.
     """
 
     def __init__(
@@ -137,12 +139,14 @@ class LocalStack:
         start_timeout_s: float = 120,
         databases: Mapping[str, str] | None = None,
         separate: bool = False,
+        development: bool = True,
     ) -> None:
         self.folder = DataFolder(folder)
         self._wanted_ports = ports if ports is not None else Ports()
         self._say = say
         self._databases = dict(databases or {})
         self._separate = separate
+        self._development = development
         self._timeout_s = start_timeout_s
         self._addresses: Addresses | None = None
         self._children: dict[str, Child] = {}
@@ -190,6 +194,8 @@ class LocalStack:
 
     def _make_children(self, addresses: Addresses) -> dict[str, Child]:
         settings = _settings(self.folder, addresses, self._databases)
+        if not self._development:
+            del settings["gateway"]["DEV_ISSUER"]
         environments = {name: _environment(name, settings[name]) for name in SEPARATE}
         if not self._separate:
             everything = {k: v for each in environments.values() for k, v in each.items()}
@@ -220,7 +226,8 @@ class LocalStack:
         """
         for child in self._children.values():
             child.wait_serving(self._timeout_s)
-        self._wait_for_issuer()
+        if self._development:
+            self._wait_for_issuer()
 
     def _wait_for_issuer(self) -> None:
         url = f"{self.addresses.people_issuer}/.well-known/openid-configuration"

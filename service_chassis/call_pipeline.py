@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from service_chassis.caller import Caller, set_current_caller
 from service_chassis.deadlines import longest_s, time_left
 from service_chassis.errors import (
     StudbookError,
     deadline_exceeded,
+    message_invalid,
     message_too_large,
     required_field,
 )
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.metrics_endpoint import count_call
+from service_chassis.request_message import only_message
 from service_chassis.security_log import record_refusal
 from service_chassis.status_details import abort_with, internal_error
 
@@ -135,12 +138,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
         behaviour = behaviour or handler.stream_unary or handler.stream_stream
 
         # grpc.aio looks at the kind of function to know how to call it.
-        async def one(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        async def one(requests: AsyncIterator[Any], context: ServicerContext[Any, Any]) -> Any:
             call = self._call(method, context)
             try:
                 async with call.time_limit():
-                    caller, admitted = await self._admit(call, request)
+                    caller = await self._admit(call)
                     with self._under_way(call, caller):
+                        admitted = await _admitted(call, caller, requests)
                         response = await behaviour(admitted, context)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
@@ -148,14 +152,15 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             call.log_answered()
             return response
 
-        async def many(request: Any, context: ServicerContext[Any, Any]) -> None:
+        async def many(requests: AsyncIterator[Any], context: ServicerContext[Any, Any]) -> None:
             call = self._call(method, context)
             try:
                 # Responses are written here, not yielded: the time limit has to end a call whose
                 # client reads too slowly as well.
                 async with call.time_limit():
-                    caller, admitted = await self._admit(call, request)
+                    caller = await self._admit(call)
                     with self._under_way(call, caller):
+                        admitted = await _admitted(call, caller, requests)
                         async with aclosing(behaviour(admitted, context)) as responses:
                             async for response in responses:
                                 await call.accept_stream()
@@ -165,23 +170,27 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
                 raise
             call.log("OK")
 
-        kind = (
-            f"{'stream' if method.client_streaming else 'unary'}_"
-            f"{'stream' if method.server_streaming else 'unary'}_rpc_method_handler"
-        )
-        made: grpc.RpcMethodHandler[Any, Any] = getattr(grpc, kind)(
-            many if method.server_streaming else one,
-            self._reader(handler.request_deserializer),
-            handler.response_serializer,
-        )
-        return made
+        # All take streams: see `request_message`.
+        read = self._reader(method, handler.request_deserializer)
+        if method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(many, read, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(one, read, handler.response_serializer)
 
-    def _reader(self, deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-        if self._door is None:
-            return deserialise
-        limit = self._door.message_bytes
+    def _reader(
+        self, method: Method, deserialise: Callable[[bytes], Any]
+    ) -> Callable[[bytes], Any]:
+        limit = None if self._door is None else self._door.message_bytes
+
         # An error raised here would reach the client without a word of explanation.
-        return lambda data: deserialise(data) if len(data) <= limit else _TooLarge(limit)
+        def read(data: bytes) -> Any:
+            if limit is not None and len(data) > limit:
+                return _Unread(message_too_large(limit))
+            try:
+                return deserialise(data)
+            except DecodeError:
+                return _Unread(message_invalid(f"The message is no request of {method.path}."))
+
+        return read
 
     def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
         return _Call(method, context, announces=method.client_streaming and self._door is None)
@@ -191,26 +200,32 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             return nullcontext()
         return self._door.under_way(call.method, caller, call.metadata)
 
-    async def _admit(self, call: _Call, request: Any) -> tuple[Caller, Any]:
-        """Who calls, and may they; with the request, checked or to be checked as it comes."""
+    async def _admit(self, call: _Call) -> Caller:
+        """Who calls, and may they call the method at all."""
         caller = call.caller = await self._callers.caller(call.method, call.metadata)
         set_current_caller(caller)
-        if call.method.client_streaming:
-            return caller, _checked(call, caller, request)
-        _check(call.method, caller, request)
-        return caller, request
+        return caller
 
 
 @dataclass(frozen=True)
-class _TooLarge:
-    """Stands for a message that was not decoded."""
+class _Unread:
+    """Stands for a message that was not decoded, and says why."""
 
-    limit: int
+    refusal: StudbookError
+
+
+async def _admitted(call: _Call, caller: Caller, requests: AsyncIterator[Any]) -> Any:
+    """The request, checked; for a stream, the requests, to be checked as they come."""
+    if call.method.client_streaming:
+        return _checked(call, caller, requests)
+    request = await only_message(requests)
+    _check(call.method, caller, request)
+    return request
 
 
 def _check(method: Method, caller: Caller, request: Any, *, first: bool = True) -> None:
-    if isinstance(request, _TooLarge):
-        raise message_too_large(request.limit)
+    if isinstance(request, _Unread):
+        raise request.refusal
     authorise(method, caller, request, first=first)
 
 

@@ -214,6 +214,21 @@ def message_too_large(limit: int) -> StudbookError:
     )
 
 
+def message_invalid(problem: str) -> StudbookError:
+    """INVALID_ARGUMENT, because a call has no message, or not one that its method takes."""
+    return StudbookError(Code.INVALID_ARGUMENT, "MESSAGE_INVALID", problem)
+
+
+def message_late(seconds: float) -> StudbookError:
+    """DEADLINE_EXCEEDED, because the message of a call did not come in time."""
+    return StudbookError(
+        Code.DEADLINE_EXCEEDED,
+        "MESSAGE_LATE",
+        f"The call's message did not arrive within {seconds:g} s; send it at once.",
+        metadata={"seconds": f"{seconds:g}"},
+    )
+
+
 def quota_exceeded(
     limit: str, allowed: int, wanted: int, message: str, **metadata: str
 ) -> StudbookError:

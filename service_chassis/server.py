@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
+from service_chassis.health import Health
 from service_chassis.method_access import file_descriptors
 from service_chassis.metrics_endpoint import MetricsEndpoint
 
@@ -81,8 +82,8 @@ class Server:
             if area in areas
             for service in file.services_by_name.values()
         ]
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined] # not re-exported
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        self._health = Health()
+        self._health.add_to(self.grpc)
         if settings.reflection:
             names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self.grpc)

@@ -9,12 +9,26 @@ import pytest
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
 from tests.plain_browser import SESSION
+from tests.security.castle import Castle
 from tests.security.visitor import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.security.visitor import Visitor
+
+
+@pytest.fixture(scope="session")
+def whole_castle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Castle]:
+    with Castle(tmp_path_factory.mktemp("castle")) as running:
+        yield running
+
+
+@pytest.fixture
+def castle(whole_castle: Castle) -> Iterator[Castle]:
+    """A running Studbook, which must stand after the attack as it stood before."""
+    yield whole_castle
+    whole_castle.check_that_it_stands()
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DEADLINE_EXCEEDED. The call named no deadline and took longer than the server allows then.
     Metadata: `seconds`.
     """
+    ERROR_REASON_MESSAGE_INVALID: _ErrorReason.ValueType  # 7
+    """INVALID_ARGUMENT. The call has no message, or one that is not of the method's request type."""
+    ERROR_REASON_MESSAGE_LATE: _ErrorReason.ValueType  # 8
+    """DEADLINE_EXCEEDED. The message of the call did not arrive in time. Metadata: `seconds`."""
+    ERROR_REASON_METADATA_TOO_LARGE: _ErrorReason.ValueType  # 9
+    """RESOURCE_EXHAUSTED. More metadata came with the call than is accepted.
+    Metadata: `limit` (the setting), `found`, `allowed`.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. The call carries no token."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 21
@@ -253,6 +261,14 @@ ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 5
 ERROR_REASON_CALL_TOO_LONG: ErrorReason.ValueType  # 6
 """DEADLINE_EXCEEDED. The call named no deadline and took longer than the server allows then.
 Metadata: `seconds`.
+"""
+ERROR_REASON_MESSAGE_INVALID: ErrorReason.ValueType  # 7
+"""INVALID_ARGUMENT. The call has no message, or one that is not of the method's request type."""
+ERROR_REASON_MESSAGE_LATE: ErrorReason.ValueType  # 8
+"""DEADLINE_EXCEEDED. The message of the call did not arrive in time. Metadata: `seconds`."""
+ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 9
+"""RESOURCE_EXHAUSTED. More metadata came with the call than is accepted.
+Metadata: `limit` (the setting), `found`, `allowed`.
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. The call carries no token."""

@@ -26,6 +26,7 @@ from service_chassis.assertion import AssertionSigner, AssertionVerifier
 from service_chassis.call_pipeline import CallPipeline, Door
 from service_chassis.caller import Caller, current_caller
 from service_chassis.errors import invalid_field
+from service_chassis.request_message import for_anybody
 from service_chassis.server import server_options
 from service_chassis.service_settings import ServerSettings, ServiceSettings
 from service_chassis.status_details import DETAILS_KEY
@@ -278,7 +279,7 @@ async def _running(
         if mounted:
             _add_services(seen, server)
         identity = IdentityService(authenticator, turnstile, rules, LIMITS)
-        add_IdentityServiceServicer_to_server(identity, server)
+        add_IdentityServiceServicer_to_server(identity, for_anybody(server))
         forwarder = Forwarder(authenticator, turnstile, desk, upstreams, MESSAGE_BYTES)
         server.add_generic_rpc_handlers((forwarder,))
         own_port = server.add_insecure_port("127.0.0.1:0")
