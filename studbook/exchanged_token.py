@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # More than any server gives; it gives as much as it may.
 _AS_LONG_AS_POSSIBLE_S = 86_400
 
+_ASK_AGAIN_S = 300.0
+
 # What tokens were exchanged for in this process: by server, and by token where there is one a job.
 _present: dict[tuple[str, str], Login] = {}
 _lock = threading.RLock()
@@ -62,7 +64,8 @@ class ExchangedToken:
         self._identity = identity
         self._address = address
         self._renewable = source if isinstance(source, RenewableTokenSource) else None
-        self._required: frozenset[str] | None = None
+        self._required: frozenset[str] = frozenset()
+        self._asked_at = float("-inf")
 
     def token(self) -> str | None:
         """The present token, or the next one shortly before it expires.
@@ -100,8 +103,10 @@ class ExchangedToken:
         issuer = issuer_of(text)
         if not issuer.startswith(("https://", "http://")):
             return False
-        if self._required is None:
+        # Access rules change while programs run.
+        if time.monotonic() - self._asked_at > _ASK_AGAIN_S:
             self._required = _requiring_issuers(self._identity)
+            self._asked_at = time.monotonic()
         return issuer in self._required
 
     def _renewed(self, source: RenewableTokenSource, text: str) -> Login:

@@ -142,6 +142,19 @@ def test_nothing_is_exchanged_where_it_is_optional(identity: Identity, address: 
     assert identity.spent == []
 
 
+def test_rules_that_change_are_noticed(
+    identity: Identity, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity.job_token_issuers[0].exchange_required = False
+    text = job_token()
+    with Client(address, token_source=FixedToken(text)) as client:
+        assert client.token() == text
+        identity.job_token_issuers[0].exchange_required = True
+        assert client.token() == text
+        monkeypatch.setattr(exchanged_token, "_ASK_AGAIN_S", 0.0)
+        assert client.token() == "exchanged-1"
+
+
 class TestSystemThatGivesAsManyTokensAsAreWanted:
     @pytest.fixture
     def source(self, address: str) -> JobToken:
