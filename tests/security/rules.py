@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AUDIENCE = "https://studbook.example"
+CLIENTS = ["studbook-cli", "serving"]
 CI_SYSTEMS = ("github", "gitlab", "buildkite", "circleci", "cluster")
 # Issuers whose keys cannot be had, or are not what they should be.
 BROKEN = (
@@ -63,7 +64,8 @@ PIPELINES: Mapping[str, dict[str, Any]] = MappingProxyType(
 def _issuer(name: str, url: str) -> dict[str, Any]:
     if name not in CI_SYSTEMS:
         people = {"url": url, "kind": "people", "audience": AUDIENCE}
-        return people | ({"service_accounts": [{"client_id": "serving"}]} if name == "corp" else {})
+        clients = {"service_accounts": [{"client_id": "serving"}], "allowed_clients": CLIENTS}
+        return people | (clients if name == "corp" else {})
     types = {"token_types": ["none"]} if name == "cluster" else {}
     return {"url": url, "kind": "pipelines", "audience": AUDIENCE, "exchange": "required"} | types
 

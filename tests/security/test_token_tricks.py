@@ -8,41 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.security.castle import bearer, outcome
+from tests.security.forgeries import FORGERIES, GENUINE
 from tests.security.wire import Wire
-from tests.unit.gateway.bad_tokens import corpus, good_corpus
-from tests.unit.gateway.loopback_issuer import LoopbackIssuer, rsa_key
+from tests.unit.gateway.loopback_issuer import rsa_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.security.castle import Castle
 
 
-def _names(make: Callable[[LoopbackIssuer], list[tuple[str, ...]]]) -> list[str]:
-    with LoopbackIssuer() as issuer:
-        return [name for name, *_ in make(issuer)]
-
-
-FORGERIES = _names(corpus)  # type: ignore[arg-type] # tuples of three
-GOOD = _names(good_corpus)  # type: ignore[arg-type] # tuples of two
-
-
-@pytest.fixture(scope="session")
-def forgeries(whole_castle: Castle) -> dict[str, tuple[str, str]]:
-    """Token and reason by what is wrong with it."""
-    return {name: (token, why) for name, token, why in corpus(whole_castle.issuers["corp"])}
-
-
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forged(castle: Castle, forgeries: dict[str, tuple[str, str]], name: str) -> None:
-    token, reason = forgeries[name]
+def test_forged(castle: Castle, name: str) -> None:
+    """By hand, as no client would send some of them."""
+    forgery = FORGERIES[name]
+    token = forgery.made(castle.issuers["corp"])
     with Wire(castle.gateway) as wire:
-        assert wire.list_models(bearer(token)) == ("UNAUTHENTICATED", reason)
+        assert wire.list_models(bearer(token)) == ("UNAUTHENTICATED", forgery.reason)
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", GENUINE)
 def test_good(castle: Castle, name: str) -> None:
-    token = dict(good_corpus(castle.issuers["corp"]))[name]
+    token = GENUINE[name].made(castle.issuers["corp"])
     assert outcome(lambda: castle.list_models(bearer(token))) == ("OK", "")
 
 
