@@ -95,6 +95,9 @@ class WebLogin(_Section):
         default=None,
         description="Holds the client's secret, on the gateway's machine; none: a public client.",
     )
+    prompt: Literal["", "consent", "login", "select_account"] = Field(
+        default="", description="What the provider has to ask people, as OpenID Connect has it."
+    )
     scope: Text = "openid profile groups offline_access"
     audience_parameter: Literal["resource", "audience", "none"] = Field(
         default="resource", description="How a token for our audience is asked for."

@@ -52,13 +52,20 @@ async def subject_of_login(
 
 
 def _validate(token: UnverifiedToken, tokens: Tokens, provider: Provider, nonce: str) -> None:
-    client = provider.login.client_id
+    client, issuer = provider.login.client_id, provider.issuer
+    audience = token.claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    # Beside us it may name those that tokens for us may name as well, and nobody else.
+    trusted = {client, issuer.audience, *issuer.other_audiences}
+    if not all(isinstance(one, str) and one in trusted for one in named):
+        raise MalformedTokenError("aud names others too")
     options: dict[str, Any] = {
         "iss": {"essential": True, "value": provider.issuer.url},
         "aud": {"essential": True, "value": client},
         "nonce": {"essential": True, "value": nonce},
     }
-    # Where the ID token is what calls carry, the access token is of no use to us.
-    params = {"client_id": client, "nonce": nonce, "access_token": tokens.access}
+    params = {"nonce": nonce, "access_token": tokens.access}
+    if "azp" in token.claims:
+        params["client_id"] = client
     claims = CodeIDToken(token.claims, token.header, options=options, params=params)
     claims.validate(leeway=LEEWAY_S)

@@ -74,6 +74,7 @@ class Provider:
             code_verifier=verifier,
             redirect_uri=redirect_uri,
             scope=self.login.scope,
+            **({"prompt": self.login.prompt} if self.login.prompt else {}),
             **self._audience(),
         )
         return str(url)

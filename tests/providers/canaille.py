@@ -14,6 +14,10 @@ from tests.providers.provider import (
     SERVICE_SECRET,
     SIGNING,
     SIGNING_KEY,
+    WEB,
+    WEB_CALLBACK,
+    WEB_SECRET,
+    WEB_SIGNED_OUT,
     Abilities,
     ProcessProvider,
     free_ports,
@@ -45,6 +49,12 @@ class Canaille(ProcessProvider):
             "callback": self._callback,
             "audience": AUDIENCE,
             "cli": CLI,
+            "web": {
+                "client_id": WEB,
+                "client_secret": WEB_SECRET,
+                "redirect_uris": [WEB_CALLBACK],
+                "post_logout_redirect_uris": [WEB_SIGNED_OUT],
+            },
             "service": SERVICE,
             "secret": SERVICE_SECRET,
             "signing": SIGNING,
@@ -57,6 +67,8 @@ class Canaille(ProcessProvider):
         # The gateway asks about opaque tokens as the client that they are made out to.
         self._secret = folder / "canaille-secret"
         self._secret.write_text(SERVICE_SECRET)
+        self._web_secret = folder / "canaille-web-secret"
+        self._web_secret.write_text(WEB_SECRET)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,13 +76,18 @@ class Canaille(ProcessProvider):
             "kind": "people",
             "url": self.issuer,
             "audience": AUDIENCE,
-            "other_audiences": [CLI],
+            "other_audiences": [CLI, WEB],
             # The strongest that its RSA keys are good for, unless the client is told otherwise.
             "algorithms": ["RS512"],
             "login": {
                 "client_id": CLI,
                 "scope": "openid profile groups",
                 "redirect_uri": self._callback,
+            },
+            "web": {
+                "client_id": WEB,
+                "client_secret_file": str(self._web_secret),
+                "scope": "openid profile groups",
             },
             "introspection": {"client_id": AUDIENCE, "client_secret_file": str(self._secret)},
             "service_accounts": [{"client_id": SERVICE}],
@@ -88,6 +105,9 @@ class Canaille(ProcessProvider):
     def confirm_logout(self, page: Page) -> None:
         page.click("button[value=logout]")
         page.wait_for_selector("text=You have been disconnected")
+
+    def confirm_web_logout(self, page: Page) -> None:
+        del page
 
     def rotate_key(self) -> None:
         self.send(signal.SIGHUP)

@@ -1,8 +1,8 @@
 """`python -m tests.providers.canaille_server CONFIGURATION`: Canaille, in memory, for these tests.
 
-CONFIGURATION is JSON: `port`, `callback`, `audience`, `cli`, `service` with its `secret`, `signing`
-with its public `key`, and `people` with their `password`. SIGHUP makes a new signing key; the
-former stays published.
+CONFIGURATION is JSON: `port`, `callback`, `audience`, `cli`, `web`, `service` with its `secret`,
+`signing` with its public `key`, and `people` with their `password`. SIGHUP makes a new signing key;
+the former stays published.
 """
 
 from __future__ import annotations
@@ -73,6 +73,17 @@ def populate(told: dict[str, Any]) -> None:
     # ID tokens have the same audience, and have to name the client that they are made out to.
     cli.audience = [cli, gateway]
     save(cli)
+    web = models.Client(
+        **common,
+        **told["web"],
+        token_endpoint_auth_method="client_secret_basic",
+        grant_types=["authorization_code", "refresh_token"],
+        response_types=["code"],
+        scope=["openid", "profile", "groups"],
+    )
+    save(web)
+    web.audience = [web, gateway]
+    save(web)
     service = {"grant_types": ["client_credentials"], "audience": [gateway], **common}
     save(
         models.Client(

@@ -21,6 +21,9 @@ from tests.providers.provider import (
     SIGNING,
     SIGNING_KEY,
     START_S,
+    WEB,
+    WEB_CALLBACK,
+    WEB_SIGNED_OUT,
     Abilities,
     Provider,
     free_ports,
@@ -82,6 +85,11 @@ class Development(Provider):
             ],
             "clients": [
                 {"client_id": CLI, "redirect_uris": ["http://127.0.0.1/callback"]},
+                {
+                    "client_id": WEB,
+                    "redirect_uris": [WEB_CALLBACK],
+                    "post_logout_redirect_uris": [WEB_SIGNED_OUT],
+                },
                 {"client_id": SERVICE, "secret_hash": hash_secret(SERVICE_SECRET)},
                 {
                     "client_id": SIGNING,
@@ -105,6 +113,7 @@ class Development(Provider):
             "audience": AUDIENCE,
             "token_types": ["at+jwt"],
             "login": {"client_id": CLI},
+            "web": {"client_id": WEB},
             "service_accounts": [{"client_id": SERVICE}, {"client_id": SIGNING}],
         }
 
@@ -118,6 +127,9 @@ class Development(Provider):
 
     def confirm_logout(self, page: Page) -> None:
         page.wait_for_selector("text=Logged out")
+
+    def confirm_web_logout(self, page: Page) -> None:
+        del page
 
     def rotate_key(self) -> None:
         self.stop()

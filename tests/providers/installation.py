@@ -9,7 +9,7 @@ import yaml
 
 from local_stack import keys
 from local_stack.child import Child, ChildSpec
-from tests.providers.provider import START_S, Provider, free_ports
+from tests.providers.provider import START_S, WEB_ORIGIN, Provider, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,9 @@ class Installation:
                 "ACCESS_FILE": str(folder / "access.yaml"),
                 "ASSERTION_PRIVATE_KEY": str(folder / "gateway.pem"),
                 "KEY_FETCH_PAUSE_SECONDS": "1",
+                "WEB_LISTEN": WEB_ORIGIN.removeprefix("http://"),
+                "WEB_KEY_FILE": str(folder / "web"),
+                "WEB_DATABASE_URL": f"sqlite:///{folder / 'web.sqlite'}",
             },
         }
         self._children = [

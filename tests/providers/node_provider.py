@@ -19,6 +19,10 @@ from tests.providers.provider import (
     SERVICE_SECRET,
     SIGNING,
     SIGNING_KEY,
+    WEB,
+    WEB_CALLBACK,
+    WEB_SECRET,
+    WEB_SIGNED_OUT,
     Abilities,
     ProcessProvider,
     free_ports,
@@ -91,6 +95,13 @@ class NodeProvider(ProcessProvider):
                     "grant_types": ["authorization_code", "refresh_token", DEVICE_GRANT],
                 },
                 {
+                    "client_id": WEB,
+                    "client_secret": WEB_SECRET,
+                    "redirect_uris": [WEB_CALLBACK],
+                    "post_logout_redirect_uris": [WEB_SIGNED_OUT],
+                    "grant_types": ["authorization_code", "refresh_token"],
+                },
+                {
                     "client_id": SERVICE,
                     "client_secret": SERVICE_SECRET,
                     "redirect_uris": [],
@@ -107,6 +118,8 @@ class NodeProvider(ProcessProvider):
                 },
             ],
         }
+        self._web_secret = folder / "oidc-provider-web-secret"
+        self._web_secret.write_text(WEB_SECRET)
         super().__init__([str(NODE), str(SERVER), json.dumps(told)], folder / "oidc-provider.log")
 
     @property
@@ -120,6 +133,12 @@ class NodeProvider(ProcessProvider):
             # It grants offline_access, hence refresh tokens, with consent only.
             "login": {
                 "client_id": CLI,
+                "scope": "openid profile offline_access",
+                "prompt": "consent",
+            },
+            "web": {
+                "client_id": WEB,
+                "client_secret_file": str(self._web_secret),
                 "scope": "openid profile offline_access",
                 "prompt": "consent",
             },
@@ -137,6 +156,9 @@ class NodeProvider(ProcessProvider):
         self.log_in(page, person)
 
     def confirm_logout(self, page: Page) -> None:
+        page.click("button[value=yes]")
+
+    def confirm_web_logout(self, page: Page) -> None:
         page.click("button[value=yes]")
 
     def rotate_key(self) -> None:

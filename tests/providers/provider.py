@@ -20,11 +20,26 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 AUDIENCE = "https://studbook.example"
-CLI = "studbook-cli"
+CLI, WEB = "studbook-cli", "studbook-web"
+WEB_SECRET = "secret-of-the-pages"
 # One service account proves itself by a secret, the other by a private key.
 SERVICE, SERVICE_SECRET, SIGNING = "serving", "secret-of-the-serving-account", "signing"
 SIGNING_KEY = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
 START_S = 60
+
+
+def free_ports(number: int) -> list[int]:
+    """Free ports on loopback, all different."""
+    with ExitStack() as held:
+        listeners = [
+            held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
+        ]
+        return [int(listener.getsockname()[1]) for listener in listeners]
+
+
+# Where the pages are, which providers are told before these are served.
+WEB_ORIGIN = f"http://127.0.0.1:{free_ports(1)[0]}"
+WEB_CALLBACK, WEB_SIGNED_OUT = f"{WEB_ORIGIN}/callback", f"{WEB_ORIGIN}/signed-out"
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,10 @@ class Provider(ABC):
     @abstractmethod
     def confirm_logout(self, page: Page) -> None:
         """Go through the pages that end the session in the browser."""
+
+    @abstractmethod
+    def confirm_web_logout(self, page: Page) -> None:
+        """The same, of a client whose ID token says whose session it is; as far as it asks."""
 
     @abstractmethod
     def rotate_key(self) -> None:
@@ -126,12 +145,3 @@ def _get(url: str) -> Any:
     answer = httpx.get(url, timeout=10, trust_env=False)
     answer.raise_for_status()
     return answer.json()
-
-
-def free_ports(number: int) -> list[int]:
-    """Free ports on loopback, all different."""
-    with ExitStack() as held:
-        listeners = [
-            held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
-        ]
-        return [int(listener.getsockname()[1]) for listener in listeners]

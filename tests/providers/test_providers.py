@@ -23,7 +23,7 @@ from studbook.login import who_am_i, with_browser
 from studbook.tracking.v1.experiment_pb2 import Experiment
 from studbook.tracking.v1.experiment_service_pb2 import CreateExperimentRequest
 from tests.providers.conftest import log_in
-from tests.providers.provider import SERVICE, SERVICE_SECRET, SIGNING, SIGNING_KEY
+from tests.providers.provider import SERVICE, SERVICE_SECRET, SIGNING, SIGNING_KEY, WEB_ORIGIN
 from tests.providers.terminal import address_in
 
 if TYPE_CHECKING:
@@ -201,6 +201,23 @@ def test_logout_ends_it_at_the_provider(provider: Provider, terminal: Terminal, 
     page.wait_for_selector(provider.first_field)
 
 
+def test_pages_in_the_browser(provider: Provider, installation: Installation, page: Page) -> None:
+    page.goto(f"{WEB_ORIGIN}/account")
+    page.get_by_role("link", name=f"Sign in with {provider.name}", exact=True).click()
+    provider.log_in(page, "ada")
+    page.wait_for_url(f"{WEB_ORIGIN}/account")
+    account = page.get_by_role("main").inner_text()
+    assert f"user:{provider.name}:ada" in account
+    assert f"group:{provider.name}:data-science" in account
+
+    page.get_by_role("banner").get_by_role("button", name="Sign out").click()
+    provider.confirm_web_logout(page)
+    page.wait_for_url(f"{WEB_ORIGIN}/signed-out")
+    # Somebody who is still remembered would not be asked.
+    page.goto(f"{WEB_ORIGIN}/login/{provider.name}")
+    page.wait_for_selector(provider.first_field)
+
+
 # Addresses differ, and what the page says in words.
 ELSEWHERE = {"url", "audience", "groups_claim", "introspection"}
 
@@ -208,7 +225,8 @@ ELSEWHERE = {"url", "audience", "groups_claim", "introspection"}
 def without_addresses(settings: dict[str, Any]) -> dict[str, Any]:
     login = {name: re.sub(r":\d+/", ":PORT/", text) for name, text in settings["login"].items()}
     kept = {name: value for name, value in settings.items() if name not in ELSEWHERE}
-    return kept | {"login": login}
+    web = {**settings["web"], "client_secret_file": "PATH"}
+    return kept | {"login": login, "web": web}
 
 
 def test_documentation_has_the_settings(provider: Provider) -> None:

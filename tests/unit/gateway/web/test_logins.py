@@ -79,6 +79,11 @@ def test_providers_that_know_people_by_several_subjects(
         assert "user:dev:ada" in pages.signed_in().get("/account").text
 
 
+def test_id_token_may_name_our_audience_beside_the_client(pages: Pages) -> None:
+    pages.issuer.identity = {"aud": ["studbook-web", AUDIENCE]}
+    assert pages.signed_in().get("/account").status_code == 200
+
+
 @pytest.mark.parametrize(
     "identity",
     [
@@ -87,7 +92,10 @@ def test_providers_that_know_people_by_several_subjects(
         {"aud": "studbook-cli"},
         {"aud": None},
         {"aud": ["studbook-web", "other"]},
-        {"aud": ["studbook-web", "other"], "azp": "other"},
+        {"aud": ["studbook-web", "other"], "azp": "studbook-web"},
+        {"aud": ["studbook-web", AUDIENCE], "azp": "other"},
+        {"aud": [AUDIENCE]},
+        {"aud": ["studbook-web", ["studbook-web"]]},
         {"azp": "other"},
         {"sub": "grace"},
         {"exp": 1},
