@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from service_chassis.permissions import covers, includes, widest
+from service_chassis.permissions import PatternSet, covers, widest
 from service_chassis.timestamps import to_text
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ class Holdings:
         denied: Patterns = {}
         for permission in permissions:
             away = _where(self.denials, permission)
+            taken = PatternSet(away)
             left = tuple(
                 pattern
                 for pattern in _where(self.grants, permission)
-                if not any(includes(denial, pattern) for denial in away)
+                if not taken.includes(pattern)
             )
             if left:
                 held[permission] = left

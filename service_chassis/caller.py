@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from service_chassis.errors import permission_denied_by_rule, permission_missing
 from service_chassis.permissions import (
     BUILT_IN_ROLES,
-    covers,
-    includes,
+    PatternSet,
     may_cover_below,
     overlaps,
 )
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 # What a call carries beside its messages.
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+_Sets = dict[str, PatternSet]
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,17 @@ class Caller:
     groups: tuple[str, ...] = ()
     until_s: float | None = None
     denials: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    _held: _Sets = field(default_factory=dict, init=False, repr=False, compare=False)
+    _denied: _Sets = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def is_denied(self, permission: str, resource: str) -> bool:
         """Whether the permission on the resource, and all below it, is taken away."""
-        return any(covers(pattern, resource) for pattern in self.denials.get(permission, ()))
+        return _set_of(self.denials, permission, self._denied).covers(resource)
 
     def may(self, permission: str, resource: str) -> bool:
         """Whether the caller holds the permission on the resource."""
-        return any(
-            covers(pattern, resource) for pattern in self.grants.get(permission, ())
-        ) and not self.is_denied(permission, resource)
+        held = _set_of(self.grants, permission, self._held)
+        return held.covers(resource) and not self.is_denied(permission, resource)
 
     def may_below(self, permission: str, parent: str) -> bool:
         """Whether the caller could hold the permission on the parent or on anything below it."""
@@ -79,7 +82,8 @@ class Caller:
 
     def may_on_all(self, permission: str, pattern: str) -> bool:
         """Whether the caller holds the permission on every resource that a pattern covers."""
-        return any(includes(held, pattern) for held in self.grants.get(permission, ())) and not any(
+        held = _set_of(self.grants, permission, self._held)
+        return held.includes(pattern) and not any(
             overlaps(denied, pattern) for denied in self.denials.get(permission, ())
         )
 
@@ -115,10 +119,17 @@ class Caller:
 def _within(narrow: Mapping[str, tuple[str, ...]], wide: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether patterns by permission cover nothing that others do not."""
     return all(
-        any(includes(held, pattern) for held in wide.get(permission, ()))
+        all(map(PatternSet(wide.get(permission, ())).includes, patterns))
         for permission, patterns in narrow.items()
-        for pattern in patterns
     )
+
+
+def _set_of(patterns: Mapping[str, tuple[str, ...]], permission: str, made: _Sets) -> PatternSet:
+    """The patterns for a permission, asked often and put together once."""
+    found = made.get(permission)
+    if found is None:
+        found = made[permission] = PatternSet(patterns.get(permission, ()))
+    return found
 
 
 def roles_with(permission: str) -> str:

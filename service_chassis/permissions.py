@@ -90,8 +90,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     fixed = pattern[: -len("/**")] if subtree and pattern != "**" else pattern
     body = "" if pattern == "**" else re.escape(fixed).replace(r"\*", "[^/]*")
     if pattern == "**":
-        return re.compile(r".*")
-    return re.compile(body + (r"(/.*)?" if subtree else ""))
+        return re.compile(r".*", re.DOTALL)
+    return re.compile(body + (r"(/.*)?" if subtree else ""), re.DOTALL)
 
 
 @lru_cache(maxsize=65536)
@@ -143,8 +143,42 @@ def _segments_meet(one: str, two: str) -> bool:
     )
 
 
+class PatternSet:
+    """Several patterns, asked as one. Plain subtrees cost nothing, however many they are.
+
+    Args:
+        patterns: The patterns.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        every = tuple(patterns)
+        self._with_stars = tuple(one for one in every if "*" in one.removesuffix("**"))
+        self._plain = frozenset(every).difference(self._with_stars)
+
+    def covers(self, resource: str) -> bool:
+        """Whether one of the patterns includes the resource."""
+        return self._plainly(resource) or any(covers(one, resource) for one in self._with_stars)
+
+    def includes(self, pattern: str) -> bool:
+        """Whether one of the patterns covers everything that a pattern covers."""
+        return self._plainly(pattern) or any(includes(one, pattern) for one in self._with_stars)
+
+    def _plainly(self, name: str) -> bool:
+        plain = self._plain
+        if not plain:
+            return False
+        if name in plain or "**" in plain:
+            return True
+        end = len(name)
+        while end > 0:
+            if f"{name[:end]}/**" in plain:
+                return True
+            end = name.rfind("/", 0, end)
+        return False
+
+
 def widest(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The patterns without those that lie within the subtree of another, each once."""
+    """The patterns without those that lie within a plain subtree of another, each once."""
     once = dict.fromkeys(patterns)
     return tuple(
         pattern for pattern in once if not any(above in once for above in _subtrees_above(pattern))
@@ -152,15 +186,14 @@ def widest(patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _subtrees_above(pattern: str) -> Iterator[str]:
-    segments = pattern.split("/")
-    if segments[-1] == "**":
-        segments.pop()
-    if segments:
+    if pattern != "**":
         yield "**"
-    for count in range(1, len(segments) + 1):
-        above = "/".join([*segments[:count], "**"])
+    end = len(pattern.removesuffix("/**"))
+    while end > 0:
+        above = f"{pattern[:end]}/**"
         if above != pattern:
             yield above
+        end = pattern.rfind("/", 0, end)
 
 
 @lru_cache(maxsize=4096)

@@ -27,6 +27,8 @@ VERSION = "workspaces/main/models/wine/versions/1.0.0"
         ("**", VERSION, True),
         ("workspaces/m.in", "workspaces/main", False),
         (MODEL, MODEL + "\n", False),
+        (f"{MODEL}/**", f"{MODEL}/a\nb", True),
+        ("**", "a\nb", True),
         (MODEL, MODEL.upper(), False),
     ],
 )
