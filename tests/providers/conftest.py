@@ -78,6 +78,6 @@ def ada(
     """A terminal at which ada has logged in, for tests that leave it so."""
     terminal = Terminal(installation.address, provider.name, tmp_path_factory.mktemp("ada"))
     with browser.new_context() as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         log_in(provider, terminal, context.new_page(), "ada")
     return terminal

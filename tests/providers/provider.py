@@ -25,7 +25,7 @@ WEB_SECRET = "secret-of-the-pages"
 # One service account proves itself by a secret, the other by a private key.
 SERVICE, SERVICE_SECRET, SIGNING = "serving", "secret-of-the-serving-account", "signing"
 SIGNING_KEY = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
-START_S = 60
+START_S = 120
 
 
 def free_ports(number: int) -> list[int]:

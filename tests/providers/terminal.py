@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMMAND = [sys.executable, "-m", "studbook.cli"]
-_ANSWER_S = 60
+_ANSWER_S = 120
 
 
 @dataclass(frozen=True)

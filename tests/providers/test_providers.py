@@ -23,7 +23,14 @@ from studbook.login import who_am_i, with_browser
 from studbook.tracking.v1.experiment_pb2 import Experiment
 from studbook.tracking.v1.experiment_service_pb2 import CreateExperimentRequest
 from tests.providers.conftest import log_in
-from tests.providers.provider import SERVICE, SERVICE_SECRET, SIGNING, SIGNING_KEY, WEB_ORIGIN
+from tests.providers.provider import (
+    SERVICE,
+    SERVICE_SECRET,
+    SIGNING,
+    SIGNING_KEY,
+    START_S,
+    WEB_ORIGIN,
+)
 from tests.providers.terminal import address_in
 
 if TYPE_CHECKING:
@@ -135,7 +142,7 @@ def key_id(token: str) -> str:
 
 def accepted(address: str, token: str) -> WhoAmIResponse:
     """What the gateway says to a token as soon as it accepts it; keys are not asked for at once."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_S
     while True:
         try:
             return who_am_i(address, token)
@@ -149,7 +156,7 @@ def test_new_key_is_accepted_without_a_restart(
 ) -> None:
     process, former = installation.gateway_pid, provider.key_ids()
     provider.rotate_key()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_S
     while not (new := provider.key_ids() - former):
         assert time.monotonic() < deadline
         time.sleep(0.05)
