@@ -86,7 +86,7 @@ class Gateway:
         door = Door(frozenset(services), settings.message_bytes, callers.under_way)
         pipeline = CallPipeline(callers, door)
         interceptors = [pipeline] if services else []
-        self.server = Server(settings, interceptors, _AREAS, settings.credentials())
+        self.server = Server(settings, interceptors, _AREAS)
         self._serve_identity(settings, authenticator)
         for add_to in services.values():
             add_to(self.server.grpc)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service_chassis.followed_files import FollowedFiles
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
+
+    from service_chassis.certificates import CertificatePair
 
 # How long a connection may stand without a request that is complete up to its body.
 LONGEST_HEAD_S = 10.0
@@ -64,7 +67,7 @@ class HttpServer:
         what: What it is, for messages.
         host: Address to serve on.
         port: And its port; 0 for any.
-        certificate: Certificate chain and private key (PEM files) for TLS; plain text without.
+        certificate: For TLS, and followed; plain text without.
     """
 
     def __init__(
@@ -73,12 +76,12 @@ class HttpServer:
         what: str,
         host: str,
         port: int,
-        certificate: tuple[Path, Path] | None = None,
+        certificate: CertificatePair | None = None,
     ) -> None:
         self._what = what
         self._address = host, port
         self.port = port
-        chain, key = certificate or (None, None)
+        self._certificate = certificate
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -93,11 +96,13 @@ class HttpServer:
                 limit_concurrency=_MOST_AT_A_TIME,
                 h11_max_incomplete_event_size=_LARGEST_HEAD,
                 timeout_graceful_shutdown=_STOP_S,
-                ssl_certfile=chain,
-                ssl_keyfile=key,
+                ssl_certfile=certificate.certificate if certificate else None,
+                ssl_keyfile=certificate.private_key if certificate else None,
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self.certificate_files: FollowedFiles | None = None
+        self._watching: asyncio.Task[NoReturn] | None = None
 
     async def start(self) -> None:
         """Bind and serve.
@@ -115,9 +120,24 @@ class HttpServer:
         self.port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         await self._server.is_up.wait()
+        if self._certificate is not None:
+            pair = self._certificate
+            self.certificate_files = FollowedFiles(
+                "web_certificate",
+                (pair.certificate, pair.private_key),
+                lambda: self._use(pair),
+            )
+            self._watching = asyncio.create_task(self.certificate_files.watch())
+
+    def _use(self, pair: CertificatePair) -> None:
+        pair.read("web_certificate")
+        if self._server.config.ssl is not None:
+            self._server.config.ssl.load_cert_chain(pair.certificate, pair.private_key)
 
     async def stop(self) -> None:
         """Stop serving."""
         self._server.should_exit = True
+        if self._watching is not None:
+            self._watching.cancel()
         if self._serving is not None:
             await self._serving

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -14,9 +13,9 @@ from gateway.web.settings import WebSettings
 from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic import ValidationInfo
+
+    from service_chassis.certificates import CertificatePair
 
 
 class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
@@ -74,8 +73,6 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
         description="When a token names a key that is not known, its issuer's keys are fetched, "
         "but not again before so many seconds have passed.",
     )
-    tls_certificate: FilePath | None = Field(None, description="Certificate chain (PEM) for TLS.")
-    tls_private_key: FilePath | None = Field(None, description="Private key (PEM) for TLS.")
     allow_plaintext: bool = Field(
         default=False,
         validate_default=True,
@@ -91,21 +88,10 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
             raise ValueError(message)
         return address
 
-    @field_validator("tls_private_key")
-    @classmethod
-    def _is_a_pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
-        if key is not None and info.data.get("tls_certificate") is None:
-            message = "TLS needs tls_certificate too"
-            raise ValueError(message)
-        return key
-
     @field_validator("allow_plaintext")
     @classmethod
     def _tokens_are_protected(cls, allowed: bool, info: ValidationInfo) -> bool:  # noqa: FBT001
         certificate = info.data.get("tls_certificate")
-        if certificate is not None and info.data.get("tls_private_key") is None:
-            message = "tls_certificate is set, so tls_private_key must be set too"
-            raise ValueError(message)
         listened = [info.data.get(name) for name in ("listen", "web_listen")]
         open_to_all = [address for address in listened if address and not is_loopback(address)]
         if open_to_all and certificate is None and not allowed:
@@ -129,16 +115,6 @@ class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
             calls_at_a_time=self.identity_calls_at_a_time,
         )
 
-    def web_certificate(self) -> tuple[Path, Path] | None:
+    def web_certificate(self) -> CertificatePair | None:
         """Certificate chain and key for the pages, when they are served with TLS."""
-        pair = self.tls_certificate, self.tls_private_key
-        if pair[0] is None or pair[1] is None or is_loopback(self.web_listen):
-            return None
-        return pair[0], pair[1]
-
-    def credentials(self) -> grpc.ServerCredentials | None:
-        """Certificate and key for TLS, when there are any."""
-        if self.tls_certificate is None or self.tls_private_key is None:
-            return None
-        pair = self.tls_private_key.read_bytes(), self.tls_certificate.read_bytes()
-        return grpc.ssl_server_credentials([pair])
+        return None if is_loopback(self.web_listen) else self.certificate_pair()

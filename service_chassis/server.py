@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import structlog
@@ -19,6 +19,7 @@ from service_chassis.metrics_endpoint import MetricsEndpoint
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from service_chassis.followed_files import FollowedFiles
     from service_chassis.service_settings import ServerSettings
 
 _log = structlog.get_logger("studbook.server")
@@ -55,7 +56,10 @@ class Server:
         settings: Address, limits and drain time.
         interceptors: What every call passes through.
         areas: Contract areas that are served, for health and reflection.
-        credentials: Certificate and key for TLS; plain text without.
+        followed: Files that are looked after while the server serves.
+
+    Raises:
+        SystemExit: The certificate that the settings name cannot be used.
     """
 
     def __init__(
@@ -63,10 +67,14 @@ class Server:
         settings: ServerSettings,
         interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
         areas: Sequence[str],
-        credentials: grpc.ServerCredentials | None = None,
+        followed: Sequence[FollowedFiles] = (),
     ) -> None:
         self._settings = settings
-        self._credentials = credentials
+        self._certificate = settings.server_certificate()
+        self._followed = list(followed)
+        if self._certificate is not None:
+            self._followed.append(self._certificate.files)
+        self._watching: list[asyncio.Task[NoReturn]] = []
         self.grpc = grpc.aio.server(
             interceptors=list(interceptors),
             options=server_options(settings),
@@ -104,15 +112,16 @@ class Server:
         if self._settings.metrics_listen:
             self._metrics = MetricsEndpoint(self._settings.metrics_listen)
             _log.info("serving metrics", port=self._metrics.port)
+        self._watching = [asyncio.create_task(files.watch()) for files in self._followed]
         await self.grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         host = self._settings.listen.rsplit(":", 1)[0]
         _log.info("serving", address=f"{host}:{self.port}")
 
     def _bind(self, address: str) -> int:
-        if self._credentials is None:
+        if self._certificate is None:
             return self.grpc.add_insecure_port(address)
-        return self.grpc.add_secure_port(address, self._credentials)
+        return self.grpc.add_secure_port(address, self._certificate.credentials())
 
     async def stop(self, end_calls: Sequence[Callable[[], None]] = ()) -> None:
         """Say NOT_SERVING, let running calls end within the drain time, then stop.
@@ -126,6 +135,9 @@ class Server:
         for end in end_calls:
             end()
         await self.grpc.stop(self._settings.drain_seconds)
+        for watching in self._watching:
+            watching.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
         _log.info("stopped")

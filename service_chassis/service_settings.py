@@ -7,10 +7,13 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service_chassis.certificates import CertificatePair, ServerCertificate
+
 if TYPE_CHECKING:
+    from pydantic import ValidationInfo
     from pydantic_core import ErrorDetails
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -48,6 +51,32 @@ class ServerSettings(BaseSettings):
         description="Address to serve figures for Prometheus on, `host:port`, without a login: "
         "let only Prometheus reach it. Empty: nowhere.",
     )
+    tls_certificate: FilePath | None = Field(
+        None,
+        description="Certificate chain (PEM) for TLS, read again when it changes.",
+    )
+    tls_private_key: FilePath | None = Field(
+        None, validate_default=True, description="Its private key (PEM)."
+    )
+
+    @field_validator("tls_private_key")
+    @classmethod
+    def _is_a_pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        check_pair(info.data.get("tls_certificate"), key, "tls_certificate", "tls_private_key")
+        return key
+
+    def certificate_pair(self) -> CertificatePair | None:
+        """The certificate to serve with, when there is one."""
+        return certificate_pair(self.tls_certificate, self.tls_private_key)
+
+    def server_certificate(self) -> ServerCertificate | None:
+        """The certificate to serve with, followed; plain text is served without.
+
+        Raises:
+            SystemExit: It cannot be used.
+        """
+        pair = self.certificate_pair()
+        return None if pair is None else ServerCertificate(pair)
 
 
 class TransferLimits(BaseSettings):
@@ -96,6 +125,28 @@ class ServiceSettings(ServerSettings):
         if self.page_token_key_file is None:
             return secrets.token_bytes(32)
         return self.page_token_key_file.read_bytes()
+
+
+def check_pair(certificate: Path | None, key: Path | None, *names: str) -> None:
+    """Make sure that there are both or neither.
+
+    Args:
+        certificate: A certificate.
+        key: Its key.
+        names: What the two settings are called.
+
+    Raises:
+        ValueError: There is one of the two.
+    """
+    if (certificate is None) != (key is None):
+        there, missing = names if key is None else reversed(names)
+        message = f"{there} is set, so {missing} must be set too"
+        raise ValueError(message)
+
+
+def certificate_pair(certificate: Path | None, key: Path | None) -> CertificatePair | None:
+    """The pair, when there are both."""
+    return None if certificate is None or key is None else CertificatePair(certificate, key)
 
 
 def read_settings(settings: type[Settings]) -> Settings:

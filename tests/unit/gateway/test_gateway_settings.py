@@ -43,7 +43,7 @@ def test_defaults(read: Callable[..., GatewaySettings]) -> None:
     assert settings.message_bytes == 4 * 1024 * 1024
     assert not settings.reflection
     assert settings.dev_issuer is None
-    assert settings.credentials() is None
+    assert settings.server_certificate() is None
 
 
 def test_everything_wrong_is_said_at_once(read: Callable[..., GatewaySettings]) -> None:
@@ -88,5 +88,5 @@ def test_tls_needs_both_files(read: Callable[..., GatewaySettings]) -> None:
 
 
 def test_tls_key_alone(read: Callable[..., GatewaySettings]) -> None:
-    with pytest.raises(SystemExit, match="TLS needs tls_certificate too"):
+    with pytest.raises(SystemExit, match="tls_certificate must be set too"):
         read(tls_private_key="key.pem")

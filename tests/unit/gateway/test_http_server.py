@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from starlette.responses import PlainTextResponse
 
 from gateway import http_server
 from gateway.web import door
+from tests.unit.certificate_authority import Authority, copy_pair
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,43 +54,37 @@ def talking(
 
 
 def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
-    chain, key = self_signed(tmp_path)
+    authority = Authority()
+    files, second = authority.issue(tmp_path, "first"), authority.issue(tmp_path, "second")
+    trusted = ssl.create_default_context(cadata=authority.pem().decode())
+
+    async def name_shown(port: int) -> str:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trusted, server_hostname="localhost"
+        )
+        shown: Any = writer.get_extra_info("peercert")
+        writer.close()
+        return str(shown["subject"][0][0][1])
 
     async def run() -> None:
         app = door.Door(reads, "https://here")
-        server = http_server.HttpServer(app, "The server", "127.0.0.1", 0, (chain, key))
+        server = http_server.HttpServer(app, "The server", "127.0.0.1", 0, files)
         await server.start()
-        trusted = ssl.create_default_context(cafile=str(chain))
         async with httpx.AsyncClient(verify=trusted, trust_env=False) as http:
-            answer = await http.get(f"https://127.0.0.1:{server.port}/", headers={"host": "here"})
+            answer = await http.get(f"https://localhost:{server.port}/", headers={"host": "here"})
         assert answer.status_code == 200
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert await name_shown(server.port) == "first"
+        files.private_key.write_bytes(second.private_key.read_bytes())
+        assert server.certificate_files is not None
+        await server.certificate_files.look()
+        assert await name_shown(server.port) == "first"
+        copy_pair(second, files)
+        await server.certificate_files.look()
+        assert await name_shown(server.port) == "second"
         await server.stop()
 
     asyncio.run(run())
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key, as files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "chain.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "key.pem").write_bytes(private)
-    return folder / "chain.pem", folder / "key.pem"
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: he", _HEAD + b"12345GET / "])

@@ -1,0 +1,78 @@
+"""A certificate authority of a test's own, and the files of those it signs for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from service_chassis.certificates import CertificatePair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _build(
+    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, days: float
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=2))
+        .not_valid_after(now + dt.timedelta(days=days))
+    )
+
+
+@dataclass
+class Authority:
+    """Signs certificates."""
+
+    name: str = "studbook test authority"
+    key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    def pem(self) -> bytes:
+        """Its own certificate."""
+        builder = _build(self.name, self.name, self.key, 30)
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)  # noqa: FBT003
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def write(self, folder: Path) -> Path:
+        """The file with its own certificate."""
+        path = folder / "ca.crt"
+        path.write_bytes(self.pem())
+        return path
+
+    def issue(self, folder: Path, name: str, *, days: float = 10) -> CertificatePair:
+        """Write `NAME.crt` and `NAME.key`, for a name and for this machine."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName("localhost")])
+        builder = _build(name, self.name, key, days).add_extension(names, critical=False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        pair = CertificatePair(folder / f"{name}.crt", folder / f"{name}.key")
+        pair.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+        pair.private_key.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        return pair
+
+
+def copy_pair(source: CertificatePair, target: CertificatePair) -> None:
+    """Replace a certificate on disk by another."""
+    target.certificate.write_bytes(source.certificate.read_bytes())
+    target.private_key.write_bytes(source.private_key.read_bytes())
