@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from gateway.ci_systems import IMMUTABLE_CLAIMS
+from gateway.clear_text import check_clear
 from service_chassis.service_settings import is_loopback_host
 
 # Kept apart from the contract: these are the algorithms that the signature check knows.
@@ -38,6 +39,9 @@ def check_issuer_url(url: str) -> str:
             host and path.
     """
     parts = urlsplit(url)
+    if not url.isascii():
+        message = "must be written in ASCII; a host with other letters begins with xn-- there"
+        raise ValueError(message)
     secure = parts.scheme == "https"
     local = parts.scheme == "http" and is_loopback_host(parts.hostname or "")
     if not (secure or local) or not parts.hostname:
@@ -45,6 +49,9 @@ def check_issuer_url(url: str) -> str:
         raise ValueError(message)
     if parts.query or parts.fragment or parts.username or parts.password or not url.isprintable():
         message = "must consist of scheme, host and path only"
+        raise ValueError(message)
+    if parts.port == 0:
+        message = "must not name port 0; leave the port away, or name one from 1 to 65535"
         raise ValueError(message)
     return url
 
@@ -61,7 +68,7 @@ def _loopback_redirect(url: str) -> str:
 IssuerUrl = Annotated[str, AfterValidator(check_issuer_url)]
 # Parts of principal ids, which are separated by colons.
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(check_clear)]
 
 
 class _Section(BaseModel):

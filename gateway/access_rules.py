@@ -224,5 +224,5 @@ def load_rules(text: str, name: str = "access.yaml") -> AccessRules:
     Raises:
         AccessFileError: The file cannot be used.
     """
-    revision = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return AccessRules(read_access_file(text, name), revision)
+    file = read_access_file(text, name)
+    return AccessRules(file, hashlib.sha256(text.encode()).hexdigest()[:12])

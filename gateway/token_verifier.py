@@ -49,7 +49,7 @@ class VerifiedToken:
     Attributes:
         issuer: Who issued it, as configured.
         claims: What it says.
-        digest: SHA-256 of its text in hex; tells tokens apart in caches and logs.
+        digest: SHA-256 in hex of its text without the signature; tells tokens apart in logs.
         expires_at: Seconds since the epoch.
         exchanged_id: For a token that the gateway gave in exchange for one of the issuer's: its own
             id. All else is as the issuer's token said it.
@@ -156,7 +156,12 @@ class TokenVerifier:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    """What tells a token from others, without its signature.
+
+    Anybody can make a second valid signature of an ECDSA signature, and a revoked token would be
+    another one with it.
+    """
+    return hashlib.sha256(text.rpartition(".")[0].encode()).hexdigest()
 
 
 def _checked(token: UnverifiedToken, issuer: Issuer, now: float) -> VerifiedClaims:

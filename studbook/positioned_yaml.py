@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Path = tuple[str | int, ...]
+# Aliases of aliases make a few lines into billions of values.
+_MOST_PLACES = 100_000
 
 
 class YamlError(ValueError):
@@ -57,8 +59,10 @@ def parse(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = str(error.problem or error.context)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # Dates that do not exist are ValueErrors; a thousand brackets exhaust the parser.
+    except RecursionError:
+        line, problem = 1, "the file is nested too deeply; write it with fewer levels"
+    except (yaml.YAMLError, ValueError) as error:
+        # Dates that do not exist are ValueErrors.
         line, problem = 1, str(error)
     raise YamlError(line, problem)
 
@@ -76,6 +80,12 @@ def _index(node: yaml.Node, path: Path, lines: dict[Path, int], above: frozenset
     if id(node) in above:
         raise YamlError(node.start_mark.line + 1, "an alias contains itself")
     above |= {id(node)}
+    if len(lines) > _MOST_PLACES:
+        message = (
+            f"with its aliases the file has more than {_MOST_PLACES} values; write fewer, or "
+            "without aliases of aliases"
+        )
+        raise YamlError(node.start_mark.line + 1, message)
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             lines[*path, index] = item.start_mark.line + 1

@@ -75,6 +75,7 @@ def access_rules(urls: Mapping[str, str]) -> str:
     bindings = [
         ("trainer", ["group:corp:data-science"], ["workspaces/main/**"]),
         ("viewer", ["group:corp:viewers"], ["workspaces/main/**"]),
+        ("viewer", ["user:corp:rosa"], ["workspaces/main/models/wine-*/**"]),
         ("releaser", ["group:corp:release-managers"], ["workspaces/main/models/**"]),
         ("deployer", ["service:corp:serving"], ["workspaces/main/models/**"]),
         ("admin", ["group:corp:administrators"], ["workspaces/main/**", "workspaces/other/**"]),
