@@ -161,11 +161,21 @@ def test_stream_ends_with_its_token(http_issuer: LoopbackIssuer, mounted: bool, 
     through_gateway(http_issuer, test, mounted=mounted)
 
 
+async def until_nothing_is_sent(gateway: Gateway) -> None:
+    """Wait until a download is held up by its client, while other calls go on."""
+    sent = -1
+    while sent != len(gateway.seen.sizes):
+        sent = len(gateway.seen.sizes)
+        for _ in range(20):
+            await gateway.identity.GetServerInfo(identity_service_pb2.GetServerInfoRequest())
+
+
 def test_client_that_does_not_read_is_ended_too(http_issuer: LoopbackIssuer, mounted: bool) -> None:
     async def test(gateway: Gateway) -> None:
         request = artifact_service_pb2.DownloadRequest(run=RUN)
         call = gateway.artifacts.Download(request, metadata=gateway.login())
         await call.read()
+        await until_nothing_is_sent(gateway)
         revoke(gateway, tokens=["t1"])
         await gateway.turnstile.sweep()
         await gateway.seen.download_ended.wait()
