@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tests.store.registry.seeding import Stud
 
 # Not in the ledger, for the reasons given where they are made.
-NOT_IN_THE_LEDGER = {"answered_requests", "loaded_versions", "webhook_deliveries"}
+NOT_IN_THE_LEDGER = {
+    "answered_requests",
+    "loaded_versions",
+    "spent_tokens",
+    "webhook_deliveries",
+}
 NOR_THESE_COLUMNS = {
     # How far it was told, and who delivers.
     ("webhooks", "told_position"),
