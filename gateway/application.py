@@ -24,7 +24,7 @@ from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.upstreams import Upstreams
 from gateway.web.application import Web
-from service_chassis.assertion import AssertionSigner
+from service_chassis.behind_gateway import followed_signer
 from service_chassis.call_pipeline import CallPipeline, Door
 from service_chassis.request_message import for_anybody
 from service_chassis.server import Server
@@ -76,7 +76,7 @@ class Gateway:
         # The registry has its own port also where it is mounted.
         self._register = Upstreams({"registry": settings.registry_address}, settings.message_bytes)
         self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
-        self._signer = _signer(settings)
+        self._signer, key_file = followed_signer("gateway", settings.assertion_private_key)
         authenticator = Authenticator(
             self._rules, self._verifier, limits=settings.metadata_limits()
         )
@@ -86,7 +86,7 @@ class Gateway:
         door = Door(frozenset(services), settings.message_bytes, callers.under_way)
         pipeline = CallPipeline(callers, door)
         interceptors = [pipeline] if services else []
-        self.server = Server(settings, interceptors, _AREAS)
+        self.server = Server(settings, interceptors, _AREAS, [key_file])
         self._serve_identity(settings, authenticator)
         for add_to in services.values():
             add_to(self.server.grpc)
@@ -174,14 +174,6 @@ def _rules(settings: GatewaySettings, accept: Callable[[AccessRules], None]) -> 
         return AccessRulesFile(settings.access_file, accept)
     except AccessFileError as error:
         message = f"The access rules cannot be used:\n{error}"
-        raise SystemExit(message) from None
-
-
-def _signer(settings: GatewaySettings) -> AssertionSigner:
-    try:
-        return AssertionSigner("gateway", settings.assertion_private_key.read_bytes())
-    except (OSError, ValueError) as error:
-        message = f"{settings.assertion_private_key} is not a usable Ed25519 key: {error}"
         raise SystemExit(message) from None
 
 

@@ -13,18 +13,12 @@ from gateway.application import Gateway
 from gateway.settings import GatewaySettings
 from registry_service.application import Application as Registry
 from registry_service.settings import RegistrySettings
-from service_chassis.assertion import AssertionVerifier
-from service_chassis.call_pipeline import CallPipeline
-from service_chassis.server import Server, serve_until_stopped
+from service_chassis.behind_gateway import service_server
+from service_chassis.server import serve_until_stopped
 from service_chassis.server_process import set_up
-from service_chassis.service_settings import ServiceSettings, read_settings
+from service_chassis.service_settings import read_settings
 from tracking_service.service import TrackingService
 from tracking_service.settings import TrackingSettings
-
-
-def _own_port(area: str, settings: ServiceSettings) -> Server:
-    pipeline = CallPipeline(AssertionVerifier(area, settings.trusted_keys()))
-    return Server(settings, [pipeline], [area])
 
 
 async def _serve(
@@ -33,10 +27,10 @@ async def _serve(
     gateway_settings: GatewaySettings,
 ) -> None:
     tracking = TrackingService(tracking_settings)
-    tracking_port = _own_port("tracking", tracking_settings)
+    tracking_port = service_server("tracking", tracking_settings)
     tracking.add_to(tracking_port.grpc)
     registry = Registry(registry_settings)
-    registry_port = _own_port("registry", registry_settings)
+    registry_port = service_server("registry", registry_settings, [registry.key_file])
     registry.add_to(registry_port.grpc)
     gateway = Gateway(
         gateway_settings, mounted={"tracking": tracking.add_to, "registry": registry.add_to}

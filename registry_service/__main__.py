@@ -11,9 +11,8 @@ import sys
 from registry_service.application import Application
 from registry_service.settings import RegistrySettings
 from registry_service.verify_command import verify
-from service_chassis.assertion import AssertionVerifier
-from service_chassis.call_pipeline import CallPipeline
-from service_chassis.server import Server, serve_until_stopped
+from service_chassis.behind_gateway import service_server
+from service_chassis.server import serve_until_stopped
 from service_chassis.server_process import set_up
 from service_chassis.service_settings import read_settings
 
@@ -21,8 +20,7 @@ from service_chassis.service_settings import read_settings
 async def _serve(settings: RegistrySettings) -> None:
     application = Application(settings)
     await application.prepare()
-    pipeline = CallPipeline(AssertionVerifier("registry", settings.trusted_keys()))
-    server = Server(settings, [pipeline], ["registry"])
+    server = service_server("registry", settings, [application.key_file])
     application.add_to(server.grpc)
     await serve_until_stopped(server, close=[application.close], end_calls=[application.end_calls])
 

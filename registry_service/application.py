@@ -32,7 +32,7 @@ from registry_service.webhook_delivery import WebhookDelivery
 from registry_service.webhook_rpc import Delivering, WebhookService
 from registry_service.webhook_secrets import WebhookSecrets
 from registry_service.webhook_sender import WebhookSender
-from service_chassis.assertion import AssertionSigner
+from service_chassis.behind_gateway import followed_signer
 from service_chassis.blob_store import open_blob_store
 from service_chassis.database import Database
 from service_chassis.notifications import listen
@@ -75,7 +75,7 @@ class Application:
         database = RegistryDatabase(self._database)
         self.blobs = open_blob_store(settings.artifact_store)
         tokens = PageTokens(settings.page_token_key())
-        signer = AssertionSigner("registry", settings.assertion_private_key.read_bytes())
+        signer, self.key_file = followed_signer("registry", settings.assertion_private_key)
         self._tracking = TrackingClient(
             settings.tracking_address, signer, settings.tracking_timeout_seconds
         )

@@ -41,11 +41,23 @@ def _refusal() -> StudbookError:
 
 
 class AssertionSigner:
-    """Signs assertions for one component."""
+    """Signs assertions for one component.
+
+    Raises:
+        ValueError: The key is no Ed25519 private key.
+    """
 
     def __init__(self, component: str, private_key_pem: bytes) -> None:
         self._component = component
-        self._key = OKPKey.import_key(private_key_pem)
+        self._key = _private_key(private_key_pem)
+
+    def use(self, private_key_pem: bytes) -> None:
+        """Sign with another key from now on.
+
+        Raises:
+            ValueError: It is no Ed25519 private key.
+        """
+        self._key = _private_key(private_key_pem)
 
     def sign(self, caller: Caller, method: str, audience: str) -> str:
         """An assertion for one call.
@@ -95,11 +107,18 @@ class AssertionVerifier:
 
     def __init__(self, audience: str, trusted: Mapping[str, bytes]) -> None:
         self._audience = audience
-        self._keys = {
-            component: [OKPKey.import_key(block) for block in _pem_blocks(pem)]
-            for component, pem in trusted.items()
-        }
+        self._keys: dict[str, list[OKPKey]] = {}
         self._known: dict[tuple[str, str], tuple[float, Caller]] = {}
+        self.trust(trusted)
+
+    def trust(self, trusted: Mapping[str, bytes]) -> None:
+        """Believe these keys from now on, and no others, not even for what was verified before.
+
+        Raises:
+            ValueError: There is no Ed25519 public key, or something else besides.
+        """
+        self._keys = {component: _public_keys(pem) for component, pem in trusted.items()}
+        self._known.clear()
 
     def verify(self, token: str, method: str) -> Caller:
         """The caller an assertion speaks of.
@@ -157,6 +176,18 @@ def _caller(claims: dict[str, Any]) -> Caller:
     )
 
 
-def _pem_blocks(pem: bytes) -> list[bytes]:
+def _private_key(pem: bytes) -> OKPKey:
+    key = OKPKey.import_key(pem)
+    if key.curve_name != _ALGORITHM or not key.is_private:
+        message = "it is no Ed25519 private key"
+        raise ValueError(message)
+    return key
+
+
+def _public_keys(pem: bytes) -> list[OKPKey]:
     end = b"-----END PUBLIC KEY-----"
-    return [block + end for block in pem.split(end) if block.strip()]
+    keys = [OKPKey.import_key(block + end) for block in pem.split(end) if block.strip()]
+    if not keys or any(key.curve_name != _ALGORITHM or key.is_private for key in keys):
+        message = "it holds no Ed25519 public keys, one after another"
+        raise ValueError(message)
+    return keys

@@ -8,12 +8,11 @@ import json
 import sys
 from dataclasses import asdict
 
-from service_chassis.assertion import AssertionVerifier
+from service_chassis.behind_gateway import service_server
 from service_chassis.blob_store import open_blob_store
-from service_chassis.call_pipeline import CallPipeline
 from service_chassis.database import Database
 from service_chassis.errors import StudbookError
-from service_chassis.server import Server, serve_until_stopped
+from service_chassis.server import serve_until_stopped
 from service_chassis.server_process import set_up
 from service_chassis.service_settings import read_settings
 from tracking_service.collection import Collected, Collector
@@ -24,8 +23,7 @@ from tracking_service.settings import TrackingSettings
 async def serve(settings: TrackingSettings) -> None:
     """Serve until SIGTERM."""
     service = TrackingService(settings)
-    pipeline = CallPipeline(AssertionVerifier("tracking", settings.trusted_keys()))
-    server = Server(settings, [pipeline], ["tracking"])
+    server = service_server("tracking", settings)
     service.add_to(server.grpc)
     service.start()
     await serve_until_stopped(server, close=[service.close])
