@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from gateway.metadata_limits import MetadataLimits
 from gateway.turnstile import IdentityLimits
 from gateway.web.settings import WebSettings
-from service_chassis.service_settings import ServerSettings, TransferLimits, is_loopback
+from service_chassis.service_settings import TlsServerSettings, TransferLimits, is_loopback
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service_chassis.certificates import CertificatePair
 
 
-class GatewaySettings(WebSettings, TransferLimits, ServerSettings):
+class GatewaySettings(WebSettings, TransferLimits, TlsServerSettings):
     """What the gateway needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="STUDBOOK_GATEWAY_")

@@ -51,6 +51,15 @@ class ServerSettings(BaseSettings):
         description="Address to serve figures for Prometheus on, `host:port`, without a login: "
         "let only Prometheus reach it. Empty: nowhere.",
     )
+
+    def server_certificate(self) -> ServerCertificate | None:
+        """The certificate to serve with; plain text is served without."""
+        return None
+
+
+class TlsServerSettings(ServerSettings):
+    """What a server needs that may speak TLS."""
+
     tls_certificate: FilePath | None = Field(
         None,
         description="Certificate chain (PEM) for TLS, read again when it changes.",

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from service_chassis.server import Server
-from service_chassis.service_settings import ServerSettings
+from service_chassis.service_settings import TlsServerSettings
 from tests.unit.certificate_authority import Authority, copy_pair
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def with_server(
     pair: CertificatePair, test: Callable[[Server], Awaitable[None]], **settings: object
 ) -> None:
     async def run() -> None:
-        chosen = ServerSettings.model_validate(
+        chosen = TlsServerSettings.model_validate(
             {
                 "tls_certificate": pair.certificate,
                 "tls_private_key": pair.private_key,
@@ -156,7 +156,7 @@ def test_useless_files_are_refused_at_the_start(tmp_path: Path, fault: str, word
         pair.private_key.write_bytes(other.private_key.read_bytes())
     if fault == "garbage":
         pair.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\n")
-    settings = ServerSettings.model_validate(
+    settings = TlsServerSettings.model_validate(
         {"tls_certificate": pair.certificate, "tls_private_key": pair.private_key}
     )
 
