@@ -67,7 +67,7 @@ def is_valid_pattern(pattern: str) -> bool:
     """
     segments = pattern.split("/")
     return (
-        all(re.fullmatch(r"[a-z0-9._*+-]+", segment) for segment in segments)
+        all(re.fullmatch(r"[a-z0-9*][a-z0-9._*+-]*", segment) for segment in segments)
         and "**" not in segments[:-1]
         and not any("**" in segment for segment in segments if segment != "**")
         and segments[0] in {"workspaces", "**"}

@@ -18,9 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_stack.stack import LocalStack
+    from tests.security.castle import Castle
 
 LIST_MODELS = "/studbook.registry.v1.ModelService/ListModels"
 EVERYTHING = Caller(Principal("user:dev:ada", "user"), {"models.read": ("**",)})
+
+
+@pytest.fixture(scope="session")
+def stack(whole_castle: Castle) -> LocalStack:
+    """The processes that are attacked."""
+    return whole_castle.stack
+
+
+@pytest.fixture
+def tokens(whole_castle: Castle) -> dict[str, str]:
+    """Good tokens of two who may do little."""
+    return {"ada": whole_castle.person("ada"), "serving": whole_castle.serving()}
 
 
 def refusal(call: Callable[[], Any]) -> tuple[str, str]:

@@ -61,6 +61,8 @@ def test_may_cover_below(pattern: str, parent: str, *, expected: bool) -> None:
         "workspaces/a b",
         "workspaces//x",
         "workspaces/main/../x/",
+        "workspaces/main/models/wine/../secret",
+        "workspaces/./main",
         "workspaces/main/**x",
     ],
 )
