@@ -22,6 +22,7 @@ from service_chassis.deadlines import longest_s, time_left
 from service_chassis.errors import StudbookError
 from service_chassis.method_access import Method, method_table
 from service_chassis.request_message import only_message
+from service_chassis.stream_start import send_initial_metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -221,7 +222,8 @@ async def _single_answer(call: Call, upstream: Any) -> bytes:
 
 
 async def _pass_answers(call: Call, upstream: Any) -> None:
-    await _pass_initial_metadata(call, upstream)
+    initial = to_client(await upstream.initial_metadata())
+    await send_initial_metadata(call.context, initial)
     # The next message is read once this one is written, so a slow client slows the service.
     async for response in upstream:
         await call.context.write(response)

@@ -32,6 +32,7 @@ from service_chassis.metrics_endpoint import count_call
 from service_chassis.request_message import only_message
 from service_chassis.security_log import record_refusal
 from service_chassis.status_details import abort_with, internal_error
+from service_chassis.stream_start import send_initial_metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -248,7 +249,9 @@ class _Call:
         self.method = method
         self.context = context
         self.caller: Caller | None = None
-        self._accepted = not announces
+        self._announces = announces
+        # Only streams begin with a word of their own.
+        self._accepted = not (announces or method.server_streaming)
         self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self._start = time.perf_counter()
         self.request_id = _request_id(self.metadata)
@@ -259,14 +262,15 @@ class _Call:
         return asyncio.timeout(longest_s(self.method) if limited else None)
 
     async def accept_stream(self) -> None:
-        """Tell the peer, once, that the first message of its stream was accepted.
+        """Begin the answers, once; tell the gateway that the first message was accepted.
 
         The gateway sends no more before it sees this sign: of a call that ends while its peer is
         still sending, the reason can get lost.
         """
         if not self._accepted:
             self._accepted = True
-            await self.context.send_initial_metadata(STREAM_ACCEPTED)
+            announced = STREAM_ACCEPTED if self._announces else ()
+            await send_initial_metadata(self.context, announced)
 
     async def fail(self, error: BaseException) -> None:
         """Log a failed call and refuse it in the caller's terms; returns when it was refused."""

@@ -170,12 +170,16 @@ async def until_nothing_is_sent(gateway: Gateway) -> None:
             await gateway.identity.GetServerInfo(identity_service_pb2.GetServerInfoRequest())
 
 
-def test_client_that_does_not_read_is_ended_too(http_issuer: LoopbackIssuer, mounted: bool) -> None:
+@pytest.mark.parametrize("held_up", [True, False], ids=["held up", "at its beginning"])
+def test_client_that_does_not_read_is_ended_too(
+    http_issuer: LoopbackIssuer, mounted: bool, held_up: bool
+) -> None:
     async def test(gateway: Gateway) -> None:
         request = artifact_service_pb2.DownloadRequest(run=RUN)
         call = gateway.artifacts.Download(request, metadata=gateway.login())
         await call.read()
-        await until_nothing_is_sent(gateway)
+        if held_up:
+            await until_nothing_is_sent(gateway)
         revoke(gateway, tokens=["t1"])
         await gateway.turnstile.sweep()
         await gateway.seen.download_ended.wait()
