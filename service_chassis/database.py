@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from service_chassis.errors import Code, StudbookError, unavailable
 from service_chassis.shared_commits import SharedCommits
+from service_chassis.sqlite_cursors import TidyConnection, close_cursors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,12 +72,14 @@ class Database:
             max_overflow=_BESIDE_THREADS,
             # A server can go away between two transactions; a file cannot.
             pool_pre_ping=not self.is_sqlite,
+            connect_args={"factory": TidyConnection} if self.is_sqlite else {},
         )
         self._shared = SharedCommits(self._transact, self._transact_again, f"{package}-commits")
         self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix=f"{package}-db")
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "reset", close_cursors)
         else:
             event.listen(self.engine, "begin", _begin_postgresql)
 

@@ -102,6 +102,30 @@ def test_reading_sees_one_moment(database: Database) -> None:
         assert reading.result() == [0, 0]
 
 
+def test_what_was_not_read_to_its_end_keeps_no_snapshot(database: Database) -> None:
+    """Results that outlive their transaction do not let the next one see the past."""
+    names = [{"name": f"more-{number}", "value": number} for number in range(50)]
+    database.write_now(lambda c: c.execute(COUNTERS.insert(), names))
+    held = []
+
+    def read_one(connection: sa.Connection) -> None:
+        rows = iter(connection.execute(sa.select(COUNTERS)))
+        next(rows)
+        held.append(rows)
+
+    def count(connection: sa.Connection) -> int:
+        return int(
+            connection.execute(sa.select(sa.func.count()).select_from(COUNTERS)).scalar_one()
+        )
+
+    database.read_now(read_one)
+    url = database.engine.url.render_as_string(hide_password=False)
+    other = Database(url, "registry_service")
+    other.write_now(lambda c: c.execute(COUNTERS.insert().values(name="new", value=0)))
+    other.close()
+    assert database.read_now(count) == 52
+
+
 def test_loop_stays_free_while_work_runs(database: Database) -> None:
     async def run() -> bool:
         let_go = threading.Event()
