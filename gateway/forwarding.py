@@ -207,15 +207,11 @@ async def _refuse_unknown(
     await conduct(Call(path, "", context), refuse())
 
 
-async def _pass_initial_metadata(call: Call, upstream: Any) -> None:
+async def _single_answer(call: Call, upstream: Any) -> bytes:
+    response: bytes = await upstream
     initial = to_client(await upstream.initial_metadata())
     if initial:
         await call.context.send_initial_metadata(initial)
-
-
-async def _single_answer(call: Call, upstream: Any) -> bytes:
-    response: bytes = await upstream
-    await _pass_initial_metadata(call, upstream)
     call.context.set_trailing_metadata(to_client(await upstream.trailing_metadata()))
     call.sent(response)
     return response

@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 
 from studbook.exceptions import Unauthenticated, Unavailable
 from studbook.job_variables import GITHUB_SECRET, GITHUB_URL, VARIABLE, is_github
+from studbook.server_info import server_info
 from studbook.shared_audiences import is_of_login, is_of_service
 from studbook.token_claims import expiry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from studbook.credentials import TokenSource
-    from studbook.identity.v1.identity_service_pb2 import JobTokenIssuer
 
 # Kubernetes: where a pod projects a token of its service account that is meant for the server.
 KUBERNETES_TOKEN = Path("/var/run/secrets/studbook/token")
@@ -100,7 +100,7 @@ class JobToken:
             return self._token
 
     def _announced_audience(self) -> str:
-        for issuer in _announced(self._address):
+        for issuer in server_info(self._address).job_token_issuers:
             if self._system.is_issuer(issuer.issuer):
                 _refuse_shared(issuer.audience, self._address)
                 return issuer.audience
@@ -134,17 +134,6 @@ def find(address: str, otherwise: TokenSource) -> TokenSource | None:
         return FileToken(KUBERNETES_TOKEN)
     system = next((system for system in _SYSTEMS if system.is_here()), None)
     return JobToken(system, address, otherwise) if system is not None else None
-
-
-def _announced(address: str) -> Sequence[JobTokenIssuer]:
-    from studbook.client import Client  # noqa: PLC0415 - it imports the credentials
-    from studbook.credentials import NoToken  # noqa: PLC0415
-    from studbook.identity.v1.identity_service_pb2 import (  # noqa: PLC0415 - with the client
-        GetServerInfoRequest,
-    )
-
-    with Client(address, token_source=NoToken()) as client:
-        return client.identity.GetServerInfo(GetServerInfoRequest()).job_token_issuers
 
 
 def _refuse_shared(audience: str, address: str) -> None:

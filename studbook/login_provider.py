@@ -12,6 +12,7 @@ import httpx
 from studbook.address import Address
 from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
 from studbook.oauth_client import http_client, in_our_words, oauth_client
+from studbook.server_info import server_info
 from studbook.stored_logins import Login
 from studbook.token_claims import expiry_of
 
@@ -57,14 +58,7 @@ class Provider:
 
 def offered(address: str) -> list[LoginProvider]:
     """The login providers that a server names."""
-    from studbook.client import Client  # noqa: PLC0415 - it imports the credentials itself
-    from studbook.credentials import NoToken  # noqa: PLC0415
-    from studbook.identity.v1.identity_service_pb2 import (  # noqa: PLC0415 - with the client
-        GetServerInfoRequest,
-    )
-
-    with Client(address, token_source=NoToken()) as client:
-        return list(client.identity.GetServerInfo(GetServerInfoRequest()).login_providers)
+    return list(server_info(address).login_providers)
 
 
 def discover(address: str, name: str = "") -> Provider:
