@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from http import HTTPStatus
@@ -22,6 +23,10 @@ _log = structlog.get_logger("studbook.web")
 LARGEST_BODY = 16 * 1024
 # Until all of it is there.
 LONGEST_BODY_S = 10.0
+# What is read of a body that nobody wants, so that the answer is: a connection that is closed
+# with something unread is reset, and the answer with it.
+_MOST_DISCARDED = 1024 * 1024
+_LONGEST_DISCARD_S = 2.0
 _LARGEST_HEAD = 16 * 1024
 _LARGEST_COOKIES = 8 * 1024
 # Where the scope keeps what the request's line in the log says besides.
@@ -74,17 +79,22 @@ class Door:
         record: dict[str, str] = {}
         scope[RECORD] = record
         status = HTTPStatus.INTERNAL_SERVER_ERROR
+        body = _Body(scope, receive)
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = HTTPStatus(message["status"])
                 self._add_headers(MutableHeaders(scope=message))
+            elif not message.get("more_body") and not body.complete:
+                await send({**message, "more_body": True})
+                await body.discard()
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
             refusal = self._refusal(scope)
-            await (refusal or self._app)(scope, _bounded(receive), answer)
+            await (refusal or self._app)(scope, body.receive, answer)
         finally:
             _note(scope, status, time.perf_counter() - started, record)
 
@@ -116,24 +126,43 @@ def _refused(status: HTTPStatus, words: str) -> ASGIApp:
     return PlainTextResponse(f"{words}\n", status, headers={"connection": "close"})
 
 
-def _bounded(receive: Receive) -> Receive:
-    """The same, until there is too much of it, or it takes too long."""
-    received = 0
-    deadline = asyncio.get_running_loop().time() + LONGEST_BODY_S
+class _Body:
+    """A request's body, until there is too much of it, or it takes too long."""
 
-    async def bounded() -> Message:
-        nonlocal received
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self.complete = "transfer-encoding" not in headers and "content-length" not in headers
+        self._receive = receive
+        self._received = 0
+        self._deadline = asyncio.get_running_loop().time() + LONGEST_BODY_S
+
+    async def receive(self) -> Message:
+        """The next part.
+
+        Raises:
+            BodyRefusedError: If it is too much, or too late.
+        """
         try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._next()
         except TimeoutError:
             raise BodyRefusedError(HTTPStatus.REQUEST_TIMEOUT) from None
-        received += len(message.get("body", b""))
-        if received > LARGEST_BODY:
+        if self._received > LARGEST_BODY:
             raise BodyRefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
 
-    return bounded
+    async def discard(self) -> None:
+        """Read what is still to come, within bounds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_DISCARD_S):
+                while not self.complete and self._received < _MOST_DISCARDED:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        return message
 
 
 def _note(scope: Scope, status: HTTPStatus, seconds: float, record: dict[str, str]) -> None:
