@@ -63,6 +63,15 @@ class RegistryDatabase:
         """`read` for callers without an event loop."""
         return self._database.read_now(lambda connection: work(self._store(connection)))
 
+    async def change_mark(self) -> int:
+        """What is another number as soon as the ledger has a new entry, whichever process made it.
+
+        Every change of the registry appends to the ledger, in its own transaction.
+        """
+        if self._database.is_sqlite:
+            return self._database.sqlite_changes()
+        return await self.read(lambda store: store.ledger.head().position)
+
     async def write(self, work: Callable[[RegistryStore], T]) -> T:
         """Run work that changes something. It may run several times."""
         return await self._commit(lambda _, store: work(store))

@@ -78,7 +78,7 @@ class ServingService(ServingServiceServicer):
         self._blobs = blobs
         self._tokens = tokens
         self._retention = retention
-        self._present = PresentAnswers()
+        self._present = PresentAnswers(database)
         self._clock = clock
 
     async def ResolveVersion(
@@ -91,6 +91,11 @@ class ServingService(ServingServiceServicer):
         caller = current_caller()
         if request.HasField("at"):
             return to_resolved(await self._resolve_at(request, caller))
+        if request.WhichOneof("selector") in {None, "stage"}:
+            stage = _stage(request)
+            if stage is not Stage.PRODUCTION:
+                caller.require(READ, request.model)
+            return await self._present.of_stage(request.model, stage)
         answer = self._answer_now(request, caller)
         return to_resolved(await self._database.read(answer, brief=True))
 
@@ -162,14 +167,9 @@ class ServingService(ServingServiceServicer):
             case "alias":
                 alias = AliasName(request.model, check_alias(request.alias, "alias"))
                 return lambda store: resolve_alias(store, caller, alias)
-            case "range":
+            case _:
                 wanted = parse_range(request.range, "range")
                 return lambda store: resolve_range(store, caller, request.model, wanted)
-            case _:
-                stage = _stage(request)
-                if stage is not Stage.PRODUCTION:
-                    caller.require(READ, request.model)
-                return lambda store: self._present.resolve_stage(store, request.model, stage)
 
     async def _resolve_at(
         self, request: messages.ResolveVersionRequest, caller: Caller

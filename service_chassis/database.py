@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -23,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from service_chassis.errors import Code, StudbookError, unavailable
 from service_chassis.shared_commits import SharedCommits
+from service_chassis.sqlite_changes import SqliteChanges
 from service_chassis.sqlite_cursors import TidyConnection, close_cursors
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "reset", close_cursors)
+            self._changes = SqliteChanges(self.engine)
         else:
             event.listen(self.engine, "begin", _begin_postgresql)
 
@@ -127,6 +130,19 @@ class Database:
             return self._shared.submit(work).result()
         return self._transact_again(work)
 
+    def sqlite_changes(self) -> int:
+        """A number that is another one as soon as anybody has committed anything.
+
+        Only on SQLite. For the event loop's thread.
+
+        Raises:
+            StudbookError: STORE_UNAVAILABLE.
+        """
+        try:
+            return self._changes.number()
+        except (sqlite3.Error, DBAPIError) as error:
+            raise _store_unavailable() from error
+
     def migrate(self) -> None:
         """Bring the schema up to date. Safe to call from several processes at once."""
         folder = resources.files("service_chassis") / "migrations"
@@ -148,6 +164,8 @@ class Database:
         """Let running work end, then close all connections."""
         self._shared.close()
         self._threads.shutdown(wait=True)
+        if self.is_sqlite:
+            self._changes.close()
         self.engine.dispose()
 
     async def _in_thread(self, run: Callable[[Any], T], work: Callable[[sa.Connection], T]) -> T:
@@ -197,10 +215,14 @@ def _is_conflict(error: DBAPIError) -> bool:
 def _store_error(error: DBAPIError) -> BaseException:
     """What a caller learns of a driver error; the text of the driver stays in the log."""
     if isinstance(error, OperationalError) or error.connection_invalidated:
-        return unavailable(
-            "STORE_UNAVAILABLE", "The database cannot be reached or is full; try again shortly."
-        )
+        return _store_unavailable()
     return error
+
+
+def _store_unavailable() -> StudbookError:
+    return unavailable(
+        "STORE_UNAVAILABLE", "The database cannot be reached or is full; try again shortly."
+    )
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

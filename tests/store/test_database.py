@@ -240,3 +240,32 @@ def test_unreachable_database_is_unavailable(tmp_path: Path) -> None:
         database.read_now(lambda c: c.execute(sa.select(1)))
     assert (caught.value.code.name, caught.value.reason) == ("UNAVAILABLE", "STORE_UNAVAILABLE")
     database.close()
+
+
+def test_change_by_whomever_is_noticed_on_sqlite(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'marked.db'}"
+    database, other = Database(url, "registry_service"), Database(url, "registry_service")
+    database.write_now(METADATA.create_all)
+    seen = [database.sqlite_changes()]
+    assert database.sqlite_changes() == seen[0]
+    for changed in (database, other):
+        changed.write_now(lambda c: c.execute(COUNTERS.insert().values(name="n", value=0)))
+        seen.append(database.sqlite_changes())
+        changed.read_now(lambda c: c.execute(sa.select(COUNTERS)).all())
+        assert database.sqlite_changes() == seen[-1]
+        changed.write_now(lambda c: c.execute(COUNTERS.delete()))
+        seen.append(database.sqlite_changes())
+    assert len(set(seen)) == len(seen) == 5
+    database.close()
+    other.close()
+
+
+def test_marks_of_two_connections_are_never_the_same(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'marked.db'}", "registry_service")
+    before = database.sqlite_changes()
+    database._changes._connection.close()
+    with pytest.raises(StudbookError) as refusal:
+        database.sqlite_changes()
+    assert refusal.value.reason == "STORE_UNAVAILABLE"
+    assert database.sqlite_changes() != before
+    database.close()
