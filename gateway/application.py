@@ -22,6 +22,7 @@ from gateway.token_keys import TokenKeys
 from gateway.token_register import TokenRegister
 from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
+from gateway.untaken_answers import UntakenAnswers
 from gateway.upstreams import Upstreams
 from gateway.web.application import Web
 from service_chassis.behind_gateway import followed_signer
@@ -83,9 +84,13 @@ class Gateway:
         self._authenticator = authenticator
         self._turnstile = Turnstile(authenticator, settings.identity_limits())
         callers = AuthenticatedCallers(authenticator, self._turnstile)
-        door = Door(frozenset(services), settings.message_bytes, callers.under_way)
+        pace = settings.stream_pace()
+        door = Door(frozenset(services), settings.message_bytes, pace, callers.under_way)
         pipeline = CallPipeline(callers, door)
-        interceptors = [pipeline] if services else []
+        self._untaken = UntakenAnswers(
+            settings.stalled_stream_seconds, settings.concurrent_calls, lambda: self.server.port
+        )
+        interceptors = [self._untaken, *([pipeline] if services else [])]
         self.server = Server(settings, interceptors, _AREAS, [key_file])
         self._serve_identity(settings, authenticator)
         for add_to in services.values():
@@ -96,7 +101,7 @@ class Gateway:
         # The last one: it takes any method.
         desk = AssertionDesk(self._signer)
         forwarder = Forwarder(
-            authenticator, self._turnstile, desk, self._upstreams, settings.message_bytes
+            authenticator, self._turnstile, desk, self._upstreams, settings.message_bytes, pace
         )
         self.server.grpc.add_generic_rpc_handlers((forwarder,))
 
@@ -142,6 +147,7 @@ class Gateway:
         self._watching = [
             asyncio.create_task(self._rules.watch()),
             asyncio.create_task(self._turnstile.watch()),
+            asyncio.create_task(self._untaken.watch()),
         ]
 
     async def close(self) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.turnstile import Turnstile
     from gateway.upstreams import Upstreams
     from service_chassis.caller import Metadata
+    from service_chassis.stream_pace import StreamPace
 
 # The service gets a little less time than the client gave, so that its answer can still come back.
 _MARGIN_S = 0.05
@@ -52,6 +53,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         desk: Admits callers and hands out assertions.
         upstreams: The services.
         message_bytes: Largest message that is accepted from a client.
+        pace: What is expected of the clients of streams.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         desk: AssertionDesk,
         upstreams: Upstreams,
         message_bytes: int,
+        pace: StreamPace,
     ) -> None:
         self._authenticator = authenticator
         self._turnstile = turnstile
         self._desk = desk
         self._upstreams = upstreams
         self._message_bytes = message_bytes
+        self._pace = pace
         self._handlers = {
             path: self._handler(method)
             for path, method in method_table().items()
@@ -125,7 +129,8 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             start = self._upstreams.channel(method.area).stream_unary(method.path)
             with under_way:
                 upstream = start(timeout=time_for(method, context), metadata=metadata)
-                async with _RequestPump(call, requests, upstream, self._message_bytes):
+                coming = self._pace.messages(method, requests)
+                async with _RequestPump(call, coming, upstream, self._message_bytes):
                     return await _single_answer(call, upstream)
 
         return await conduct(call, work())
@@ -146,7 +151,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
                 call.received(request, self._message_bytes)
                 upstream = start(request, timeout=time_for(method, context), metadata=metadata)
                 try:
-                    await _pass_answers(call, upstream)
+                    await _pass_answers(call, upstream, self._pace)
                 finally:
                     upstream.cancel()
 
@@ -165,8 +170,9 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             start = self._upstreams.channel(method.area).stream_stream(method.path)
             with under_way:
                 upstream = start(timeout=time_for(method, context), metadata=metadata)
-                async with _RequestPump(call, requests, upstream, self._message_bytes):
-                    await _pass_answers(call, upstream)
+                coming = self._pace.messages(method, requests)
+                async with _RequestPump(call, coming, upstream, self._message_bytes):
+                    await _pass_answers(call, upstream, self._pace)
 
         await conduct(call, work())
 
@@ -217,12 +223,12 @@ async def _single_answer(call: Call, upstream: Any) -> bytes:
     return response
 
 
-async def _pass_answers(call: Call, upstream: Any) -> None:
+async def _pass_answers(call: Call, upstream: Any, pace: StreamPace) -> None:
     initial = to_client(await upstream.initial_metadata())
     await send_initial_metadata(call.context, initial)
     # The next message is read once this one is written, so a slow client slows the service.
     async for response in upstream:
-        await call.context.write(response)
+        await pace.write(call.context, response)
         call.sent(response)
     call.context.set_trailing_metadata(to_client(await upstream.trailing_metadata()))
 

@@ -11,6 +11,7 @@ from gateway.metadata_limits import MetadataLimits
 from gateway.turnstile import IdentityLimits
 from gateway.web.settings import WebSettings
 from service_chassis.service_settings import TlsServerSettings, TransferLimits, is_loopback
+from service_chassis.stream_pace import StreamPace
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -67,6 +68,19 @@ class GatewaySettings(WebSettings, TransferLimits, TlsServerSettings):
     identity_calls_at_a_time: int = Field(
         2000, ge=1, description="Most calls of one identity at a time, watches included."
     )
+    stalled_stream_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="How long a client may keep a transfer waiting, for its next message or by not "
+        "reading, until it is refused with DEADLINE_EXCEEDED. With as much again it may leave the "
+        "end of a call unread; then its connection is closed.",
+    )
+    quiet_stream_seconds: float = Field(
+        3600.0,
+        gt=0,
+        description="How long the client of StreamMetrics may have nothing to say, as between two "
+        "epochs, until the stream is ended with DEADLINE_EXCEEDED.",
+    )
     key_fetch_pause_seconds: int = Field(
         60,
         ge=1,
@@ -106,6 +120,10 @@ class GatewaySettings(WebSettings, TransferLimits, TlsServerSettings):
     def metadata_limits(self) -> MetadataLimits:
         """How much may come with a call."""
         return MetadataLimits(self.metadata_bytes, self.metadata_entries)
+
+    def stream_pace(self) -> StreamPace:
+        """What is expected of the clients of streams."""
+        return StreamPace(stalled_s=self.stalled_stream_seconds, quiet_s=self.quiet_stream_seconds)
 
     def identity_limits(self) -> IdentityLimits:
         """What one identity may do."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from service_chassis.caller import Metadata
+    from service_chassis.stream_pace import StreamPace
 
 _log = structlog.get_logger("studbook.calls")
 # A client may name its request, for tracing; anything unreasonable is replaced.
@@ -91,12 +92,14 @@ class Door:
     Attributes:
         areas: The areas whose methods are answered; others are somebody else's.
         message_bytes: Largest message that is accepted.
+        pace: What is expected of the clients of streams.
         under_way: The context in which a caller's call with its metadata goes on, which may refuse
             the call before it, and end it.
     """
 
     areas: frozenset[str]
     message_bytes: int
+    pace: StreamPace
     under_way: Callable[[Method, Caller, Metadata], AbstractContextManager[None]]
 
 
@@ -165,7 +168,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
                         async with aclosing(behaviour(admitted, context)) as responses:
                             async for response in responses:
                                 await call.accept_stream()
-                                await context.write(response)
+                                await call.write(response)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
                 raise
@@ -194,7 +197,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
         return read
 
     def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
-        return _Call(method, context, announces=method.client_streaming and self._door is None)
+        return _Call(method, context, self._door)
 
     def _under_way(self, call: _Call, caller: Caller) -> AbstractContextManager[None]:
         if self._door is None:
@@ -218,7 +221,7 @@ class _Unread:
 async def _admitted(call: _Call, caller: Caller, requests: AsyncIterator[Any]) -> Any:
     """The request, checked; for a stream, the requests, to be checked as they come."""
     if call.method.client_streaming:
-        return _checked(call, caller, requests)
+        return _checked(call, caller, call.in_time(requests))
     request = await only_message(requests)
     _check(call.method, caller, request)
     return request
@@ -244,14 +247,16 @@ class _Call:
     """One call, for its log line and its refusal."""
 
     def __init__(
-        self, method: Method, context: ServicerContext[Any, Any], *, announces: bool
+        self, method: Method, context: ServicerContext[Any, Any], door: Door | None
     ) -> None:
         self.method = method
         self.context = context
         self.caller: Caller | None = None
-        self._announces = announces
+        # The gateway sees to the pace of those that it passes on.
+        self._pace = None if door is None else door.pace
+        self._announces = method.client_streaming and door is None
         # Only streams begin with a word of their own.
-        self._accepted = not (announces or method.server_streaming)
+        self._accepted = not (self._announces or method.server_streaming)
         self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self._start = time.perf_counter()
         self.request_id = _request_id(self.metadata)
@@ -260,6 +265,17 @@ class _Call:
         """Ends a call whose client named no deadline; gRPC itself sees to the others."""
         limited = time_left(self.context) is None
         return asyncio.timeout(longest_s(self.method) if limited else None)
+
+    def in_time(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The client's messages, where it calls here itself: within the time it has for each."""
+        return requests if self._pace is None else self._pace.messages(self.method, requests)
+
+    async def write(self, response: Any) -> None:
+        """Send one of many answers."""
+        if self._pace is None:
+            await self.context.write(response)
+        else:
+            await self._pace.write(self.context, response)
 
     async def accept_stream(self) -> None:
         """Begin the answers, once; tell the gateway that the first message was accepted.

@@ -229,6 +229,23 @@ def message_late(seconds: float) -> StudbookError:
     )
 
 
+def stream_stalled(missing: str, seconds: float) -> StudbookError:
+    """DEADLINE_EXCEEDED, because the client of a stream does not go on with it.
+
+    Args:
+        missing: What it does not do: `send` or `read`.
+        seconds: How long that was waited for.
+    """
+    undone = {"send": "sent no further message", "read": "did not read what was sent to it"}
+    return StudbookError(
+        Code.DEADLINE_EXCEEDED,
+        "STREAM_STALLED",
+        f"The client {undone[missing]} for {seconds:g} s; open the stream again where it ended, "
+        "when there is something to be done.",
+        metadata={"missing": missing, "seconds": f"{seconds:g}"},
+    )
+
+
 def quota_exceeded(
     limit: str, allowed: int, wanted: int, message: str, **metadata: str
 ) -> StudbookError:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def whole_castle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Castle]:
-    with Castle(tmp_path_factory.mktemp("castle")) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        # Patience that the attacks on it need not outwait for minutes.
+        patch.setenv("STUDBOOK_GATEWAY_STALLED_STREAM_SECONDS", "5")
+        with Castle(tmp_path_factory.mktemp("castle")) as running:
+            yield running
 
 
 @pytest.fixture

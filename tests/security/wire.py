@@ -12,6 +12,7 @@ import h2.connection
 import h2.events
 from h2.config import H2Configuration
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
 
 from studbook.registry.v1.model_service_pb2 import ListModelsRequest
 from tests.security.castle import reason_in
@@ -94,11 +95,13 @@ class Wire:
 
     Args:
         address: `host:port`.
+        takes_nothing: Whether no message is let in.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, takes_nothing: bool = False) -> None:
         host, _, port = address.rpartition(":")
-        self._address = host, int(port)
+        self._address = host.strip("[]"), int(port)
+        self._takes_nothing = takes_nothing
         self._authority = address
         config = H2Configuration(
             validate_outbound_headers=False,
@@ -113,6 +116,8 @@ class Wire:
     def __enter__(self) -> Self:
         self.socket = socket.create_connection(self._address, PATIENCE_S)
         self.h2.initiate_connection()
+        if self._takes_nothing:
+            self.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
         self.flush()
         return self
 

@@ -55,6 +55,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. More metadata came with the call than is accepted.
     Metadata: `limit` (the setting), `found`, `allowed`.
     """
+    ERROR_REASON_STREAM_STALLED: _ErrorReason.ValueType  # 10
+    """DEADLINE_EXCEEDED. The client of a stream neither sent the next message nor read what was sent
+    to it, for longer than the server waits. Open the stream again, and go on where it ended.
+    Metadata: `missing` (`send` or `read`), `seconds`.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. The call carries no token."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 21
@@ -269,6 +274,11 @@ ERROR_REASON_MESSAGE_LATE: ErrorReason.ValueType  # 8
 ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED. More metadata came with the call than is accepted.
 Metadata: `limit` (the setting), `found`, `allowed`.
+"""
+ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 10
+"""DEADLINE_EXCEEDED. The client of a stream neither sent the next message nor read what was sent
+to it, for longer than the server waits. Open the stream again, and go on where it ended.
+Metadata: `missing` (`send` or `read`), `seconds`.
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. The call carries no token."""

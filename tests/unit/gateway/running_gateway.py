@@ -30,6 +30,7 @@ from service_chassis.request_message import for_anybody
 from service_chassis.server import server_options
 from service_chassis.service_settings import ServerSettings, ServiceSettings
 from service_chassis.status_details import DETAILS_KEY
+from service_chassis.stream_pace import StreamPace
 from studbook.identity.v1.identity_service_pb2 import Limits
 from studbook.identity.v1.identity_service_pb2_grpc import (
     IdentityServiceStub,
@@ -57,6 +58,7 @@ MESSAGE_BYTES = 256 * 1024
 LIMITS = Limits(
     message_bytes=MESSAGE_BYTES, chunk_bytes=64 * 1024, points_per_batch=1000, page_size=1000
 )
+PACE = StreamPace(stalled_s=30, quiet_s=30)
 IDENTITY_LIMITS = IdentityLimits(calls_per_second=1000, burst=1000, calls_at_a_time=1000)
 KEY = OKPKey.generate_key("Ed25519")
 BINDINGS = """
@@ -255,7 +257,7 @@ async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
 
 @contextlib.asynccontextmanager
 async def _running(
-    issuer: LoopbackIssuer, *, mounted: bool, limits: IdentityLimits
+    issuer: LoopbackIssuer, *, mounted: bool, limits: IdentityLimits, pace: StreamPace
 ) -> AsyncIterator[Gateway]:
     seen, keys = Seen(), SigningKeys()
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
@@ -271,7 +273,7 @@ async def _running(
         addresses = {"tracking": f"127.0.0.1:{port}", "registry": "127.0.0.1:1"}
         upstreams = Upstreams({} if mounted else addresses, MESSAGE_BYTES)
         callers = AuthenticatedCallers(authenticator, turnstile)
-        door = Door(frozenset({"tracking"}), MESSAGE_BYTES, callers.under_way)
+        door = Door(frozenset({"tracking"}), MESSAGE_BYTES, pace, callers.under_way)
         pipeline = CallPipeline(callers, door)
         server = grpc.aio.server(
             options=server_options(settings), interceptors=[pipeline] if mounted else []
@@ -280,7 +282,7 @@ async def _running(
             _add_services(seen, server)
         identity = IdentityService(authenticator, turnstile, rules, LIMITS)
         add_IdentityServiceServicer_to_server(identity, for_anybody(server))
-        forwarder = Forwarder(authenticator, turnstile, desk, upstreams, MESSAGE_BYTES)
+        forwarder = Forwarder(authenticator, turnstile, desk, upstreams, MESSAGE_BYTES, pace)
         server.add_generic_rpc_handlers((forwarder,))
         own_port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -299,11 +301,12 @@ def through_gateway(
     *,
     mounted: bool = False,
     limits: IdentityLimits = IDENTITY_LIMITS,
+    pace: StreamPace = PACE,
 ) -> None:
     """Run a test against a gateway, for at most half a minute."""
 
     async def run() -> None:
-        running = _running(issuer, mounted=mounted, limits=limits)
+        running = _running(issuer, mounted=mounted, limits=limits, pace=pace)
         async with asyncio.timeout(30), running as gateway:
             await test(gateway)
 
