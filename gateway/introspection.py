@@ -17,6 +17,7 @@ from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
 from gateway.refusals import TokenRefusedError, introspection_unavailable
 from gateway.token_shape import LONGEST_TOKEN, MalformedTokenError, parse_object
 from gateway.token_verifier import VerifiedToken, check_claims, check_purpose, client_of
+from gateway.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,6 +106,7 @@ class _Endpoint:
         self.http = new_http_client(issuer.settings.url)
         self._url = ""
         self._places = asyncio.Semaphore(_AT_A_TIME)
+        self._waiting = WaitingRoom(issuer.settings.url)
 
     async def ask(self, token: str) -> Mapping[str, Any]:
         """The issuer's answer.
@@ -114,8 +116,9 @@ class _Endpoint:
         """
         url = self.issuer.settings.url
         try:
-            async with asyncio.timeout(_TIMEOUT_S), self._places:
-                return await self._ask(token)
+            with self._waiting.place():
+                async with asyncio.timeout(_TIMEOUT_S), self._places:
+                    return await self._ask(token)
         except (KeySetError, MalformedTokenError, httpx.HTTPError, OSError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
         except TimeoutError:

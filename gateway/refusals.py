@@ -83,6 +83,11 @@ def introspection_unavailable(issuer: str) -> StudbookError:
     return _issuer_unavailable(issuer, f"The issuer {issuer} cannot be asked about the token")
 
 
+def issuer_awaited(issuer: str) -> StudbookError:
+    """UNAVAILABLE, because many others wait for an answer of the issuer already."""
+    return _issuer_unavailable(issuer, f"Too many callers wait for an answer of {issuer} already")
+
+
 def _issuer_unavailable(issuer: str, what: str) -> StudbookError:
     return unavailable("ISSUER_UNAVAILABLE", f"{what}; try again shortly.", issuer=issuer)
 

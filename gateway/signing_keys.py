@@ -12,6 +12,7 @@ import structlog
 from gateway.key_set_fetch import KeySetError, fetch_key_set, new_http_client
 from gateway.refusals import TokenRefusedError, issuer_unavailable
 from gateway.signature_check import PreparedKey, prepare_keys
+from gateway.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ class IssuerKeys:
         self._fetched_at = float("-inf")
         self._attempted_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
+        self._waiting = WaitingRoom(issuer.settings.url)
         self._closed = False
 
     async def find(self, key_id: str, algorithm: str) -> PreparedKey:
@@ -62,7 +64,7 @@ class IssuerKeys:
 
         Raises:
             StudbookError: TOKEN_INVALID when the issuer has no such key, ISSUER_UNAVAILABLE when
-                there is no key set to say so.
+                there is no key set to say so, or too many wait for one.
         """
         key = self._fresh_keys().get((key_id, algorithm))
         if key is None:
@@ -75,9 +77,14 @@ class IssuerKeys:
         raise TokenRefusedError("TOKEN_INVALID", "no key with this kid and alg")
 
     async def look_again(self) -> None:
-        """Fetch the set anew, at most once in `pause_s`, when a key that has no name fails."""
+        """Fetch the set anew, at most once in `pause_s`, when a key that has no name fails.
+
+        Raises:
+            StudbookError: ISSUER_UNAVAILABLE, when too many wait for the set.
+        """
         if self._under_way() or self._may_ask_again():
-            await self.refresh()
+            with self._waiting.place():
+                await self.refresh()
 
     def _under_way(self) -> bool:
         return self._fetching is not None and not self._fetching.done()

@@ -257,9 +257,14 @@ async def _service(seen: Seen) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
 
 @contextlib.asynccontextmanager
 async def _running(
-    issuer: LoopbackIssuer, *, mounted: bool, limits: IdentityLimits, pace: StreamPace
+    issuer: LoopbackIssuer,
+    *,
+    mounted: bool,
+    limits: IdentityLimits,
+    pace: StreamPace,
+    key_pause_s: float,
 ) -> AsyncIterator[Gateway]:
-    seen, keys = Seen(), SigningKeys()
+    seen, keys = Seen(), SigningKeys(key_pause_s)
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
     rules = Rules(rules_for(issuer.url, more=login, rest=BINDINGS))
     keys.follow(rules.current)
@@ -302,11 +307,14 @@ def through_gateway(
     mounted: bool = False,
     limits: IdentityLimits = IDENTITY_LIMITS,
     pace: StreamPace = PACE,
+    key_pause_s: float = 60,
 ) -> None:
     """Run a test against a gateway, for at most half a minute."""
 
     async def run() -> None:
-        running = _running(issuer, mounted=mounted, limits=limits, pace=pace)
+        running = _running(
+            issuer, mounted=mounted, limits=limits, pace=pace, key_pause_s=key_pause_s
+        )
         async with asyncio.timeout(30), running as gateway:
             await test(gateway)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import threading
 import time
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -13,8 +15,10 @@ import pytest
 
 from gateway.access_checks import AccessFileError
 from gateway.authentication import Authenticated, Authenticator
+from gateway.introspection import Introspector
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
+from gateway.waiting_room import MOST_WAITING
 from service_chassis.errors import StudbookError
 from tests.unit.gateway.loopback_issuer import AUDIENCE, LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import Rules
@@ -189,6 +193,38 @@ def test_answer_that_is_none_says_nothing_about_the_token(
 ) -> None:
     issuer.answers[PATH] = answer
     assert principal(issuer, more) == "ISSUER_UNAVAILABLE"
+
+
+def test_few_wait_for_a_slow_answer(issuer: LoopbackIssuer, more: str) -> None:
+    says(issuer, active=False)
+    may_answer = threading.Event()
+
+    def wait() -> None:
+        may_answer.wait(20)
+
+    issuer.before_answer = wait
+
+    async def run() -> list[str]:
+        introspector, rules = Introspector(), rules_for(issuer.url, more=more)
+
+        async def one(number: int) -> str:
+            try:
+                await introspector.verify(f"made-up-{number}", rules)
+            except StudbookError as error:
+                return error.reason
+            return "verified"
+
+        asked = [asyncio.create_task(one(number)) for number in range(MOST_WAITING + 5)]
+        for first in itertools.islice(asyncio.as_completed(asked), 5):
+            await first
+        may_answer.set()
+        reasons = await asyncio.gather(*asked)
+        await introspector.close()
+        return reasons
+
+    reasons = asyncio.run(run())
+    assert reasons[MOST_WAITING:] == ["ISSUER_UNAVAILABLE"] * 5
+    assert reasons[:MOST_WAITING] == ["TOKEN_INVALID"] * MOST_WAITING
 
 
 @pytest.mark.parametrize("endpoint", [None, 7, "http://login.example.com/x", "file:///etc/passwd"])
