@@ -20,6 +20,8 @@ from urllib.parse import unquote
 import grpc
 import structlog
 
+from service_chassis.method_access import method_table
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -55,6 +57,7 @@ class UntakenAnswers(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no
         self._clock = clock
         # When the end of a call was seen to be untaken; None while the call goes on.
         self._calls: dict[ServicerContext[Any, Any], float | None] = {}
+        self._looked_after: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
@@ -64,8 +67,19 @@ class UntakenAnswers(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
         """Look after a call; what it is about does not matter."""
-        handler = await continuation(handler_call_details)
-        behaviour: Any = handler and (handler.stream_stream or handler.stream_unary)
+        path = handler_call_details.method
+        known = self._looked_after.get(path)
+        if known is None:
+            known = self._look_after(await continuation(handler_call_details))
+            # Callers can make up paths without end.
+            if path in method_table():
+                self._looked_after[path] = known
+        return known
+
+    def _look_after(
+        self, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        behaviour = handler and (handler.stream_stream or handler.stream_unary)
         # All but reflection is of this kind.
         if not inspect.iscoroutinefunction(behaviour):
             return handler

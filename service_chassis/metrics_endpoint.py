@@ -5,6 +5,7 @@ Whoever can reach the address can read them; nothing in them is secret, but mode
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Histogram, start_http_server
@@ -30,8 +31,14 @@ def count_call(method: str, code: str, seconds: float) -> None:
         code: gRPC status.
         seconds: How long it took.
     """
-    _CALLS.labels(method, code).inc()
-    _SECONDS.labels(method).observe(seconds)
+    calls, durations = _series(method, code)
+    calls.inc()
+    durations.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _series(method: str, code: str) -> tuple[Counter, Histogram]:
+    return _CALLS.labels(method, code), _SECONDS.labels(method)
 
 
 class MetricsEndpoint:
