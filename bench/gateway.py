@@ -3,7 +3,8 @@
 Each service runs in a process of its own, so a call passes the gateway and then the registry. What
 is asked is which version is in Production, which the registry answers from memory: nearly all of
 the time is the way. Beside it stands the same call put to the registry directly, with an assertion
-as the gateway makes one.
+as the gateway makes one; and at the end the same where the registry is mounted in the gateway, as
+`studbook up` has it.
 """
 
 from __future__ import annotations
@@ -217,13 +218,33 @@ def measure(stack: LocalStack) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Start a stack, measure, print."""
+def measure_mounted(stack: LocalStack) -> dict[str, object]:
+    """The same question where the registry is mounted in the gateway."""
+    question, tokens = Question(stack, Story(stack).model), Tokens(stack)
+    rate = question.rate(itertools.repeat(bearer(tokens.good)))
+    return {
+        "mounted": latency(question.through(tokens.good), CALLS),
+        f"mounted, {CALLERS} callers, calls a second": rate,
+    }
+
+
+@contextlib.contextmanager
+def started(*, separate: bool) -> Iterator[LocalStack]:
+    """A Studbook of its own."""
     with (
         tempfile.TemporaryDirectory() as name,
-        LocalStack(Path(name), Ports.from_base(0), separate=True) as stack,
+        LocalStack(Path(name), Ports.from_base(0), separate=separate) as stack,
     ):
-        print(json.dumps(measure(stack), indent=2))
+        yield stack
+
+
+def main() -> None:
+    """Start both, measure, print."""
+    with started(separate=True) as stack:
+        figures = measure(stack)
+    with started(separate=False) as stack:
+        figures |= measure_mounted(stack)
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from gateway.dev_issuer_server import DevIssuerServer
 from gateway.forwarding import Forwarder
 from gateway.identity_rpc import IdentityService
 from gateway.mounting import AuthenticatedCallers
+from gateway.refusal_pace import RefusalPace
 from gateway.signing_keys import SigningKeys
 from gateway.token_exchange import TokenExchange
 from gateway.token_keys import TokenKeys
@@ -79,7 +80,10 @@ class Gateway:
         self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
         self._signer, key_file = followed_signer("gateway", settings.assertion_private_key)
         authenticator = Authenticator(
-            self._rules, self._verifier, limits=settings.metadata_limits()
+            self._rules,
+            self._verifier,
+            limits=settings.metadata_limits(),
+            pace=RefusalPace(settings.refusals_per_second),
         )
         self._authenticator = authenticator
         self._turnstile = Turnstile(authenticator, settings.identity_limits())

@@ -12,6 +12,7 @@ from gateway.introspection import Introspector
 from gateway.metadata_limits import MetadataLimits
 from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError, token_revoked
+from service_chassis.errors import Code, StudbookError
 from service_chassis.security_log import record_login
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.access_rules import AccessRules
     from gateway.holdings import Holdings
+    from gateway.refusal_pace import RefusalPace
     from gateway.token_verifier import TokenVerifier
     from service_chassis.caller import Caller, Metadata
 
@@ -64,6 +66,7 @@ class Authenticator:
         verifier: Verifies tokens.
         introspector: Asks about tokens that say nothing themselves; default: one of its own.
         limits: How much may come with a call.
+        pace: How many refusals are answered at once; default: all.
         now: The wall clock in seconds; tests pass their own.
     """
 
@@ -74,22 +77,37 @@ class Authenticator:
         now: Callable[[], float] = time.time,
         introspector: Introspector | None = None,
         limits: MetadataLimits = _LIMITS,
+        pace: RefusalPace | None = None,
     ) -> None:
         self._rules = rules
         self._verifier = verifier
         self._introspector = introspector if introspector is not None else Introspector(now)
         self._now = now
         self._limits = limits
+        self._pace = pace
         self._known: OrderedDict[str, tuple[float, Authenticated]] = OrderedDict()
 
     async def authenticate(self, metadata: Metadata, method: str = "") -> Authenticated:
         """Who makes a call with this metadata.
 
-        The first use of a token is logged as a login.
+        The first use of a token is logged as a login. Where many tokens are refused it takes time.
 
         Args:
             metadata: What came with the call.
             method: Path of the method that is called, for the log.
+
+        Raises:
+            StudbookError: As `look_up`.
+        """
+        try:
+            return await self.look_up(metadata, method)
+        except StudbookError as refusal:
+            if refusal.code is Code.UNAUTHENTICATED and self._pace is not None:
+                await self._pace.keep()
+            raise
+
+    async def look_up(self, metadata: Metadata, method: str = "") -> Authenticated:
+        """Who makes a call with this metadata; as `authenticate`, at once.
 
         Raises:
             StudbookError: UNAUTHENTICATED; METADATA_TOO_LARGE; or UNAVAILABLE when the issuer's

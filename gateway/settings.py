@@ -68,6 +68,12 @@ class GatewaySettings(WebSettings, TransferLimits, TlsServerSettings):
     identity_calls_at_a_time: int = Field(
         2000, ge=1, description="Most calls of one identity at a time, watches included."
     )
+    refusals_per_second: int = Field(
+        100,
+        ge=1,
+        description="Most refusals of tokens a second that are answered at once; the others wait "
+        "half a second, so that a flood of bad tokens takes little from those who have good ones.",
+    )
     stalled_stream_seconds: float = Field(
         120.0,
         gt=0,

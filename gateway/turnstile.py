@@ -162,7 +162,7 @@ class Turnstile:
             raise stream_outlived_token(stream.caller.principal)
         if stream.known is not None and self._authenticator.is_in_force(stream.known):
             return
-        known = await self._authenticator.authenticate(stream.metadata)
+        known = await self._authenticator.look_up(stream.metadata)
         if not admit(stream.method, known).keeps(stream.caller):
             raise access_changed()
         stream.known = known

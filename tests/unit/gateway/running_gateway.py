@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from gateway.access_rules import AccessRules
+    from gateway.refusal_pace import RefusalPace
     from tests.unit.gateway.loopback_issuer import LoopbackIssuer
 
 RUN = "workspaces/main/experiments/wine/runs/r1"
@@ -263,13 +264,14 @@ async def _running(
     limits: IdentityLimits,
     pace: StreamPace,
     key_pause_s: float,
+    refusals: RefusalPace | None,
 ) -> AsyncIterator[Gateway]:
     seen, keys = Seen(), SigningKeys(key_pause_s)
     login = "    login: {client_id: studbook-cli}\n    service_accounts: [client_id: serving]"
     rules = Rules(rules_for(issuer.url, more=login, rest=BINDINGS))
     keys.follow(rules.current)
     clocks = Time()
-    authenticator = Authenticator(rules, TokenVerifier(keys), now=clocks.wall)
+    authenticator = Authenticator(rules, TokenVerifier(keys), now=clocks.wall, pace=refusals)
     turnstile = Turnstile(authenticator, limits, clock=clocks.monotonic, now=clocks.wall)
     desk = AssertionDesk(AssertionSigner("gateway", KEY.as_pem(private=True)))
     settings = ServerSettings.model_validate({"message_bytes": MESSAGE_BYTES})
@@ -308,12 +310,18 @@ def through_gateway(
     limits: IdentityLimits = IDENTITY_LIMITS,
     pace: StreamPace = PACE,
     key_pause_s: float = 60,
+    refusals: RefusalPace | None = None,
 ) -> None:
     """Run a test against a gateway, for at most half a minute."""
 
     async def run() -> None:
         running = _running(
-            issuer, mounted=mounted, limits=limits, pace=pace, key_pause_s=key_pause_s
+            issuer,
+            mounted=mounted,
+            limits=limits,
+            pace=pace,
+            key_pause_s=key_pause_s,
+            refusals=refusals,
         )
         async with asyncio.timeout(30), running as gateway:
             await test(gateway)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.access_file import Revoked
 from gateway.access_rules import AccessRules
+from gateway.refusal_pace import RefusalPace
 from gateway.token_verifier import LEEWAY_S
 from studbook.identity.v1 import identity_service_pb2
 from studbook.tracking.v1 import artifact_service_pb2
@@ -141,7 +142,9 @@ def test_stream_ends_when_its_token_is_revoked(
         assert await ending_of(call) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
         await gateway.seen.cancelled.wait()
 
-    through_gateway(http_issuer, test, mounted=mounted)
+    # At once, however many refusals have to wait.
+    none_at_once = RefusalPace(0, delay_s=3600)
+    through_gateway(http_issuer, test, mounted=mounted, refusals=none_at_once)
 
 
 @STREAMS
