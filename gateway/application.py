@@ -71,12 +71,16 @@ class Gateway:
         self._watching: list[asyncio.Task[None]] = []
         services = mounted or {}
         addresses = {"tracking": settings.tracking_address, "registry": settings.registry_address}
+        certificate = settings.client_certificate()
         self._upstreams = Upstreams(
             {area: address for area, address in addresses.items() if area not in services},
             settings.message_bytes,
+            certificate,
         )
         # The registry has its own port also where it is mounted.
-        self._register = Upstreams({"registry": settings.registry_address}, settings.message_bytes)
+        self._register = Upstreams(
+            {"registry": settings.registry_address}, settings.message_bytes, certificate
+        )
         self._verifier = TokenVerifier(self._keys, own_keys=self._own_keys)
         self._signer, key_file = followed_signer("gateway", settings.assertion_private_key)
         authenticator = Authenticator(
@@ -95,7 +99,8 @@ class Gateway:
             settings.stalled_stream_seconds, settings.concurrent_calls, lambda: self.server.port
         )
         interceptors = [self._untaken, *([pipeline] if services else [])]
-        self.server = Server(settings, interceptors, _AREAS, [key_file])
+        followed = [key_file, *([certificate.files] if certificate else [])]
+        self.server = Server(settings, interceptors, _AREAS, followed)
         self._serve_identity(settings, authenticator)
         for add_to in services.values():
             add_to(self.server.grpc)

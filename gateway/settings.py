@@ -10,7 +10,12 @@ from pydantic_settings import SettingsConfigDict
 from gateway.metadata_limits import MetadataLimits
 from gateway.turnstile import IdentityLimits
 from gateway.web.settings import WebSettings
-from service_chassis.service_settings import TlsServerSettings, TransferLimits, is_loopback
+from service_chassis.service_settings import (
+    ServiceClientSettings,
+    TlsServerSettings,
+    TransferLimits,
+    is_loopback,
+)
 from service_chassis.stream_pace import StreamPace
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from service_chassis.certificates import CertificatePair
 
 
-class GatewaySettings(WebSettings, TransferLimits, TlsServerSettings):
+class GatewaySettings(WebSettings, TransferLimits, ServiceClientSettings, TlsServerSettings):
     """What the gateway needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="STUDBOOK_GATEWAY_")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import grpc
+from service_chassis.service_channel import ServiceChannel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from service_chassis.certificates import ClientCertificate
 
 
 def _options(message_bytes: int) -> list[tuple[str, int | str]]:
@@ -19,17 +21,6 @@ def _options(message_bytes: int) -> list[tuple[str, int | str]]:
         ("grpc.max_metadata_size", 32 * 1024),
         # Only the client knows whether a call may be repeated.
         ("grpc.enable_retries", 0),
-        # A service that was restarted is found again within two seconds.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        # A dead connection is noticed; services allow a ping each 30 s.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # Several replicas behind one name each get their share.
-        ("grpc.lb_policy_name", "round_robin"),
-        # What is on the other side is part of this installation, never behind a web proxy.
-        ("grpc.enable_http_proxy", 0),
         ("grpc.http2.lookahead_bytes", message_bytes),
     ]
 
@@ -40,11 +31,17 @@ class Upstreams:
     Args:
         addresses: Address (`host:port`, or any gRPC target) by area.
         message_bytes: Largest message that is expected.
+        certificate: With what services are called; None: in plain text.
     """
 
-    def __init__(self, addresses: Mapping[str, str], message_bytes: int) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        message_bytes: int,
+        certificate: ClientCertificate | None = None,
+    ) -> None:
         self._channels = {
-            area: grpc.aio.insecure_channel(address, options=_options(message_bytes))
+            area: ServiceChannel(address, _options(message_bytes), certificate)
             for area, address in addresses.items()
         }
 
@@ -54,12 +51,12 @@ class Upstreams:
         return frozenset(self._channels)
 
     def channel(self, area: str) -> Any:
-        """The `grpc.aio.Channel` to the service that answers an area.
+        """The channel to the service that answers an area.
 
-        Without a type, because the published one knows no calls without serialisers.
+        Without a type, because stubs ask for a `grpc.aio.Channel`.
         """
         return self._channels[area]
 
     async def close(self) -> None:
         """Close all connections."""
-        await asyncio.gather(*(channel.close(None) for channel in self._channels.values()))
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))

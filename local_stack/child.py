@@ -40,17 +40,23 @@ class ChildSpec:
         module: Python module to run.
         address: Where it serves gRPC, with health.
         environment: Its settings.
+        credentials: With what to ask it for its health; None: in plain text.
     """
 
     name: str
     module: str
     address: str
     environment: Mapping[str, str]
+    credentials: grpc.ChannelCredentials | None = None
 
 
-def is_serving(address: str) -> bool:
+def is_serving(address: str, credentials: grpc.ChannelCredentials | None = None) -> bool:
     """Whether a gRPC server at the address says that it is serving."""
-    with grpc.insecure_channel(address) as channel:
+    with (
+        grpc.secure_channel(address, credentials)
+        if credentials is not None
+        else grpc.insecure_channel(address)
+    ) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         try:
             answer = check(health_pb2.HealthCheckRequest(), timeout=2)
@@ -111,7 +117,7 @@ class Child:
             ChildError: It ended, or the time is over.
         """
         deadline = time.monotonic() + timeout_s
-        while not is_serving(self.spec.address):
+        while not is_serving(self.spec.address, self.spec.credentials):
             if self._supervisor is None and self._process and self._process.poll() is not None:
                 raise self._failure(f"ended with exit code {self._process.returncode}")
             if time.monotonic() > deadline:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import grpc
 import httpx
 
 from local_stack import demo_identities
@@ -102,6 +103,29 @@ def _settings(
     }
 
 
+def _of_certificates(folder: Path) -> dict[str, dict[str, str]]:
+    """The settings with which every hop has TLS, and both sides a certificate."""
+    ca = str(folder / "services-ca.crt")
+
+    def own(name: str, prefix: str) -> dict[str, str]:
+        return {
+            f"{prefix}_CERTIFICATE": str(folder / f"{name}.crt"),
+            f"{prefix}_PRIVATE_KEY": str(folder / f"{name}.key"),
+        }
+
+    def called(name: str) -> dict[str, str]:
+        return {**own(name, "TLS"), "TLS_CLIENT_CA": ca}
+
+    def calling(name: str) -> dict[str, str]:
+        return {**own(name, "SERVICES"), "SERVICES_CA": ca}
+
+    return {
+        "tracking": called("tracking"),
+        "registry": {**called("registry"), **calling("registry")},
+        "gateway": calling("gateway"),
+    }
+
+
 _MODULES = {
     "tracking": "tracking_service",
     "registry": "registry_service",
@@ -128,6 +152,8 @@ class LocalStack:
             In one process a call has no hop between gateway and service.
         development: Whether the development issuer logs people in. Without it, the issuers are
             those of the `access.yaml` that is in the folder already.
+        service_certificates: Folder of what `local_stack.service_certificates` made for this
+            machine, with which separate processes call one another; default: plain text.
     """
 
     def __init__(
@@ -140,6 +166,7 @@ class LocalStack:
         databases: Mapping[str, str] | None = None,
         separate: bool = False,
         development: bool = True,
+        service_certificates: Path | None = None,
     ) -> None:
         self.folder = DataFolder(folder)
         self._wanted_ports = ports if ports is not None else Ports()
@@ -147,6 +174,7 @@ class LocalStack:
         self._databases = dict(databases or {})
         self._separate = separate
         self._development = development
+        self._certificates = service_certificates
         self._timeout_s = start_timeout_s
         self._addresses: Addresses | None = None
         self._children: dict[str, Child] = {}
@@ -196,6 +224,9 @@ class LocalStack:
         settings = _settings(self.folder, addresses, self._databases)
         if not self._development:
             del settings["gateway"]["DEV_ISSUER"]
+        if self._certificates is not None:
+            for name, more in _of_certificates(self._certificates).items():
+                settings[name].update(more)
         environments = {name: _environment(name, settings[name]) for name in SEPARATE}
         if not self._separate:
             everything = {k: v for each in environments.values() for k, v in each.items()}
@@ -203,12 +234,28 @@ class LocalStack:
         return {
             name: Child(
                 # The gateway serves last, so when it does, all of its process does.
-                ChildSpec(name, _MODULES[name], getattr(addresses, name, addresses.gateway), more),
+                ChildSpec(
+                    name,
+                    _MODULES[name],
+                    getattr(addresses, name, addresses.gateway),
+                    more,
+                    self._credentials(name),
+                ),
                 self.folder.logs / f"{name}.log",
                 self._say,
             )
             for name, more in environments.items()
         }
+
+    def _credentials(self, name: str) -> grpc.ChannelCredentials | None:
+        """With what a process is asked for its health."""
+        if self._certificates is None or name not in {"tracking", "registry"}:
+            return None
+        ca, certificate, key = (
+            (self._certificates / file).read_bytes()
+            for file in ("services-ca.crt", "gateway.crt", "gateway.key")
+        )
+        return grpc.ssl_channel_credentials(ca, key, certificate)
 
     def _bring_up(self) -> None:
         # All at once: most of a start is spent on imports, which need nobody else.

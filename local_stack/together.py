@@ -30,7 +30,7 @@ async def _serve(
     tracking_port = service_server("tracking", tracking_settings)
     tracking.add_to(tracking_port.grpc)
     registry = Registry(registry_settings)
-    registry_port = service_server("registry", registry_settings, [registry.key_file])
+    registry_port = service_server("registry", registry_settings, registry.followed)
     registry.add_to(registry_port.grpc)
     gateway = Gateway(
         gateway_settings, mounted={"tracking": tracking.add_to, "registry": registry.add_to}

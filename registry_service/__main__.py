@@ -20,7 +20,7 @@ from service_chassis.service_settings import read_settings
 async def _serve(settings: RegistrySettings) -> None:
     application = Application(settings)
     await application.prepare()
-    server = service_server("registry", settings, [application.key_file])
+    server = service_server("registry", settings, application.followed)
     application.add_to(server.grpc)
     await serve_until_stopped(server, close=[application.close], end_calls=[application.end_calls])
 

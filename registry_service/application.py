@@ -65,6 +65,9 @@ class Application:
 
     Args:
         settings: Where things are, and limits.
+
+    Attributes:
+        followed: Files that its server is to look after.
     """
 
     def __init__(self, settings: RegistrySettings) -> None:
@@ -75,9 +78,11 @@ class Application:
         database = RegistryDatabase(self._database)
         self.blobs = open_blob_store(settings.artifact_store)
         tokens = PageTokens(settings.page_token_key())
-        signer, self.key_file = followed_signer("registry", settings.assertion_private_key)
+        signer, key_file = followed_signer("registry", settings.assertion_private_key)
+        certificate = settings.client_certificate()
+        self.followed = [key_file, *([certificate.files] if certificate else [])]
         self._tracking = TrackingClient(
-            settings.tracking_address, signer, settings.tracking_timeout_seconds
+            settings.tracking_address, signer, settings.tracking_timeout_seconds, certificate
         )
         self._verifier = FileVerifier(database, self.blobs, settings.verify_at_once_bytes)
         self._background: list[asyncio.Task[None]] = []

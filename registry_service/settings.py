@@ -12,12 +12,12 @@ from registry_service.public_addresses import read_networks
 from registry_service.signing import Signer
 from registry_service.watch_records import WatchLimits
 from registry_service.webhook_records import DeliveryLimits
-from service_chassis.service_settings import ServiceSettings
+from service_chassis.service_settings import ServiceClientSettings, ServiceSettings
 
 _DAY_US = 24 * 3600 * 1_000_000
 
 
-class RegistrySettings(ServiceSettings):
+class RegistrySettings(ServiceClientSettings, ServiceSettings):
     """What the registry needs beside what every service needs."""
 
     model_config = SettingsConfigDict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 import structlog
@@ -16,6 +16,7 @@ from service_chassis.errors import (
     not_found,
     unavailable,
 )
+from service_chassis.service_channel import ServiceChannel
 from service_chassis.status_details import error_info
 from studbook.tracking.v1 import dataset_service_pb2, run_service_pb2
 from studbook.tracking.v1.dataset_service_pb2_grpc import DatasetServiceStub
@@ -23,6 +24,7 @@ from studbook.tracking.v1.run_service_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
     from service_chassis.assertion import AssertionSigner
+    from service_chassis.certificates import ClientCertificate
     from studbook.tracking.v1.dataset_pb2 import Dataset
 
 _log = structlog.get_logger("studbook.tracking_client")
@@ -31,17 +33,8 @@ _HOLD_RUN = "/studbook.tracking.v1.RunService/HoldRun"
 _GET_DATASET = "/studbook.tracking.v1.DatasetService/GetDataset"
 HOLD_FILES = run_service_pb2.HOLD_LEVEL_FILES
 HOLD_RUN = run_service_pb2.HOLD_LEVEL_RUN
-_OPTIONS = [
-    # A run's whole record comes in one message; the tracking service limits what is in it.
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_http_proxy", 0),
-    # A service that was restarted is found again within two seconds.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.lb_policy_name", "round_robin"),
-]
+# A run's whole record comes in one message; the tracking service limits what is in it.
+_OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
 class TrackingClient:
@@ -51,12 +44,21 @@ class TrackingClient:
         address: Address of the service, `host:port` or any gRPC target.
         signer: Signs the registry's assertions.
         timeout_s: How long to wait for an answer.
+        certificate: With what the service is called; None: in plain text.
     """
 
-    def __init__(self, address: str, signer: AssertionSigner, timeout_s: float) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._runs = RunServiceStub(self._channel)
-        self._datasets = DatasetServiceStub(self._channel)
+    def __init__(
+        self,
+        address: str,
+        signer: AssertionSigner,
+        timeout_s: float,
+        certificate: ClientCertificate | None = None,
+    ) -> None:
+        self._channel = ServiceChannel(address, _OPTIONS, certificate)
+        # Stubs ask for this type, and use the part that there is.
+        channel = cast("grpc.aio.Channel", self._channel)
+        self._runs = RunServiceStub(channel)
+        self._datasets = DatasetServiceStub(channel)
         self._signer = signer
         self._timeout_s = timeout_s
 
@@ -119,7 +121,7 @@ class TrackingClient:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._channel.close(None)
+        await self._channel.close()
 
 
 def _for_caller(error: grpc.aio.AioRpcError, resource: str) -> StudbookError:

@@ -21,6 +21,7 @@ from prometheus_client import Gauge
 from service_chassis.followed_files import FollowedFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _DAY_S = 86_400
@@ -74,15 +75,13 @@ class CertificatePair:
         return key, chain
 
 
-def read_authorities(path: Path | None) -> bytes | None:
-    """Certificates (PEM) of those who may sign the other side's, when there is a file of them.
+def read_authorities(path: Path) -> bytes:
+    """Certificates (PEM) of those who may sign the other side's.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         ValueError: It holds something else.
     """
-    if path is None:
-        return None
     pem = path.read_bytes()
     x509.load_pem_x509_certificates(pem)
     return pem
@@ -109,7 +108,7 @@ class ServerCertificate:
         self.files = FollowedFiles("tls_certificate", paths, self._use)
 
     def _use(self) -> None:
-        authorities = read_authorities(self._client_ca)
+        authorities = read_authorities(self._client_ca) if self._client_ca else None
         pair = self._pair.read("tls_certificate")
         self._configuration = grpc.ssl_server_certificate_configuration([pair], authorities)
 
@@ -130,3 +129,34 @@ class ServerCertificate:
             when_changed,
             require_client_authentication=self._client_ca is not None,
         )
+
+
+class ClientCertificate:
+    """With what other components are called: whose certificates are believed, and the own one.
+
+    Args:
+        ca: Certificates of those who sign the certificates of the components (PEM file).
+        pair: The own certificate, shown to components that ask for one.
+
+    Raises:
+        SystemExit: The files cannot be used.
+    """
+
+    credentials: grpc.ChannelCredentials
+
+    def __init__(self, ca: Path, pair: CertificatePair | None = None) -> None:
+        self._ca = ca
+        self._pair = pair
+        self._told: list[Callable[[], None]] = []
+        paths = [ca, *([pair.certificate, pair.private_key] if pair else [])]
+        self.files = FollowedFiles("services_ca", paths, self._use)
+
+    def _use(self) -> None:
+        own = self._pair.read("services_certificate") if self._pair else (None, None)
+        self.credentials = grpc.ssl_channel_credentials(read_authorities(self._ca), *own)
+        for tell in self._told:
+            tell()
+
+    def when_renewed(self, tell: Callable[[], None]) -> None:
+        """Have it told when there are other credentials."""
+        self._told.append(tell)

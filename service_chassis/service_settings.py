@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service_chassis.certificates import CertificatePair, ServerCertificate
+from service_chassis.certificates import CertificatePair, ClientCertificate, ServerCertificate
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -102,12 +102,57 @@ class TransferLimits(BaseSettings):
     )
 
 
-class ServiceSettings(ServerSettings):
+class ServiceClientSettings(BaseSettings):
+    """What a component needs that calls services."""
+
+    services_ca: FilePath | None = Field(
+        None,
+        description="Certificates (PEM) of those who sign the services' certificates, read again "
+        "when it changes. With it services are called with TLS, otherwise in plain text.",
+    )
+    services_certificate: FilePath | None = Field(
+        None,
+        description="Certificate chain (PEM) to show to services that ask for one, read again "
+        "when it changes.",
+    )
+    services_private_key: FilePath | None = Field(
+        None, validate_default=True, description="Its private key (PEM)."
+    )
+
+    @field_validator("services_private_key")
+    @classmethod
+    def _is_of_use(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("services_certificate")
+        check_pair(certificate, key, "services_certificate", "services_private_key")
+        if key is not None and info.data.get("services_ca") is None:
+            message = "in plain text no certificate is shown; set services_ca too"
+            raise ValueError(message)
+        return key
+
+    def client_certificate(self) -> ClientCertificate | None:
+        """With what to call services, followed; they are called in plain text without.
+
+        Raises:
+            SystemExit: It cannot be used.
+        """
+        if self.services_ca is None:
+            return None
+        pair = certificate_pair(self.services_certificate, self.services_private_key)
+        return ClientCertificate(self.services_ca, pair)
+
+
+class ServiceSettings(TlsServerSettings):
     """What tracking and registry service need beside that."""
 
     # Assertions hold what their callers are bound to, which may be hundreds of patterns.
     metadata_bytes: int = Field(
         256 * 1024, ge=8192, le=1024 * 1024, description="Most metadata of one call in bytes."
+    )
+    tls_client_ca: FilePath | None = Field(
+        None,
+        validate_default=True,
+        description="Certificates (PEM) of those who sign the callers' certificates, read again "
+        "when it changes. With it, nobody gets a connection without such a certificate.",
     )
     database_url: str = Field(
         description="SQLAlchemy URL: `sqlite:////path/file.db` or `postgresql://user@host/name`."
@@ -124,6 +169,23 @@ class ServiceSettings(ServerSettings):
         description="File with the key that seals page tokens, the same for all replicas. "
         "Without it tokens are good until the process ends.",
     )
+
+    @field_validator("tls_client_ca")
+    @classmethod
+    def _is_asked_for(cls, ca: Path | None, info: ValidationInfo) -> Path | None:
+        if ca is not None and info.data.get("tls_certificate") is None:
+            message = "in plain text callers show no certificate; set tls_certificate too"
+            raise ValueError(message)
+        return ca
+
+    def server_certificate(self) -> ServerCertificate | None:
+        """The certificate to serve with, followed; plain text is served without.
+
+        Raises:
+            SystemExit: It cannot be used.
+        """
+        pair = self.certificate_pair()
+        return None if pair is None else ServerCertificate(pair, self.tls_client_ca)
 
     def trusted_keys(self) -> dict[str, bytes]:
         """The public keys of the components that may call, by component."""

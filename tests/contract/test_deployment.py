@@ -10,6 +10,7 @@ import yaml
 
 from gateway.access_rules import load_rules
 from gateway.settings import GatewaySettings
+from local_stack.service_certificates import ensure_service_certificates
 from registry_service.settings import RegistrySettings
 from tracking_service.settings import TrackingSettings
 
@@ -42,6 +43,21 @@ def test_compose_sets_what_exists_and_all_that_is_required(name: str) -> None:
 def test_services_are_not_published() -> None:
     published = {name for name, service in COMPOSE["services"].items() if "ports" in service}
     assert published == {"gateway"}
+
+
+def test_every_hop_has_certificates_on_both_sides(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    ensure_service_certificates(tmp_path / "authority", config, {}, days=90)
+    made = {path.name for path in config.iterdir()}
+    called = {"TLS_CERTIFICATE", "TLS_PRIVATE_KEY", "TLS_CLIENT_CA"}
+    calling = {"SERVICES_CA", "SERVICES_CERTIFICATE", "SERVICES_PRIVATE_KEY"}
+    expected = {"tracking": called, "registry": called | calling, "gateway": calling}
+    for name, settings in expected.items():
+        environment = COMPOSE["services"][name]["environment"]
+        for setting in settings:
+            path = environment[f"STUDBOOK_{name.upper()}_{setting}"]
+            assert Path(path).parent == Path("/config")
+            assert Path(path).name in made
 
 
 def test_example_access_file_loads() -> None:

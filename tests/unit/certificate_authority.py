@@ -58,10 +58,12 @@ class Authority:
         path.write_bytes(self.pem())
         return path
 
-    def issue(self, folder: Path, name: str, *, days: float = 10) -> CertificatePair:
-        """Write `NAME.crt` and `NAME.key`, for a name and for this machine."""
+    def issue(
+        self, folder: Path, name: str, *, days: float = 10, host: str = "localhost"
+    ) -> CertificatePair:
+        """Write `NAME.crt` and `NAME.key`, for a name and for a host, by default this machine."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName("localhost")])
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName(host)])
         builder = _build(name, self.name, key, days).add_extension(names, critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         pair = CertificatePair(folder / f"{name}.crt", folder / f"{name}.key")
