@@ -6,6 +6,7 @@ import re
 
 from service_chassis.errors import invalid_field, required_field
 from service_chassis.permissions import PERMISSIONS
+from service_chassis.resource_names import check_length
 
 _RESOURCE = re.compile(r"workspaces/[a-z0-9][a-z0-9._+-]*(/[a-z][a-z-]*/[a-zA-Z0-9][\w.+-]*)*")
 
@@ -24,6 +25,7 @@ def check_question(permission: str, resource: str) -> None:
         raise invalid_field("permission", permission, f"permissions are {known}")
     if not resource:
         raise required_field("resource", "name the resource to test it on")
+    check_length(resource, "resource")
     if not _RESOURCE.fullmatch(resource):
         pattern = "workspaces/{workspace}/{collection}/{id}/..."
         raise invalid_field(

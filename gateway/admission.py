@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.refusals import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # Half of what an assertion is good for, so that one is never used up on its way.
 _REUSED_S = 30.0
 _MOST_KEPT = 4096
+_FORGOTTEN_AT_ONCE = 8
 _MOST_GROUP_BYTES = 6 * 1024
 # An assertion has to fit into the metadata that a service accepts, beside some other entries.
 LARGEST_ASSERTION = ServiceSettings.model_fields["metadata_bytes"].default - 8 * 1024
@@ -134,6 +136,13 @@ class AssertionDesk:
             raise grants_too_many(caller.principal.id, count, len(assertion), LARGEST_ASSERTION)
         self._notes[key] = _Note(assertion, authenticated, self._clock() + _REUSED_S)
         self._notes.move_to_end(key)
-        if len(self._notes) > _MOST_KEPT:
-            self._notes.popitem(last=False)
+        self._forget()
         return assertion
+
+    def _forget(self) -> None:
+        """Forget those that are used no more: a few of them, as one is kept at a time."""
+        now = self._clock()
+        for key, note in list(islice(self._notes.items(), _FORGOTTEN_AT_ONCE)):
+            if now < note.until and len(self._notes) <= _MOST_KEPT:
+                break
+            del self._notes[key]

@@ -123,6 +123,9 @@ class Authenticator:
         opaque = self._introspector.concerns(token, rules)
         verify = self._introspector.verify if opaque else self._verifier.verify
         verified = await verify(token, rules)
+        if rules is not self._rules.current:
+            # While an issuer was asked they have changed, maybe because of this very caller.
+            return await self.look_up(metadata, method)
         identity = identify(verified, rules)
         if rules.is_revoked(identity.principal, verified.issued_at):
             raise token_revoked(identity.principal)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from service_chassis.globs import glob_expression
 from studbook.shared_audiences import host_of, is_of_login, is_of_service
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ _PROPOSAL_BRANCHES = frozenset({"head_ref", "base_ref"})
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("[^/:]*".join(re.escape(part) for part in pattern.split("*")))
+    return re.compile(glob_expression(pattern, "/:"))
 
 
 def matches(pattern: str, value: str) -> bool:

@@ -16,6 +16,7 @@ from gateway.token_verifier import LEEWAY_S, OWN_ISSUER
 from service_chassis.errors import invalid_field
 from service_chassis.permissions import is_valid_pattern
 from service_chassis.principal_message import to_message
+from service_chassis.resource_names import check_length
 from service_chassis.timestamps import to_timestamp
 from service_chassis.validation import check_count
 from studbook.identity.v1.identity_service_pb2 import ExchangeTokenResponse
@@ -140,6 +141,7 @@ def _checked_resources(wanted: Iterable[str], held: Iterable[str]) -> tuple[str,
     resources = tuple(dict.fromkeys(wanted))
     check_count(resources, "resources", MOST_RESOURCES)
     for pattern in resources:
+        check_length(pattern, "resources")
         if not is_valid_pattern(pattern):
             raise invalid_field(
                 "resources",

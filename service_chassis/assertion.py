@@ -8,6 +8,7 @@ cannot imitate it, and a note for one method is worthless for another.
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from joserfc import jwt
@@ -30,6 +31,8 @@ LEEWAY_S = 30
 _ALGORITHM = "Ed25519"
 _TYPE = "studbook-assertion+jwt"
 _CACHE_SIZE = 4096
+# For one that is kept, so that none stays for long.
+_FORGOTTEN_AT_ONCE = 8
 
 
 def _refusal() -> StudbookError:
@@ -139,10 +142,18 @@ class AssertionVerifier:
         ):
             raise _refusal()
         caller = _caller(claims)
-        if len(self._known) >= _CACHE_SIZE:
-            self._known.clear()
+        self._forget(now)
         self._known[token, method] = (claims["exp"], caller)
         return caller
+
+    def _forget(self, now: float) -> None:
+        """Forget what has expired, the oldest first; and all when there still is too much."""
+        for key, (expires, _) in list(islice(self._known.items(), _FORGOTTEN_AT_ONCE)):
+            if expires > now:
+                break
+            del self._known[key]
+        if len(self._known) >= _CACHE_SIZE:
+            self._known.clear()
 
     async def caller(self, method: Method, metadata: Metadata) -> Caller:
         """Who makes a call, by the assertion in its metadata.

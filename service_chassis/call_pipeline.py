@@ -30,6 +30,7 @@ from service_chassis.errors import (
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.metrics_endpoint import count_call
 from service_chassis.request_message import only_message
+from service_chassis.resource_names import check_length
 from service_chassis.security_log import record_refusal
 from service_chassis.status_details import abort_with, internal_error
 from service_chassis.stream_start import send_initial_metadata
@@ -56,8 +57,8 @@ def authorise(method: Method, caller: Caller, request: Any, *, first: bool = Tru
     """Check the access rule of a method on a decoded request.
 
     Raises:
-        StudbookError: PERMISSION_MISSING, or FIELD_REQUIRED when the request does not say what
-            it is about.
+        StudbookError: PERMISSION_MISSING; FIELD_REQUIRED when the request does not say what it is
+            about; RESOURCE_NAME_INVALID when it says so at far too great length.
     """
     rule = method.rule
     if rule.public or rule.any_caller or not method.resource_path:
@@ -66,6 +67,7 @@ def authorise(method: Method, caller: Caller, request: Any, *, first: bool = Tru
     if not names and first:
         raise required_field(rule.resource_field, "it says what the call is about")
     for name in names:
+        check_length(name, rule.resource_field)
         if rule.lists_children:
             allowed = caller.may_below(rule.permission, name)
         else:

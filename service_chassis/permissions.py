@@ -7,6 +7,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from service_chassis.globs import glob_expression
+from service_chassis.resource_names import LONGEST_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -67,7 +70,8 @@ def is_valid_pattern(pattern: str) -> bool:
     """
     segments = pattern.split("/")
     return (
-        all(re.fullmatch(r"[a-z0-9*][a-z0-9._*+-]*", segment) for segment in segments)
+        len(pattern) <= LONGEST_NAME
+        and all(re.fullmatch(r"[a-z0-9*][a-z0-9._*+-]*", segment) for segment in segments)
         and "**" not in segments[:-1]
         and not any("**" in segment for segment in segments if segment != "**")
         and segments[0] in {"workspaces", "**"}
@@ -86,12 +90,11 @@ def is_whole(pattern: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    subtree = pattern == "**" or pattern.endswith("/**")
-    fixed = pattern[: -len("/**")] if subtree and pattern != "**" else pattern
-    body = "" if pattern == "**" else re.escape(fixed).replace(r"\*", "[^/]*")
     if pattern == "**":
         return re.compile(r".*", re.DOTALL)
-    return re.compile(body + (r"(/.*)?" if subtree else ""), re.DOTALL)
+    fixed = pattern.removesuffix("/**")
+    below = "(/.*)?" if fixed != pattern else ""
+    return re.compile(glob_expression(fixed, "/") + below, re.DOTALL)
 
 
 @lru_cache(maxsize=65536)
@@ -156,11 +159,15 @@ class PatternSet:
         self._plain = frozenset(every).difference(self._with_stars)
 
     def covers(self, resource: str) -> bool:
-        """Whether one of the patterns includes the resource."""
+        """Whether one of the patterns includes the resource; none has a longer name than others."""
+        if len(resource) > LONGEST_NAME:
+            return False
         return self._plainly(resource) or any(covers(one, resource) for one in self._with_stars)
 
     def includes(self, pattern: str) -> bool:
         """Whether one of the patterns covers everything that a pattern covers."""
+        if len(pattern) > LONGEST_NAME:
+            return False
         return self._plainly(pattern) or any(includes(one, pattern) for one in self._with_stars)
 
     def _plainly(self, name: str) -> bool:

@@ -16,6 +16,24 @@ _UNCHECKED = re.compile(r"[!-.0-~]{1,128}")
 _ID_REMEDY = "give 1 to 128 of a-z 0-9 - _ . beginning with a letter or digit"
 
 ANY = "-"
+# No name that any collection has is as long. Longer ones are not even looked at: what patterns were
+# held against is remembered.
+LONGEST_NAME = 1024
+
+
+def check_length(name: str, field: str) -> None:
+    """Refuse a text that is far too long for a resource name, or for a pattern of such.
+
+    Raises:
+        StudbookError: RESOURCE_NAME_INVALID.
+    """
+    if len(name) > LONGEST_NAME:
+        raise invalid_field(
+            field,
+            name,
+            f"it has {len(name)} characters; names have at most {LONGEST_NAME}",
+            reason="RESOURCE_NAME_INVALID",
+        )
 
 
 def check_id(value: str, field: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from studbook.registry.v1 import model_service_pb2, model_service_pb2_grpc
 from tests.security.castle import bearer, outcome
 from tests.security.ci_jobs import JOBS, account
 from tests.security.story import SECRET, WINE
@@ -217,6 +218,22 @@ def test_token_exchanged_for_another_model(castle: Castle) -> None:
         assert told == ("INVALID_ARGUMENT", "FIELD_INVALID")
     narrowed = castle.exchange(token, f"{WINE}/versions/9.9.9")
     assert outcome(lambda: castle.promote(narrowed)) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+
+
+def test_token_exchanged_for_a_pattern_that_would_take_hours(castle: Castle) -> None:
+    token = castle.job("github", dict(JOBS["github"]))
+    narrowed = castle.exchange(token, f"{WINE}/versions/{'*1' * 40}b")
+    stub = model_service_pb2_grpc.ModelServiceStub(castle.channel)
+    request = model_service_pb2.GetVersionRequest(name=f"{WINE}/versions/{'1' * 128}")
+    told = outcome(lambda: stub.GetVersion(request, metadata=(bearer(narrowed),), timeout=5))
+    assert told == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+
+
+@pytest.mark.parametrize("length", [1025, 100_000, 3_000_000])
+def test_token_exchanged_for_an_endless_pattern(castle: Castle, length: int) -> None:
+    token = castle.job("github", dict(JOBS["github"]))
+    told = outcome(lambda: castle.exchange(token, f"{WINE}/versions/{'1' * length}"))
+    assert told == ("INVALID_ARGUMENT", "RESOURCE_NAME_INVALID")
 
 
 def test_exchanged_token_is_not_exchanged_for_a_longer_one(castle: Castle) -> None:

@@ -174,3 +174,28 @@ def test_callers_are_remembered_for_a_minute(http_issuer: LoopbackIssuer) -> Non
         await keys.close()
 
     asyncio.run(run())
+
+
+def test_rules_that_change_while_a_token_is_verified_hold_for_it(
+    http_issuer: LoopbackIssuer,
+) -> None:
+    async def run() -> None:
+        rules = Rules(rules_for(http_issuer.url))
+        revoking = rules_for(http_issuer.url, rest="revoked: {tokens: [t1]}")
+        keys = SigningKeys()
+        keys.follow(rules.current)
+
+        class Overtaken(TokenVerifier):
+            async def verify(self, text: str, by: AccessRules) -> VerifiedToken:
+                verified = await super().verify(text, by)
+                rules.current = revoking
+                return verified
+
+        authenticator = Authenticator(rules, Overtaken(keys))
+        metadata = (("authorization", f"Bearer {http_issuer.token(jti='t1')}"),)
+        with pytest.raises(StudbookError) as refused:
+            await authenticator.authenticate(metadata)
+        assert refused.value.reason == "TOKEN_REVOKED"
+        await keys.close()
+
+    asyncio.run(run())

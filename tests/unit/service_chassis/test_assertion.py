@@ -100,3 +100,11 @@ def test_two_keys_are_trusted_while_one_replaces_the_other() -> None:
     both = AssertionVerifier("tracking", {"gateway": pems})
     for key in (KEY, OTHER_KEY):
         assert both.verify(signer(key).sign(CALLER, METHOD, "tracking"), METHOD) == CALLER
+
+
+def test_expired_assertions_do_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, now = verifier(), time.time()
+    for second in range(300):
+        monkeypatch.setattr(time, "time", lambda second=second: now + second)
+        checked.verify(signer().sign(CALLER, METHOD, "tracking"), METHOD)
+    assert len(checked._known) <= 61

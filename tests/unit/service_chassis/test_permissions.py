@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from service_chassis.permissions import BUILT_IN_ROLES, covers, is_valid_pattern, may_cover_below
+from service_chassis.permissions import (
+    BUILT_IN_ROLES,
+    PatternSet,
+    covers,
+    is_valid_pattern,
+    may_cover_below,
+)
+from service_chassis.resource_names import LONGEST_NAME
 
 MODEL = "workspaces/main/models/wine"
 VERSION = "workspaces/main/models/wine/versions/1.0.0"
@@ -77,3 +84,11 @@ def test_who_may_touch_production() -> None:
 
 def test_deployer_holds_one_permission() -> None:
     assert BUILT_IN_ROLES["deployer"] == {"models.serve"}
+
+
+def test_names_and_patterns_beyond_all_length_are_covered_by_nothing() -> None:
+    long = f"{MODEL}{'x' * LONGEST_NAME}"
+    for pattern in ("**", f"{MODEL}*", "workspaces/main/**"):
+        assert not PatternSet([pattern]).covers(long)
+        assert not PatternSet([pattern]).includes(long)
+    assert not is_valid_pattern(long)
