@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.admission import AssertionDesk
     from gateway.authentication import Authenticator
-    from gateway.turnstile import Turnstile
+    from gateway.turnstile import Turnstile, UnderWay
     from gateway.upstreams import Upstreams
     from service_chassis.caller import Metadata
     from service_chassis.stream_pace import StreamPace
@@ -105,9 +105,11 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         async def work() -> bytes:
             metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_unary(method.path)
-            with under_way:
+            with under_way as admitted:
                 request = await only_message(requests)
                 call.received(request, self._message_bytes)
+                if admitted is not None:
+                    admitted.has_message()
                 upstream = start(request, timeout=time_for(method, context), metadata=metadata)
                 try:
                     return await _single_answer(call, upstream)
@@ -178,7 +180,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
 
     async def _admit(
         self, method: Method, call: Call
-    ) -> tuple[Metadata, AbstractContextManager[None]]:
+    ) -> tuple[Metadata, AbstractContextManager[UnderWay | None]]:
         """The metadata for the service, once the caller is known and may call the method.
 
         With it comes the context in which the call goes on.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gateway.authentication import Authenticator
-    from gateway.turnstile import Turnstile
+    from gateway.turnstile import Turnstile, UnderWay
     from service_chassis.caller import Caller, Metadata
     from service_chassis.method_access import Method
 
@@ -52,7 +52,7 @@ class AuthenticatedCallers:
 
     def under_way(
         self, method: Method, caller: Caller, metadata: Metadata
-    ) -> AbstractContextManager[None]:
+    ) -> AbstractContextManager[UnderWay]:
         """The context in which a call goes on, for the door of the pipeline.
 
         Raises:

@@ -2,7 +2,8 @@
 
 An identity may make so many calls a second and have so many under way, whatever the number of its
 tokens and connections. A call with a stream ends when the token that opened it ends or is revoked,
-and when the access rules no longer give its caller what it was admitted with.
+and when the access rules no longer give its caller what it was admitted with. So does a call whose
+one message is yet to come, which could else be kept ready for when it would no longer be let in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from service_chassis.errors import StudbookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from gateway.authentication import Authenticated, Authenticator
     from service_chassis.caller import Caller, Metadata, Principal
@@ -82,7 +84,7 @@ class Turnstile:
         self._clock = clock
         self._now = now
         self._loads: dict[str, _Load] = {}
-        self._streams: set[UnderWay] = set()
+        self._open: set[UnderWay] = set()
 
     @property
     def identities(self) -> int:
@@ -106,9 +108,9 @@ class Turnstile:
     def under_way(self, method: Method, caller: Caller, metadata: Metadata) -> UnderWay:
         """A counted call for as long as it goes on: a context in which its work is done.
 
-        A call with a stream is cancelled when its token ends, or what it was admitted with, and
-        leaves the context with the reason: TOKEN_EXPIRED, TOKEN_REVOKED, PERMISSION_MISSING, or
-        ACCESS_CHANGED when part of what the caller held is left.
+        A call with a stream, or without its message, is cancelled when its token ends, or what it
+        was admitted with, and leaves the context with the reason: TOKEN_EXPIRED, TOKEN_REVOKED,
+        PERMISSION_MISSING, or ACCESS_CHANGED when part of what the caller held is left.
 
         Args:
             method: The method that is called.
@@ -125,8 +127,7 @@ class Turnstile:
             raise identity_too_busy(
                 principal.id, "identity_calls_at_a_time", most, _WAIT_FOR_AN_END_S
             )
-        lasts = method.client_streaming or method.server_streaming
-        return UnderWay(load, method, caller, metadata, self._streams if lasts else None)
+        return UnderWay(load, method, caller, metadata, self._open)
 
     def _load(self, identity: str) -> _Load:
         now = self._clock()
@@ -140,32 +141,32 @@ class Turnstile:
         return load
 
     async def sweep(self) -> None:
-        """End the streams that would not be let in now; forget identities that are at rest."""
-        for stream in tuple(self._streams):
+        """End the calls that would not be let in now; forget identities that are at rest."""
+        for call in tuple(self._open):
             try:
-                await self._check(stream)
+                await self._check(call)
             except StudbookError as refusal:
-                stream.end(refusal)
+                call.end(refusal)
         for identity in tuple(self._loads):
             load = self._load(identity)
             if not load.under_way and load.left >= self._limits.burst:
                 del self._loads[identity]
 
-    async def _check(self, stream: UnderWay) -> None:
-        """Make sure that a stream may go on.
+    async def _check(self, call: UnderWay) -> None:
+        """Make sure that a call may go on.
 
         Raises:
             StudbookError: It may not.
         """
-        until = stream.caller.until_s
+        until = call.caller.until_s
         if until is not None and until + LEEWAY_S <= self._now():
-            raise stream_outlived_token(stream.caller.principal)
-        if stream.known is not None and self._authenticator.is_in_force(stream.known):
+            raise stream_outlived_token(call.caller.principal)
+        if call.known is not None and self._authenticator.is_in_force(call.known):
             return
-        known = await self._authenticator.look_up(stream.metadata)
-        if not admit(stream.method, known).keeps(stream.caller):
+        known = await self._authenticator.look_up(call.metadata)
+        if not admit(call.method, known).keeps(call.caller):
             raise access_changed()
-        stream.known = known
+        call.known = known
 
     async def watch(self, pause_s: float = _SWEEP_S) -> NoReturn:
         """Sweep every now and then, for ever."""
@@ -187,7 +188,7 @@ class UnderWay:
         known: The caller as it was looked up last, once that was done.
     """
 
-    __slots__ = ("_load", "_refusal", "_streams", "_task", "caller", "known", "metadata", "method")
+    __slots__ = ("_load", "_open", "_refusal", "_task", "caller", "known", "metadata", "method")
 
     def __init__(
         self,
@@ -195,28 +196,26 @@ class UnderWay:
         method: Method,
         caller: Caller,
         metadata: Metadata,
-        streams: set[UnderWay] | None,
+        calls: set[UnderWay],
     ) -> None:
         self._load = load
         self.method = method
         self.caller = caller
         self.metadata = metadata
         self.known: Authenticated | None = None
-        self._streams = streams
+        self._open = calls
         self._refusal: StudbookError | None = None
         self._task: asyncio.Task[object] | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._load.under_way += 1
-        if self._streams is not None:
-            self._task = asyncio.current_task()
-            self._streams.add(self)
+        self._task = asyncio.current_task()
+        self._open.add(self)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._load.under_way -= 1
-        if self._streams is None:
-            return
-        self._streams.discard(self)
+        self._open.discard(self)
         if self._refusal is None:
             return
         if self._task is not None:
@@ -225,9 +224,13 @@ class UnderWay:
         if kind is not None and issubclass(kind, CLIENT_GONE):
             raise self._refusal
 
+    def has_message(self) -> None:
+        """Let a call without streams go on to its end: what it asks for is about to be done."""
+        if not (self.method.client_streaming or self.method.server_streaming):
+            self._open.discard(self)
+
     def end(self, refusal: StudbookError) -> None:
         """Cancel the call, which is then refused with this; one that has ended is left alone."""
-        goes_on = self._streams is not None and self in self._streams
-        if goes_on and self._refusal is None and self._task is not None:
+        if self in self._open and self._refusal is None and self._task is not None:
             self._refusal = refusal
             self._task.cancel()

@@ -87,6 +87,13 @@ class Callers(Protocol):
         """
 
 
+class UnderWay(Protocol):
+    """A call that goes on, and may be ended."""
+
+    def has_message(self) -> None:
+        """The call has its one message; or it is one with streams, and that says nothing."""
+
+
 @dataclass(frozen=True)
 class Door:
     """That clients call here themselves, with no gateway in between.
@@ -102,7 +109,7 @@ class Door:
     areas: frozenset[str]
     message_bytes: int
     pace: StreamPace
-    under_way: Callable[[Method, Caller, Metadata], AbstractContextManager[None]]
+    under_way: Callable[[Method, Caller, Metadata], AbstractContextManager[UnderWay]]
 
 
 class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
@@ -149,8 +156,10 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
             try:
                 async with call.time_limit():
                     caller = await self._admit(call)
-                    with self._under_way(call, caller):
+                    with self._under_way(call, caller) as under_way:
                         admitted = await _admitted(call, caller, requests)
+                        if under_way is not None:
+                            under_way.has_message()
                         response = await behaviour(admitted, context)
             except (Exception, asyncio.CancelledError) as error:
                 await call.fail(error)
@@ -201,7 +210,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not 
     def _call(self, method: Method, context: ServicerContext[Any, Any]) -> _Call:
         return _Call(method, context, self._door)
 
-    def _under_way(self, call: _Call, caller: Caller) -> AbstractContextManager[None]:
+    def _under_way(self, call: _Call, caller: Caller) -> AbstractContextManager[UnderWay | None]:
         if self._door is None:
             return nullcontext()
         return self._door.under_way(call.method, caller, call.metadata)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.unit.gateway.loopback_issuer import LoopbackIssuer
 
 TEAM = "group:dev:data-science"
+GET_RUN = "/studbook.tracking.v1.RunService/GetRun"
 WHOAMI = identity_service_pb2.WhoAmIRequest()
 
 
@@ -55,10 +56,11 @@ NARROWED = [
 ]
 
 
+NARROWINGS = ["gone", "role", "less", "denied", "all-denied"]
+
+
 @STREAMS
-@pytest.mark.parametrize(
-    ("entries", "code", "reason"), NARROWED, ids=["gone", "role", "less", "denied", "all-denied"]
-)
+@pytest.mark.parametrize(("entries", "code", "reason"), NARROWED, ids=NARROWINGS)
 def test_stream_ends_when_its_caller_holds_less(
     http_issuer: LoopbackIssuer, mounted: bool, begin: Any, entries: Any, code: str, reason: str
 ) -> None:
@@ -69,6 +71,45 @@ def test_stream_ends_when_its_caller_holds_less(
         put_in_force(gateway, *entries)
         await gateway.turnstile.sweep()
         assert await ending_of(call) == (grpc.StatusCode[code], reason)
+        await gateway.seen.cancelled.wait()
+
+    through_gateway(http_issuer, test, mounted=mounted)
+
+
+def begun_call(gateway: Gateway) -> Any:
+    """A call without streams whose message is yet to be written."""
+    start: Any = gateway.channel.stream_unary(GET_RUN, None, None)
+    return start(metadata=gateway.login())
+
+
+@pytest.mark.parametrize(("entries", "code", "reason"), NARROWED, ids=NARROWINGS)
+def test_call_is_not_kept_ready_for_when_it_would_be_refused(
+    http_issuer: LoopbackIssuer, mounted: bool, entries: Any, code: str, reason: str
+) -> None:
+    async def test(gateway: Gateway) -> None:
+        call = begun_call(gateway)
+        # When this one is answered, the one before is waited for.
+        await gateway.get_run()
+        await gateway.turnstile.sweep()
+        put_in_force(gateway, *entries)
+        await gateway.turnstile.sweep()
+        error = await refused(call)
+        assert (error.code().name, explanation(error).reason) == (code, reason)
+        assert len(gateway.seen.callers) == 1
+
+    through_gateway(http_issuer, test, mounted=mounted)
+
+
+def test_call_that_is_being_answered_goes_on(http_issuer: LoopbackIssuer, mounted: bool) -> None:
+    """Ended in the middle, nobody would know whether what it asked for was done."""
+
+    async def test(gateway: Gateway) -> None:
+        call = asyncio.ensure_future(gateway.get_run(f"{RUN.rpartition('/')[0]}/slow"))
+        await gateway.seen.began.wait()
+        put_in_force(gateway)
+        await gateway.turnstile.sweep()
+        assert not gateway.seen.cancelled.is_set()
+        call.cancel()
         await gateway.seen.cancelled.wait()
 
     through_gateway(http_issuer, test, mounted=mounted)
