@@ -170,8 +170,10 @@ def test_first_use_of_a_token_is_a_login(http_issuer: LoopbackIssuer, mounted: b
         return REGISTRY.get_sample_value("studbook_logins_total", {"kind": kind}) or 0.0
 
     async def test(gateway: Gateway) -> None:
+        now = int(time.time())
         for changes in ({}, {}, {"jti": "t2"}, {"client_id": "serving", "sub": "serving"}):
-            login = gateway.login(**changes)
+            # The same token twice, also when a second ends in between.
+            login = gateway.login(iat=now, exp=now + 300, **changes)
             who = identity_service_pb2.WhoAmIRequest()
             if changes.get("client_id") is None:
                 await gateway.get_run(metadata=login)
