@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import raw_stream
 from bench.__main__ import MIB, write_and_sync
+from bench.bare_grpc import stream_limits
 from bench.peer import Peer, PeerUnavailableError
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
@@ -157,7 +157,7 @@ def measure_small(client: Client, folder: Path) -> dict[str, object]:
 
 def limits(folder: Path, mib: int, *, hop: bool) -> dict[str, object]:
     """What the disk, a core and gRPC do at best."""
-    taken, given = raw_stream.limits(mib, hop=hop)
+    taken, given = stream_limits(mib, hop=hop)
     return {
         "limit: write and fsync, MB/s": write_and_sync(folder, mib * MIB),
         "limit: SHA-256 on one core, MB/s": hashing(mib),

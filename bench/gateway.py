@@ -27,6 +27,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from bench.__main__ import transport_limit
+from bench.bare_grpc import hop_limit
 from bench.story import Story
 from bench.timing import latency
 from local_stack.ports import Ports
@@ -194,6 +195,7 @@ def measure(stack: LocalStack) -> dict[str, object]:
     beside, bad = rate_beside_flood(question, tokens)
     figures: dict[str, object] = {
         "limit: health check": transport_limit(stack.addresses.gateway),
+        "limit: a bare hop adds, ms": hop_limit(CALLS),
         "the registry alone": direct,
         "through the gateway": through,
         "the gateway adds, ms": round(through["p50_ms"] - direct["p50_ms"], 3),

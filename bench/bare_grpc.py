@@ -1,4 +1,4 @@
-"""What gRPC itself moves at best: streams of the same bytes, neither looked at nor kept.
+"""What gRPC itself does at best: calls and streams of bytes, neither looked at nor kept.
 
 Run as a program, it is the server; with the address of another one, a hop before that.
 """
@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from bench.timing import latency
 from studbook.bulk_data import PIECE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-_SERVICE = "bench.RawStream"
-_TAKE, _GIVE = f"/{_SERVICE}/Take", f"/{_SERVICE}/Give"
+_SERVICE = "bench.Bare"
+_ECHO, _TAKE, _GIVE = f"/{_SERVICE}/Echo", f"/{_SERVICE}/Take", f"/{_SERVICE}/Give"
 _OPTIONS = [("grpc.max_receive_message_length", 4 * PIECE_BYTES)]
 
 
 class _End:
-    """Takes bytes and forgets them, gives bytes that mean nothing."""
+    """Takes bytes and forgets them, gives bytes that mean nothing, or the same back."""
+
+    async def echo(self, request: bytes, _context: Any) -> bytes:
+        return request
 
     async def take(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
         async for _ in requests:
@@ -44,8 +48,13 @@ class _Hop:
     def __init__(self, address: str) -> None:
         channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         # Without types: the published ones make little of calls in the middle of a stream.
+        self._echo: Any = channel.unary_unary(_ECHO, None, None)
         self._take: Any = channel.stream_unary(_TAKE, None, None)
         self._give: Any = channel.unary_stream(_GIVE, None, None)
+
+    async def echo(self, request: bytes, _context: Any) -> bytes:
+        answer: bytes = await self._echo(request)
+        return answer
 
     async def take(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
         call = self._take()
@@ -64,6 +73,7 @@ async def _serve(address: str) -> None:
     answers = _Hop(address) if address else _End()
     server = grpc.aio.server(options=_OPTIONS)
     methods = {
+        "Echo": grpc.unary_unary_rpc_method_handler(answers.echo),
         "Take": grpc.stream_unary_rpc_method_handler(answers.take),
         "Give": grpc.unary_stream_rpc_method_handler(answers.give),
     }
@@ -75,7 +85,7 @@ async def _serve(address: str) -> None:
 
 @contextmanager
 def _server(address: str = "") -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.raw_stream", address]
+    command = [sys.executable, "-m", "bench.bare_grpc", address]
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -86,7 +96,18 @@ def _server(address: str = "") -> Iterator[str]:
             process.kill()
 
 
-def limits(mib: int, *, hop: bool) -> tuple[int, int]:
+def hop_limit(calls: int) -> float:
+    """Milliseconds that another process between adds to the median of a small call."""
+    with _server() as end, _server(end) as hop:
+        medians = []
+        for address in (end, hop):
+            with grpc.insecure_channel(address) as channel:
+                echo = channel.unary_unary(_ECHO, None, None)
+                medians.append(latency(lambda echo=echo: echo(b"x" * 100), calls)["p50_ms"])  # type: ignore[misc] # told apart by the default
+    return round(medians[1] - medians[0], 3)
+
+
+def stream_limits(mib: int, *, hop: bool) -> tuple[int, int]:
     """MB/s of a client stream and of a server stream, with another process between or not."""
     pieces = mib * 1024 * 1024 // PIECE_BYTES
     with ExitStack() as stack:
