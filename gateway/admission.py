@@ -18,7 +18,6 @@ from gateway.refusals import (
 )
 from service_chassis.caller import Caller
 from service_chassis.errors import permission_denied_by_rule
-from service_chassis.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +33,8 @@ _REUSED_S = 30.0
 _MOST_KEPT = 4096
 _FORGOTTEN_AT_ONCE = 8
 _MOST_GROUP_BYTES = 6 * 1024
-# An assertion has to fit into the metadata that a service accepts, beside some other entries.
-LARGEST_ASSERTION = ServiceSettings.model_fields["metadata_bytes"].default - 8 * 1024
+# What else a service is sent in metadata is less.
+_OTHER_METADATA_BYTES = 8 * 1024
 
 
 def admit(method: Method, authenticated: Authenticated) -> Caller:
@@ -107,13 +106,19 @@ class AssertionDesk:
 
     Args:
         signer: Signs with the gateway's key.
+        metadata_bytes: How much metadata the services accept, of which assertions are the largest
+            part.
         clock: A monotonic clock in seconds; tests pass their own.
     """
 
     def __init__(
-        self, signer: AssertionSigner, clock: Callable[[], float] = time.monotonic
+        self,
+        signer: AssertionSigner,
+        metadata_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._signer = signer
+        self._largest = metadata_bytes - _OTHER_METADATA_BYTES
         self._clock = clock
         self._notes: OrderedDict[tuple[str, str], _Note] = OrderedDict()
 
@@ -131,9 +136,9 @@ class AssertionDesk:
             return note.assertion
         caller = admit(method, authenticated)
         assertion = self._signer.sign(caller, method.path, method.area)
-        if len(assertion) > LARGEST_ASSERTION:
+        if len(assertion) > self._largest:
             count = sum(map(len, caller.grants.values()))
-            raise grants_too_many(caller.principal.id, count, len(assertion), LARGEST_ASSERTION)
+            raise grants_too_many(caller.principal.id, count, len(assertion), self._largest)
         self._notes[key] = _Note(assertion, authenticated, self._clock() + _REUSED_S)
         self._notes.move_to_end(key)
         self._forget()

@@ -108,7 +108,7 @@ class Gateway:
         if settings.web_listen:
             self._web = Web(settings, authenticator, self._keys, self._rules, self._turnstile)
         # The last one: it takes any method.
-        desk = AssertionDesk(self._signer)
+        desk = AssertionDesk(self._signer, settings.service_metadata_bytes)
         forwarder = Forwarder(
             authenticator, self._turnstile, desk, self._upstreams, settings.message_bytes, pace
         )
@@ -137,7 +137,8 @@ class Gateway:
             exchange=self._exchange(settings.exchanged_token_seconds),
             development=development,
         )
-        add_IdentityServiceServicer_to_server(identity, for_anybody(self.server.grpc))
+        server = for_anybody(self.server.grpc, settings.public_message_seconds)
+        add_IdentityServiceServicer_to_server(identity, server)
 
     def _exchange(self, lifetime_s: int) -> TokenExchange | None:
         if self._own_keys is None:

@@ -106,7 +106,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_unary(method.path)
             with under_way as admitted:
-                request = await only_message(requests)
+                request = await only_message(requests, self._pace.message_s)
                 call.received(request, self._message_bytes)
                 if admitted is not None:
                     admitted.has_message()
@@ -149,7 +149,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
             metadata, under_way = await self._admit(method, call)
             start = self._upstreams.channel(method.area).unary_stream(method.path)
             with under_way:
-                request = await only_message(requests)
+                request = await only_message(requests, self._pace.message_s)
                 call.received(request, self._message_bytes)
                 upstream = start(request, timeout=time_for(method, context), metadata=metadata)
                 try:

@@ -10,8 +10,10 @@ from pydantic_settings import SettingsConfigDict
 from gateway.metadata_limits import MetadataLimits
 from gateway.turnstile import IdentityLimits
 from gateway.web.settings import WebSettings
+from service_chassis.request_message import LONGEST_WAIT_S
 from service_chassis.service_settings import (
     ServiceClientSettings,
+    ServiceSettings,
     TlsServerSettings,
     TransferLimits,
     is_loopback,
@@ -79,6 +81,19 @@ class GatewaySettings(WebSettings, TransferLimits, ServiceClientSettings, TlsSer
         description="Most refusals of tokens a second that are answered at once; the others wait "
         "half a second, so that a flood of bad tokens takes little from those who have good ones.",
     )
+    message_seconds: float = Field(
+        LONGEST_WAIT_S,
+        gt=0,
+        description="How long the message of a call that is no stream may take to come until the "
+        "call is refused with DEADLINE_EXCEEDED. It may have megabytes, and come over a slow line.",
+    )
+    service_metadata_bytes: int = Field(
+        ServiceSettings.model_fields["metadata_bytes"].default,
+        ge=16 * 1024,
+        le=1024 * 1024,
+        description="What the services have as METADATA_BYTES, the least of them: a caller whose "
+        "grants for a method take more than that less 8 KiB is refused, with the number of them.",
+    )
     stalled_stream_seconds: float = Field(
         120.0,
         gt=0,
@@ -134,7 +149,11 @@ class GatewaySettings(WebSettings, TransferLimits, ServiceClientSettings, TlsSer
 
     def stream_pace(self) -> StreamPace:
         """What is expected of the clients of streams."""
-        return StreamPace(stalled_s=self.stalled_stream_seconds, quiet_s=self.quiet_stream_seconds)
+        return StreamPace(
+            stalled_s=self.stalled_stream_seconds,
+            quiet_s=self.quiet_stream_seconds,
+            message_s=self.message_seconds,
+        )
 
     def identity_limits(self) -> IdentityLimits:
         """What one identity may do."""

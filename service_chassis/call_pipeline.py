@@ -29,7 +29,7 @@ from service_chassis.errors import (
 )
 from service_chassis.method_access import Method, method_table, resource_names
 from service_chassis.metrics_endpoint import count_call
-from service_chassis.request_message import only_message
+from service_chassis.request_message import LONGEST_WAIT_S, only_message
 from service_chassis.resource_names import check_length
 from service_chassis.security_log import record_refusal
 from service_chassis.status_details import abort_with, internal_error
@@ -233,7 +233,7 @@ async def _admitted(call: _Call, caller: Caller, requests: AsyncIterator[Any]) -
     """The request, checked; for a stream, the requests, to be checked as they come."""
     if call.method.client_streaming:
         return _checked(call, caller, call.in_time(requests))
-    request = await only_message(requests)
+    request = await only_message(requests, call.longest_wait_s)
     _check(call.method, caller, request)
     return request
 
@@ -265,6 +265,7 @@ class _Call:
         self.caller: Caller | None = None
         # The gateway sees to the pace of those that it passes on.
         self._pace = None if door is None else door.pace
+        self.longest_wait_s = LONGEST_WAIT_S if door is None else door.pace.message_s
         self._announces = method.client_streaming and door is None
         # Only streams begin with a word of their own.
         self._accepted = not (self._announces or method.server_streaming)

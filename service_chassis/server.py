@@ -38,12 +38,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", settings.metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.metadata_bytes),
         ("grpc.max_concurrent_streams", settings.concurrent_streams),
-        # Connections end now and then, so that balancers can move clients.
-        ("grpc.max_connection_age_ms", 30 * 60 * 1000),
-        ("grpc.max_connection_age_grace_ms", 60 * 60 * 1000),
-        # Clients ping each 60 s; pings may come early, so the minimum lies well below.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 30 * 1000),
-        ("grpc.keepalive_permit_without_calls", 1),
+        *settings.connection_options(),
         # Two servers on one port must fail, not share it.
         ("grpc.so_reuseport", 0),
     ]
@@ -90,7 +85,7 @@ class Server:
             if area in areas
             for service in file.services_by_name.values()
         ]
-        self._health = Health()
+        self._health = Health(settings.health_watches, settings.public_message_seconds)
         self._health.add_to(self.grpc)
         if settings.reflection:
             names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -11,6 +11,7 @@ from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service_chassis.certificates import CertificatePair, ClientCertificate, ServerCertificate
+from service_chassis.connection_settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(ConnectionSettings):
     """What every server needs. Subclasses set the prefix of the variables, and add their own."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
@@ -35,6 +36,15 @@ class ServerSettings(BaseSettings):
         1000, ge=1, description="Most calls at a time; more are refused with RESOURCE_EXHAUSTED."
     )
     concurrent_streams: int = Field(256, ge=1, description="Most calls at a time per connection.")
+    public_message_seconds: float = Field(
+        3.0,
+        gt=0,
+        description="How long the message of a call that anybody may make, as for health, may take "
+        "to come until it is refused with DEADLINE_EXCEEDED.",
+    )
+    health_watches: int = Field(
+        64, ge=1, description="Most watches of health at a time, which need no token either."
+    )
     announce_seconds: float = Field(
         0.0,
         ge=0,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service_chassis.errors import stream_stalled
+from service_chassis.request_message import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,10 +32,12 @@ class StreamPace:
             client is on its way, which it is once the client has read enough of those before.
         quiet_s: Most seconds between two messages of a conversation, whose client may have
             nothing to say for long.
+        message_s: Most seconds until the message of a call that is no stream has come.
     """
 
     stalled_s: float
     quiet_s: float
+    message_s: float = LONGEST_WAIT_S
 
     async def messages(
         self, method: Method, messages: AsyncIterator[Message]

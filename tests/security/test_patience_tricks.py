@@ -12,7 +12,7 @@ from studbook.registry.v1.watch_service_pb2 import WatchVersionsRequest
 from studbook.tracking.v1.artifact_service_pb2 import UploadHeader, UploadRequest
 from tests.security.castle import bearer
 from tests.security.story import PRODUCTION, RUN
-from tests.security.wire import ASKS_FOR_MODELS, LIST_MODELS, Wire, message
+from tests.security.wire import ASKS_FOR_MODELS, LIST_MODELS, NOTHING, Wire, message
 
 if TYPE_CHECKING:
     from tests.security.castle import Castle
@@ -23,7 +23,6 @@ FETCH = "/studbook.registry.v1.ServingService/FetchArtifacts"
 WATCH = "/studbook.registry.v1.WatchService/WatchVersions"
 SERVER_INFO = "/studbook.identity.v1.IdentityService/GetServerInfo"
 HEALTH = "/grpc.health.v1.Health/Check"
-NOTHING = message(b"")
 # The castle waits for five seconds where it would be two minutes, and then once more as long.
 PATIENCE_S = 40.0
 

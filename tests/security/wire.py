@@ -32,6 +32,7 @@ def message(data: bytes, *, compressed: int = 0, length: int | None = None) -> b
     return bytes([compressed]) + size.to_bytes(4) + data
 
 
+NOTHING = message(b"")
 ASKS_FOR_MODELS = message(ListModelsRequest(parent="workspaces/main").SerializeToString())
 
 
@@ -112,6 +113,7 @@ class Wire:
         self.h2 = h2.connection.H2Connection(config)
         self._replies: dict[int, Reply] = {}
         self.closed = False
+        self.goodbye = ""
 
     def __enter__(self) -> Self:
         self.socket = socket.create_connection(self._address, PATIENCE_S)
@@ -194,6 +196,19 @@ class Wire:
         except ProtocolError:
             return Reply(ended="closed")
 
+    def listen(self, for_s: float) -> None:
+        """Take what comes for a while."""
+        deadline = time.monotonic() + for_s
+        while not self.closed and (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            self._receive()
+
+    def wait_closed(self, patience_s: float = PATIENCE_S) -> str:
+        """Wait until the other side has ended the connection; what it said to that."""
+        self.listen(patience_s)
+        assert self.closed
+        return self.goodbye
+
     def list_models(self, *more: Header, path: str = LIST_MODELS) -> tuple[str, str]:
         """Status and reason of a call that needs a token and a permission."""
         return self.ask(self.headers(*more, path=path)).outcome
@@ -233,6 +248,7 @@ class Wire:
                 if not reply.ended:
                     reply.ended, reply.code = "reset", int(event.error_code)
             case h2.events.ConnectionTerminated():
+                self.goodbye = (event.additional_data or b"").decode()
                 self._close(int(event.error_code or 0))
 
 

@@ -273,7 +273,7 @@ async def _running(
     clocks = Time()
     authenticator = Authenticator(rules, TokenVerifier(keys), now=clocks.wall, pace=refusals)
     turnstile = Turnstile(authenticator, limits, clock=clocks.monotonic, now=clocks.wall)
-    desk = AssertionDesk(AssertionSigner("gateway", KEY.as_pem(private=True)))
+    desk = AssertionDesk(AssertionSigner("gateway", KEY.as_pem(private=True)), 256 * 1024)
     settings = ServerSettings.model_validate({"message_bytes": MESSAGE_BYTES})
     async with _service(seen) as (service, port):
         # Nobody listens where the registry should be.
@@ -288,7 +288,7 @@ async def _running(
         if mounted:
             _add_services(seen, server)
         identity = IdentityService(authenticator, turnstile, rules, LIMITS)
-        add_IdentityServiceServicer_to_server(identity, for_anybody(server))
+        add_IdentityServiceServicer_to_server(identity, for_anybody(server, 3))
         forwarder = Forwarder(authenticator, turnstile, desk, upstreams, MESSAGE_BYTES, pace)
         server.add_generic_rpc_handlers((forwarder,))
         own_port = server.add_insecure_port("127.0.0.1:0")

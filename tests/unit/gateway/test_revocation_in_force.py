@@ -4,70 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 
-from gateway.application import Gateway
-from gateway.settings import GatewaySettings
 from studbook.tracking.v1 import artifact_service_pb2, artifact_service_pb2_grpc
 from studbook.tracking.v1 import run_service_pb2 as runs
 from studbook.tracking.v1 import run_service_pb2_grpc as runs_grpc
-from tests.unit.gateway.loopback_issuer import AUDIENCE
-from tests.unit.gateway.running_gateway import (
-    BINDINGS,
-    KEY,
-    RUN,
-    Artifacts,
-    Runs,
-    Seen,
-    explanation,
-    refused,
-)
+from tests.unit.gateway.running_gateway import RUN, Seen, explanation, refused
+from tests.unit.gateway.whole_gateway import access_file, started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.unit.gateway.loopback_issuer import LoopbackIssuer
 
 SECONDS = 6.0
-
-
-def access_file(issuer: LoopbackIssuer) -> str:
-    return f"""version: 1
-issuers:
-  dev: {{url: "{issuer.url}", kind: people, audience: "{AUDIENCE}"}}
-{BINDINGS}"""
-
-
-@asynccontextmanager
-async def started(folder: Path, seen: Seen) -> AsyncIterator[grpc.aio.Channel]:
-    """A gateway as it is started in earnest, with a service mounted in it."""
-    (folder / "key.pem").write_bytes(KEY.as_pem(private=True))
-    settings = GatewaySettings.model_validate(
-        {
-            "listen": "127.0.0.1:0",
-            "access_file": folder / "access.yaml",
-            "assertion_private_key": folder / "key.pem",
-            "announce_seconds": 0,
-        }
-    )
-
-    def add_services(server: grpc.aio.Server) -> None:
-        runs_grpc.add_RunServiceServicer_to_server(Runs(seen), server)  # type: ignore[abstract] # the others are never called
-        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(Artifacts(seen), server)  # type: ignore[abstract] # as above
-
-    gateway = Gateway(settings, mounted={"tracking": add_services})
-    await gateway.prepare()
-    await gateway.server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:
-            yield channel
-    finally:
-        await gateway.server.stop()
-        await gateway.close()
 
 
 def test_revocation_ends_calls_and_streams_within_seconds(
@@ -78,7 +30,10 @@ def test_revocation_ends_calls_and_streams_within_seconds(
     login = (("authorization", f"Bearer {http_issuer.token()}"),)
 
     async def run() -> None:
-        async with started(tmp_path, seen) as channel:
+        async with (
+            started(tmp_path, seen) as address,
+            grpc.aio.insecure_channel(address) as channel,
+        ):
             get = runs_grpc.RunServiceStub(channel).GetRun
             artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
             request = artifact_service_pb2.DownloadRequest(run=RUN, path="slow")
