@@ -14,11 +14,12 @@ from starlette.routing import Route
 from gateway.http_server import HttpServer
 from gateway.web import cookies
 from gateway.web.account_page import AccountPage
+from gateway.web.backchannel_logout import BackchannelLogout
 from gateway.web.door import BodyRefusedError, Door
 from gateway.web.login_pages import LoginPages
 from gateway.web.pages import icon, page, style
 from gateway.web.provider import Providers
-from gateway.web.refusals import PageRefusedError
+from gateway.web.refusals import LoginRefusedError, PageRefusedError
 from gateway.web.return_path import HOME
 from gateway.web.sealing import Sealer, read_keys
 from gateway.web.session_store import SessionStore
@@ -68,7 +69,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, PageRefusedError)  # noqa: S101 - what the handler is registered for
     note(request, **record_denial(error.code, error.reason, **error.for_log))
     response = page("refused.html", status=error.status, words=error.words)
-    if error.code is Code.UNAUTHENTICATED and error.reason != "STATE_INVALID":
+    if isinstance(error, LoginRefusedError) and error.reason != "STATE_INVALID":
         # The login is over. One of another page's making does not end the one under way.
         cookies.drop(response, cookies.LOGIN)
     return response
@@ -135,6 +136,7 @@ class Web:
         routes = [
             Route("/", _home, methods=["GET"]),
             *login.routes(),
+            BackchannelLogout(sessions, keys, rules).route(),
             site.page(HOME, AccountPage(sessions).show),
             Route("/static/{version}/studbook.css", style, methods=["GET"]),
             Route("/static/{version}/studbook.svg", icon, methods=["GET"]),

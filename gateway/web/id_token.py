@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
 from gateway.refusals import TokenRefusedError
-from gateway.signature_check import signature_is_valid
-from gateway.token_shape import MalformedTokenError, take_apart
+from gateway.token_shape import MalformedTokenError
 from gateway.token_verifier import LEEWAY_S
+from gateway.web.provider_token import made_out_to
 from gateway.web.refusals import LoginRefusedError
 
 if TYPE_CHECKING:
@@ -19,27 +20,32 @@ if TYPE_CHECKING:
     from gateway.web.provider import Provider, Tokens
 
 
-async def subject_of_login(
-    tokens: Tokens, provider: Provider, nonce: str, keys: SigningKeys
-) -> str:
-    """The `sub` of a login's ID token, which was made out to us, for this nonce, by the provider.
+@dataclass(frozen=True)
+class ProvenLogin:
+    """A login as the provider knows it.
 
-    Who the person is to Studbook does not follow from it; that the token for calls says. The two
-    must speak of the same one.
+    Attributes:
+        subject: Whose it is (`sub`). Who the person is to Studbook does not follow from it; that
+            the token for calls says. The two must speak of the same one.
+        provider_session: The provider's own session (`sid`); empty when it names none.
+    """
+
+    subject: str
+    provider_session: str
+
+
+async def proven_login(
+    tokens: Tokens, provider: Provider, nonce: str, keys: SigningKeys
+) -> ProvenLogin:
+    """What a login's ID token says, which was made out to us, for this nonce, by the provider.
 
     Raises:
         LoginRefusedError: There is none, or it is not what it must be.
         StudbookError: The provider's keys cannot be had.
     """
     try:
-        token = take_apart(tokens.identity)
-        if token.issuer != provider.issuer.url:
-            raise MalformedTokenError("iss")
-        if token.algorithm not in provider.issuer.algorithms:
-            raise MalformedTokenError("algorithm not allowed for the issuer")
-        key = await keys.of(token.issuer).find(token.key_id, token.algorithm)
-        if not signature_is_valid(tokens.identity, key, token.algorithm):
-            raise MalformedTokenError("signature")
+        client = provider.login.client_id
+        token = await made_out_to(client, tokens.identity, provider.issuer, keys)
         _validate(token, tokens, provider, nonce)
     except (MalformedTokenError, JoseError) as error:
         raise LoginRefusedError(
@@ -48,17 +54,12 @@ async def subject_of_login(
     except TokenRefusedError as error:
         check = f"ID token: {error.for_log['check']}"
         raise LoginRefusedError("ID_TOKEN_INVALID", check, provider=provider.name) from None
-    return str(token.claims["sub"])
+    session = token.claims.get("sid", "")
+    return ProvenLogin(str(token.claims["sub"]), session if isinstance(session, str) else "")
 
 
 def _validate(token: UnverifiedToken, tokens: Tokens, provider: Provider, nonce: str) -> None:
-    client, issuer = provider.login.client_id, provider.issuer
-    audience = token.claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    # Beside us it may name those that tokens for us may name as well, and nobody else.
-    trusted = {client, issuer.audience, *issuer.other_audiences}
-    if not all(isinstance(one, str) and one in trusted for one in named):
-        raise MalformedTokenError("aud names others too")
+    client = provider.login.client_id
     options: dict[str, Any] = {
         "iss": {"essential": True, "value": provider.issuer.url},
         "aud": {"essential": True, "value": client},

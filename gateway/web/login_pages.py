@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.web import cookies
-from gateway.web.id_token import subject_of_login
+from gateway.web.id_token import proven_login
 from gateway.web.logins import LOGIN_S, PendingLogin
 from gateway.web.pages import page
 from gateway.web.refusals import LoginRefusedError
@@ -120,11 +120,11 @@ class LoginPages:
             raise LoginRefusedError("STATE_INVALID", "a parameter twice, or provider gone")
         code = pending.code(dict(items), provider)
         tokens = await provider.redeem(code, self._redirect_uri, pending.verifier)
-        subject = await subject_of_login(tokens, provider, pending.nonce, self._keys)
+        login = await proven_login(tokens, provider, pending.nonce, self._keys)
         value, caller = await self._sessions.begin(
             tokens,
             provider,
-            subject=subject,
+            login=login,
             state=pending.state,
             device=request.headers.get("user-agent", ""),
         )

@@ -14,6 +14,7 @@ _WORDS = {
     "ID_TOKEN_INVALID": (403, "The provider's answer could not be verified."),
     "PROVIDER_REFUSED": (403, "The provider did not let you in."),
     "NOT_A_PERSON": (403, "Only people can sign in here; programs call the gRPC API."),
+    "LOGOUT_TOKEN_INVALID": (400, "The logout token is not one, or was used before."),
     "FORM_INVALID": (
         403,
         "This form is out of date, or not from a page of ours. Load the page anew and try again.",
@@ -43,6 +44,15 @@ class LoginRefusedError(PageRefusedError):
     """A login that comes to nothing."""
 
     code = Code.UNAUTHENTICATED
+
+
+class LogoutRefusedError(PageRefusedError):
+    """A provider's word of the end of a login that is not to be believed."""
+
+    code = Code.UNAUTHENTICATED
+
+    def __init__(self, check: str, **bearer: str) -> None:
+        super().__init__("LOGOUT_TOKEN_INVALID", check, **bearer)
 
 
 class FormRefusedError(PageRefusedError):

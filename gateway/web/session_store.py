@@ -35,6 +35,16 @@ web_sessions = sa.Table(
     # Until when one of the replicas is renewing the tokens.
     sa.Column("claimed_s", sa.BigInteger, nullable=False),
     sa.Column("sealed_tokens", _KEY, nullable=False),
+    # What the provider knows the login by: `sub` and `sid` of the ID token.
+    sa.Column("login_subject", _KEY, nullable=False),
+    sa.Column("provider_session", _KEY, nullable=False),
+)
+# SHA-256 of what logout tokens are known by, until these are too old anyway.
+web_logouts = sa.Table(
+    "web_logouts",
+    metadata,
+    sa.Column("digest", _KEY, primary_key=True),
+    sa.Column("until_s", sa.BigInteger, nullable=False),
 )
 
 
@@ -55,10 +65,35 @@ class SessionRow:
     token_ends_s: int
     claimed_s: int
     sealed_tokens: str
+    login_subject: str
+    provider_session: str
+
+
+@dataclass(frozen=True)
+class Logout:
+    """The end of a login, as a provider tells of it.
+
+    Attributes:
+        issuer: URL of the provider.
+        subject: Whose login, as ID tokens have it; empty when it is told by the session alone.
+        provider_session: Which one (`sid`); empty when all of the person's are meant.
+        digest: SHA-256 of what the token is known by.
+        forgotten_s: When the token is too old anyway, in seconds since 1970.
+    """
+
+    issuer: str
+    subject: str
+    provider_session: str
+    digest: str
+    forgotten_s: int
 
 
 class LoginUsedError(Exception):
     """The login has made a session already."""
+
+
+class LogoutUsedError(Exception):
+    """The provider told of this end of a login before."""
 
 
 class SessionStore:
@@ -120,18 +155,41 @@ class SessionStore:
 
         The rows stay for a while without their tokens, so that their logins stay used.
         """
-        which = (web_sessions.c.principal == principal) & (web_sessions.c.ends_s > now_s)
+        which = web_sessions.c.principal == principal
         if digest:
             which &= web_sessions.c.digest == digest
+        return await self._database.write(lambda connection: _end(connection, which, now_s))
 
-        def work(connection: sa.Connection) -> list[SessionRow]:
-            found = connection.execute(sa.select(web_sessions).where(which).with_for_update())
-            rows = [SessionRow(**row) for row in found.mappings()]
-            ended = sa.update(web_sessions).where(which)
-            connection.execute(ended.values(ends_s=now_s, sealed_tokens=""))
-            return rows
+    async def end_login(self, logout: Logout, now_s: int) -> list[SessionRow]:
+        """End the sessions of a login that has ended at the provider; returns those.
 
-        return await self._database.write(work)
+        Raises:
+            LogoutUsedError: That was told before.
+        """
+        which = web_sessions.c.issuer == logout.issuer
+        if logout.subject:
+            which &= web_sessions.c.login_subject == logout.subject
+        if logout.provider_session:
+            # A session of which the provider did not say which it is may be this one.
+            unnamed = [""] if logout.subject else []
+            which &= web_sessions.c.provider_session.in_([logout.provider_session, *unnamed])
+
+        def work(connection: sa.Connection) -> list[SessionRow] | None:
+            connection.execute(sa.delete(web_logouts).where(web_logouts.c.until_s < now_s))
+            used = sa.select(web_logouts.c.digest).where(web_logouts.c.digest == logout.digest)
+            if connection.execute(used).first() is not None:
+                return None
+            note = sa.insert(web_logouts)
+            connection.execute(note.values(digest=logout.digest, until_s=logout.forgotten_s))
+            return _end(connection, which, now_s)
+
+        try:
+            ended = await self._database.write(work)
+        except sa.exc.IntegrityError as error:
+            raise LogoutUsedError from error
+        if ended is None:
+            raise LogoutUsedError
+        return ended
 
     async def saw(self, digest: str, now_s: int) -> None:
         """Note that a session was used."""
@@ -164,3 +222,12 @@ class SessionStore:
         return await self._database.write(
             lambda db: db.execute(change.values(**values)).rowcount == 1
         )
+
+
+def _end(connection: sa.Connection, which: sa.ColumnElement[bool], now_s: int) -> list[SessionRow]:
+    which &= web_sessions.c.ends_s > now_s
+    found = connection.execute(sa.select(web_sessions).where(which).with_for_update())
+    rows = [SessionRow(**row) for row in found.mappings()]
+    ended = sa.update(web_sessions).where(which)
+    connection.execute(ended.values(ends_s=now_s, sealed_tokens=""))
+    return rows

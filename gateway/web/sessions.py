@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.authentication import Authenticated, Authenticator, RulesSource
+    from gateway.web.id_token import ProvenLogin
     from gateway.web.provider import Provider, Providers
     from gateway.web.sealing import Sealer
-    from gateway.web.session_store import SessionStore
+    from gateway.web.session_store import Logout, SessionStore
 
 _log = structlog.get_logger("studbook.web")
 
@@ -100,7 +101,7 @@ class Sessions:
         self._now = now
 
     async def begin(
-        self, tokens: Tokens, provider: Provider, *, subject: str, state: str, device: str
+        self, tokens: Tokens, provider: Provider, *, login: ProvenLogin, state: str, device: str
     ) -> tuple[str, Authenticated]:
         """Begin a session; returns the value of its cookie and whose it is.
 
@@ -109,7 +110,7 @@ class Sessions:
         Args:
             tokens: What the login gave.
             provider: Where it was.
-            subject: Whom the ID token speaks of.
+            login: What the ID token says of it.
             state: The login's `state`, good for one session.
             device: What the browser calls itself.
 
@@ -123,7 +124,7 @@ class Sessions:
         who = {"issuer": principal.issuer, "subject": principal.subject}
         if principal.kind != "user":
             raise LoginRefusedError("NOT_A_PERSON", principal.kind, **who)
-        same = provider.login.subjects_differ or principal.subject == subject
+        same = provider.login.subjects_differ or principal.subject == login.subject
         if principal.issuer != provider.issuer.url or not same:
             raise LoginRefusedError("ID_TOKEN_INVALID", "speaks of another", **who)
         now, secret = int(self._now()), secrets.token_urlsafe(32)
@@ -135,6 +136,8 @@ class Sessions:
             provider=provider.name,
             issuer=principal.issuer,
             subject=principal.subject,
+            login_subject=login.subject,
+            provider_session=login.provider_session,
             device="".join(c for c in device if c.isprintable())[:_LONGEST_DEVICE],
             created_s=now,
             seen_s=now,
@@ -191,10 +194,24 @@ class Sessions:
         Returns:
             Those that were ended, with the tokens that they had.
         """
-        ended = await self._store.end(session.row.principal, int(self._now()), digest)
-        pairs = [(row, tokens) for row in ended if (tokens := self._open(row)) is not None]
-        await asyncio.gather(*(self._revoke(row, tokens) for row, tokens in pairs))
-        return pairs
+        ended = self._opened(await self._store.end(session.row.principal, int(self._now()), digest))
+        await self.take_back(ended)
+        return ended
+
+    async def end_login(self, logout: Logout) -> list[tuple[SessionRow, Tokens]]:
+        """End the sessions of a login that has ended at the provider.
+
+        Raises:
+            LogoutUsedError: The provider told of it before.
+        """
+        return self._opened(await self._store.end_login(logout, int(self._now())))
+
+    async def take_back(self, ended: list[tuple[SessionRow, Tokens]]) -> None:
+        """Have the provider take back the tokens of sessions that have ended."""
+        await asyncio.gather(*(self._revoke(row, tokens) for row, tokens in ended))
+
+    def _opened(self, ended: list[SessionRow]) -> list[tuple[SessionRow, Tokens]]:
+        return [(row, tokens) for row in ended if (tokens := self._open(row)) is not None]
 
     async def _good_tokens(self, row: SessionRow) -> Tokens:
         """The tokens of a session, renewed if they are about to end and can be.

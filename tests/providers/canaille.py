@@ -37,7 +37,11 @@ class Canaille(ProcessProvider):
     name = "canaille"
     first_field = "input[name=login]"
     abilities = Abilities(
-        key_for_services=False, device_grant=False, keeps_former_key=True, revocation=False
+        key_for_services=False,
+        device_grant=False,
+        keeps_former_key=True,
+        revocation=False,
+        backchannel_logout=False,
     )
 
     def __init__(self, folder: Path) -> None:

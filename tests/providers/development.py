@@ -57,7 +57,11 @@ class Development(Provider):
     name = "development"
     first_field = "input[name=sub]"
     abilities = Abilities(
-        key_for_services=True, device_grant=True, keeps_former_key=False, revocation=True
+        key_for_services=True,
+        device_grant=True,
+        keeps_former_key=False,
+        revocation=True,
+        backchannel_logout=False,
     )
 
     def __init__(self, folder: Path) -> None:

@@ -21,6 +21,7 @@ from tests.providers.provider import (
     SIGNING_KEY,
     WEB,
     WEB_CALLBACK,
+    WEB_LOGOUT,
     WEB_SECRET,
     WEB_SIGNED_OUT,
     Abilities,
@@ -72,7 +73,11 @@ class NodeProvider(ProcessProvider):
     name = "oidc-provider"
     first_field = "input[name=login]"
     abilities = Abilities(
-        key_for_services=True, device_grant=True, keeps_former_key=True, revocation=True
+        key_for_services=True,
+        device_grant=True,
+        keeps_former_key=True,
+        revocation=True,
+        backchannel_logout=True,
     )
 
     def __init__(self, folder: Path) -> None:
@@ -99,6 +104,8 @@ class NodeProvider(ProcessProvider):
                     "client_secret": WEB_SECRET,
                     "redirect_uris": [WEB_CALLBACK],
                     "post_logout_redirect_uris": [WEB_SIGNED_OUT],
+                    "backchannel_logout_uri": WEB_LOGOUT,
+                    "backchannel_logout_session_required": True,
                     "grant_types": ["authorization_code", "refresh_token"],
                 },
                 {

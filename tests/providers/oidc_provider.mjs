@@ -69,6 +69,7 @@ function application() {
     claims: { openid: ["sub"], profile: ["name"], groups: ["groups"] },
     features: {
       devInteractions: { enabled: true },
+      backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       revocation: { enabled: true },
@@ -82,6 +83,8 @@ function application() {
     extraTokenClaims: (ctx, token) => accounts[token.accountId],
     findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...accounts[sub] }) }),
     rotateRefreshToken: true,
+    // Its clients are on loopback here, which its own dispatcher keeps it from calling.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   });
   return provider.callback();
 }

@@ -40,6 +40,7 @@ def free_ports(number: int) -> list[int]:
 # Where the pages are, which providers are told before these are served.
 WEB_ORIGIN = f"http://127.0.0.1:{free_ports(1)[0]}"
 WEB_CALLBACK, WEB_SIGNED_OUT = f"{WEB_ORIGIN}/callback", f"{WEB_ORIGIN}/signed-out"
+WEB_LOGOUT = f"{WEB_ORIGIN}/backchannel-logout"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Abilities:
     keeps_former_key: bool
     # Takes tokens back from clients without a secret.
     revocation: bool
+    # Tells clients of logins that end.
+    backchannel_logout: bool
 
 
 class Provider(ABC):

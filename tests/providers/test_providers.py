@@ -225,6 +225,27 @@ def test_pages_in_the_browser(provider: Provider, installation: Installation, pa
     page.wait_for_selector(provider.first_field)
 
 
+def test_login_that_ends_elsewhere_ends_in_the_pages(
+    provider: Provider, installation: Installation, page: Page
+) -> None:
+    """The provider says so itself; the browser is told nothing."""
+    described = provider.describe()
+    tells = described.get("backchannel_logout_supported", False)
+    assert tells == provider.abilities.backchannel_logout
+    if not tells:
+        return
+    page.goto(f"{WEB_ORIGIN}/account")
+    page.get_by_role("link", name=f"Sign in with {provider.name}", exact=True).click()
+    provider.log_in(page, "grace")
+    page.wait_for_url(f"{WEB_ORIGIN}/account")
+
+    page.goto(described["end_session_endpoint"])
+    provider.confirm_logout(page)
+
+    page.goto(f"{WEB_ORIGIN}/account")
+    page.wait_for_url(f"{WEB_ORIGIN}/login?**")
+
+
 # Addresses differ, and what the page says in words.
 ELSEWHERE = {"url", "audience", "groups_claim", "introspection"}
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from gateway.web.session_store import LoginUsedError, SessionRow, SessionStore, metadata
+from gateway.web.session_store import (
+    LoginUsedError,
+    Logout,
+    LogoutUsedError,
+    SessionRow,
+    SessionStore,
+    metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +37,8 @@ ROW = SessionRow(
     token_ends_s=1300,
     claimed_s=0,
     sealed_tokens="t1",
+    login_subject="ada",
+    provider_session="s1",
 )
 SECOND = replace(ROW, digest="d2", login_digest="l2", seen_s=1100)
 GRACES = replace(ROW, digest="d3", login_digest="l3", principal="user:dev:grace")
@@ -49,12 +58,17 @@ def store(database: Database) -> SessionStore:
 
 
 def test_schema_is_the_one_that_statements_are_written_for(database: Database) -> None:
-    def columns(connection: sa.Connection) -> list[tuple[str, bool]]:
-        found = sa.inspect(connection).get_columns("web_sessions")
-        return sorted((column["name"], column["nullable"]) for column in found)
+    def columns(connection: sa.Connection) -> dict[str, list[tuple[str, bool]]]:
+        inspector = sa.inspect(connection)
+        return {
+            name: sorted((one["name"], one["nullable"]) for one in inspector.get_columns(name))
+            for name in metadata.tables
+        }
 
-    table = metadata.tables["web_sessions"]
-    expected = sorted((column.name, bool(column.nullable)) for column in table.columns)
+    expected = {
+        name: sorted((column.name, bool(column.nullable)) for column in table.columns)
+        for name, table in metadata.tables.items()
+    }
     assert database.read_now(columns) == expected
 
 
@@ -123,5 +137,35 @@ def test_tokens_that_were_renewed_since_are_not_renewed_again(store: SessionStor
         assert await store.claim(ROW, 1200, 1220)
         assert await store.renew("d1", "t2", 1600)
         assert not await store.claim(ROW, 1200, 1220)
+
+    asyncio.run(run())
+
+
+LOGOUT = Logout(ROW.issuer, subject="ada", provider_session="", digest="x1", forgotten_s=1700)
+
+
+def test_end_of_a_login_is_told_once(store: SessionStore) -> None:
+    """At whichever replicas it arrives."""
+
+    async def run() -> None:
+        told = await asyncio.gather(
+            *(store.end_login(LOGOUT, 1500) for _ in range(8)), return_exceptions=True
+        )
+        (ended,) = [one for one in told if isinstance(one, list)]
+        assert sorted(row.digest for row in ended) == ["d1", "d2", "d3"]
+        assert [type(one) for one in told if not isinstance(one, list)] == [LogoutUsedError] * 7
+        # When it is too old for anybody it is forgotten.
+        assert await store.end_login(LOGOUT, 1701) == []
+
+    asyncio.run(run())
+
+
+def test_login_ends_at_its_provider_alone(store: SessionStore) -> None:
+    async def run() -> None:
+        elsewhere = replace(LOGOUT, issuer="https://other.example.com", digest="x2")
+        assert await store.end_login(elsewhere, 1500) == []
+        another = replace(LOGOUT, provider_session="s2", digest="x3")
+        assert await store.end_login(another, 1500) == []
+        assert await store.find("d1", 1500) == ROW
 
     asyncio.run(run())
