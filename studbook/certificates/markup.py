@@ -53,14 +53,28 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Html]]) -> Html:
 
 
 def value_of(value: Any) -> Html:
-    """A value of JSON, as far as it goes: objects as fields, lists of objects as tables."""
+    """A value of JSON, as far as it goes: objects line by line, lists of objects as tables."""
     if isinstance(value, dict):
-        return fields((key, value_of(value[key])) for key in sorted(value)) if value else _NOTHING
+        return _members(value)
     if isinstance(value, list):
         return _list(value)
     if value is None or value == "":
         return _NOTHING
     return text({True: "yes", False: "no"}[value] if isinstance(value, bool) else value)
+
+
+def words(key: str) -> str:
+    """A name of JSON as a label: `Policy revision` for `policy_revision`."""
+    return key.replace("_", " ").capitalize()
+
+
+def _members(value: Mapping[str, Any]) -> Html:
+    """Close together, since they may stand in a cell of a table."""
+    lines = "".join(
+        f'<li><span class="key">{text(key)}</span> {value_of(value[key])}</li>'
+        for key in sorted(value)
+    )
+    return Html(f'<ul class="members">{lines}</ul>') if lines else _NOTHING
 
 
 def _list(values: Sequence[Any]) -> Html:
@@ -73,4 +87,7 @@ def _list(values: Sequence[Any]) -> Html:
 
 def _objects(values: Sequence[Mapping[str, Any]]) -> Html:
     headings = sorted({key for value in values for key in value})
-    return table(headings, [[value_of(value.get(key)) for key in headings] for value in values])
+    return table(
+        list(map(words, headings)),
+        [[value_of(value.get(key)) for key in headings] for value in values],
+    )

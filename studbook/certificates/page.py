@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studbook.certificates.markup import Html, code, fields, section, table, text, value_of
+from studbook.certificates.markup import (
+    Html,
+    code,
+    fields,
+    section,
+    table,
+    text,
+    value_of,
+    words,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from studbook.certificates.envelope import Envelope
     from studbook.certificates.statement import Statement
@@ -28,7 +37,8 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0;
   overflow-wrap: anywhere; }
 thead th { border-bottom: 1px solid #d0d7de; font-weight: 600; white-space: nowrap; }
 .fields th { width: 11rem; font-weight: 600; }
-.fields .fields th { width: 9rem; font-weight: 400; color: #57606a; }
+.members { list-style: none; padding: 0; }
+.key { color: #57606a; margin-right: .35rem; }
 code, pre { font: .86em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; background: #f6f8fa; padding: .7rem; border-radius: 4px; }
 ul { margin: 0; padding-left: 1.1rem; }
@@ -59,7 +69,7 @@ def render_page(statement: Statement, envelope: Envelope) -> str:
                 section("Its files", _files(version["files"])),
                 section("Trained by", _run(predicate["run"])),
                 section("On data", *_datasets(predicate["datasets"])),
-                section("From code", value_of(predicate["code"])),
+                section("From code", _code(predicate["code"])),
                 section("Running on", _environment(predicate["environment"])),
                 section("Begun from", _parents(predicate["parents"])),
                 section("Parameters", _parameters(predicate["run"])),
@@ -143,6 +153,21 @@ def _datasets(datasets: Iterable[Mapping[str, Any]]) -> list[Html]:
     return [Html(part) for part in parts] or [value_of([])]
 
 
+def _code(recorded: Mapping[str, Any] | None) -> Html:
+    if recorded is None:
+        return value_of(None)
+    return fields(
+        [
+            ("Repository", value_of(recorded["repository"])),
+            ("Commit", code(recorded["commit"])),
+            ("Branch", value_of(recorded["branch"])),
+            ("Uncommitted changes", value_of(recorded["dirty"])),
+            ("Their digest", code(recorded["diffDigest"])),
+            ("Entry point", value_of(recorded["entryPoint"])),
+        ]
+    )
+
+
 def _environment(environment: Mapping[str, Any] | None) -> Html:
     if environment is None:
         return value_of(None)
@@ -190,12 +215,25 @@ def _stage(stay: Mapping[str, Any]) -> Html:
         ("Cause", text(f"{cause}{caused_by}")),
         ("By", _who(stay["by"])),
         ("Reason", value_of(stay["reason"])),
-        *((key, value_of(value)) for key, value in sorted(stay["decision"].items())),
+        *_decision(stay["decision"]),
         ("Approved by", _approvals(stay["approvals"])),
         ("Ledger entry", text(f"{stay['ledgerPosition']}, hash {stay['ledgerHash']}")),
     ]
     title = stay["stage"].capitalize()
     return Html(f"<h3>{text(title)}</h3>{fields(rows)}")
+
+
+def _decision(decision: Mapping[str, Any]) -> Iterator[tuple[str, Html]]:
+    for key, value in sorted(decision.items()):
+        yield words(key), _rules(value) if key == "rules" else value_of(value)
+
+
+def _rules(rules: Any) -> Html:
+    if not isinstance(rules, list) or not all(isinstance(one, dict) for one in rules):
+        return value_of(rules)
+    told = ("rule", "outcome", "message", "figures")
+    rows = [[value_of(one.get(name)) for name in told] for one in rules]
+    return table(("Rule", "Outcome", "What it found", "Figures"), rows)
 
 
 def _approvals(approvals: list[Mapping[str, Any]]) -> Html:
