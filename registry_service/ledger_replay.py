@@ -12,6 +12,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from registry_service.records import Cause, Stage, VersionState
+from registry_service.token_replay import TokenReplay
 from registry_service.transition_request_records import Decision, Ending
 from registry_service.version_numbers import parse_number
 from registry_service.webhook_replay import WebhookReplay
@@ -76,6 +77,7 @@ class Replay:
         versions: Rows of `versions` by name.
         tags: Tags of models and versions by uid.
         protected: Protected aliases of models by uid.
+        tokens: Tokens that were exchanged.
     """
 
     def __init__(self) -> None:
@@ -90,6 +92,7 @@ class Replay:
         self._policies: dict[str, Row] = {}
         self._requests: dict[str, Row] = {}
         self._webhooks = WebhookReplay()
+        self.tokens = TokenReplay()
         self._follow: Mapping[str, Callable[[Link, Any], None]] = {
             "model.create": self._create_model,
             "model.update": self._update_model,
@@ -108,6 +111,7 @@ class Replay:
             "transition.cancel": self._cancel,
             ERASE_PERSON: self._erase,
             **self._webhooks.actions,
+            **self.tokens.actions,
         }
 
     def follow(self, link: Link) -> None:

@@ -10,12 +10,13 @@ from service_chassis.errors import Code, StudbookError
 from service_chassis.timestamps import to_text
 
 if TYPE_CHECKING:
+    from registry_service.canonical_json import Json
     from registry_service.store import RegistryStore
     from service_chassis.caller import Caller
 
 EXCHANGE = "token.exchanged"
 # For gateways whose clocks are behind: they take the token for a little longer.
-_KEPT_LONGER_US = 3600 * 1_000_000
+KEPT_LONGER_US = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,12 @@ def exchange(store: RegistryStore, caller: Caller, wanted: Exchange) -> int:
     if store.tokens.is_spent(wanted.issuer, wanted.digest):
         raise token_spent()
     store.tokens.forget_expired(store.now_us())
-    store.tokens.spend(wanted.issuer, wanted.digest, wanted.expire_us + _KEPT_LONGER_US)
-    content = {
+    until_us = wanted.expire_us + KEPT_LONGER_US
+    store.tokens.spend(wanted.issuer, wanted.digest, until_us)
+    content: dict[str, Json] = {
         "token_digest": f"sha256:{wanted.digest}",
+        "token_issuer": wanted.issuer,
+        "spent_until_us": until_us,
         "exchanged_token_id": wanted.token_id,
         "exchanged_expire_time": to_text(wanted.token_expire_us),
         "resources": wanted.resources,

@@ -74,9 +74,12 @@ class TableComparison:
             *_differing(store, changed.settled),
             *self._contents(store, changed.contents),
             *self._relabelled(store, changed),
+            *self._exchanged_again(),
         ]
         # Only now, so that this can be repeated.
         self._replay.changed = type(changed)()
+        self._replay.tokens.repeated.clear()
+        self._replay.tokens.forget_expired()
         self._compared = position
         return found
 
@@ -96,6 +99,7 @@ class TableComparison:
         yield from _compare("versions", versions, store.audit.versions())
         yield from _compare("webhooks", self._replay.webhooks, store.audit.webhooks())
         yield from self._tags(store, versions)
+        yield from self._spent_tokens(store)
         for table, uid in store.audit.orphans(self._compared):
             yield Finding(0, table, uid, _UNKNOWN)
 
@@ -136,6 +140,26 @@ class TableComparison:
             self._lineages.pop(uid, None)
             if uid not in present or not _has_digest(present[uid][0], digest):
                 yield Finding(position, "version_lineages", uid, _OTHER_LINEAGE)
+
+    def _exchanged_again(self) -> Iterator[Finding]:
+        for position, before in self._replay.tokens.repeated.items():
+            problem = f"it exchanges a token that entry {before} had exchanged"
+            yield Finding(position, "ledger", f"entry {position}", problem)
+
+    def _spent_tokens(self, store: RegistryStore) -> Iterator[Finding]:
+        """Rows go when they have expired, at some time or other."""
+        known, present = self._replay.tokens.known, store.audit.spent_tokens()
+        now_us = store.now_us()
+        for key, expire_us in present.items():
+            token = known.get(key)
+            if token is None and now_us < expire_us:
+                yield Finding(0, "spent_tokens", key[1], _UNKNOWN)
+            elif token is not None and token.expire_us != expire_us:
+                problem = "expire_us is not what the ledger says"
+                yield Finding(token.position, "spent_tokens", key[1], problem)
+        for key, token in known.items():
+            if key not in present and token.may_be_good(now_us):
+                yield Finding(token.position, "spent_tokens", key[1], _MISSING)
 
     def _tags(self, store: RegistryStore, versions: Mapping[str, Row]) -> Iterator[Finding]:
         models = self._replay.models

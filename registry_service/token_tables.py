@@ -6,8 +6,7 @@ import sqlalchemy as sa
 
 from registry_service.tables import KEY, metadata
 
-# Tokens that were used, until nobody would take them anyway. Not what the ledger can be compared
-# with, as rows go; it has an entry for each exchange for ever, so two of one token stand out there.
+# Tokens that were used, until nobody would take them anyway. The ledger keeps an entry of each.
 spent_tokens = sa.Table(
     "spent_tokens",
     metadata,

@@ -24,6 +24,7 @@ from registry_service.tables import (
     version_tags,
     versions,
 )
+from registry_service.token_tables import spent_tokens
 from registry_service.transition_request_tables import transition_requests, transition_reviews
 from registry_service.webhook_tables import webhooks
 from studbook.ledger_chain import Link
@@ -152,6 +153,11 @@ class AuditStore:
     def webhooks(self) -> Iterator[Row]:
         """Every row."""
         return self._all(webhooks)
+
+    def spent_tokens(self) -> Mapping[tuple[str, str], int]:
+        """When each row expires, by issuer and digest."""
+        found = self._connection.execute(sa.select(spent_tokens))
+        return {(row.issuer, row.digest): row.expire_us for row in found}
 
     def tags(self) -> Mapping[str, dict[str, str]]:
         """Tags of models and versions by uid."""

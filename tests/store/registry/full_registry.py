@@ -19,6 +19,7 @@ from registry_service.policy_records import Policy
 from registry_service.records import DatasetUse, Stage
 from registry_service.registration import delete_version, update_version
 from registry_service.signing import Signer
+from registry_service.spent_tokens import Exchange, exchange
 from registry_service.transition_request_records import Decision
 from registry_service.webhook_records import WebhookSettings
 from registry_service.webhooks import create_webhook, rotate_secret
@@ -74,6 +75,23 @@ def fill(stud: Stud) -> None:
     stud.roll_back()
     _delete(stud)
     _set_up_webhooks(stud)
+    for digit in "abc":
+        spend(stud, digit * 64)
+
+
+def spend(stud: Stud, digest: str, lasts_us: int = 3600 * 1_000_000) -> None:
+    """Exchange a job's token."""
+    expire_us = stud.clock() + lasts_us
+    wanted = Exchange(
+        resource="workspaces/main",
+        issuer="https://ci.example",
+        digest=digest,
+        expire_us=expire_us,
+        token_id="t1/x",
+        resources=(f"{MODEL}/**",),
+        token_expire_us=expire_us,
+    )
+    stud.write(lambda store: exchange(store, caller("release"), wanted))
 
 
 def _register(stud: Stud) -> None:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from registry_service.store import RegistryStore
 from registry_service.tables import metadata
-from tests.store.registry.full_registry import audit, audit_in, checkpoint, erase, fill
+from tests.store.registry.full_registry import audit, audit_in, checkpoint, erase, fill, spend
+from tests.store.registry.seeding import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from tests.store.registry.seeding import Stud
 
 # Not in the ledger, for the reasons given where they are made.
-NOT_IN_THE_LEDGER = {
-    "answered_requests",
-    "loaded_versions",
-    "spent_tokens",
-    "webhook_deliveries",
-}
+NOT_IN_THE_LEDGER = {"answered_requests", "loaded_versions", "webhook_deliveries"}
 NOR_THESE_COLUMNS = {
     # How far it was told, and who delivers.
     ("webhooks", "told_position"),
@@ -238,3 +234,39 @@ def test_actor_that_is_made_to_look_erased_is_found(vandal: Vandal) -> None:
     for erased_by in (None, 10**6, erased["position"] + 1, len(vandal.rows(actors))):
         alter = actors.update().where(actors.c.position == erased["position"])
         assert vandal.harm(alter.values(**looks, erased_by=erased_by)), erased_by
+
+
+def test_token_that_could_be_exchanged_again_is_found(stud: Stud) -> None:
+    """Before it is, by the row that is missing; after that by the ledger, for ever."""
+    fill(stud)
+    spend(stud, "f" * 64)
+    spent = metadata.tables["spent_tokens"]
+    remove = spent.delete().where(spent.c.digest == "f" * 64)
+    stud.database.write_now(lambda connection: connection.execute(remove))
+    first = stud.read(lambda store: store.ledger.head()).position
+    (finding,) = audit(stud)
+    assert (finding.position, finding.place, finding.subject) == (first, "spent_tokens", "f" * 64)
+
+    spend(stud, "f" * 64)
+    stud.create_model("workspaces/main/models/meanwhile")
+    stud.clock = Clock(stud.clock() + 10**12)
+    spend(stud, "e" * 64)
+    (finding,) = audit(stud)
+    assert (finding.position, finding.place) == (first + 1, "ledger")
+    assert f"entry {first} had exchanged" in finding.problem
+
+
+def test_tokens_that_nobody_takes_any_more_are_missed_by_nobody(stud: Stud) -> None:
+    fill(stud)
+    assert audit(stud) == []
+    start = stud.clock()
+    # When it has expired but for the clocks of others, when its row may go, and when it has gone.
+    for later_us in (3700 * 10**6, 2 * 3600 * 10**6, 10**12):
+        stud.clock = Clock(start + later_us)
+        assert audit(stud) == []
+        spend(stud, f"{later_us:064d}")
+        assert audit(stud) == []
+    rows = stud.database.read_now(
+        lambda connection: connection.execute(sa.select(metadata.tables["spent_tokens"])).all()
+    )
+    assert len(rows) == 1
