@@ -232,6 +232,8 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
                 ),
             )
         seen[issuer.url] = name
+        if issuer.ca_file is not None and not issuer.url.startswith("https:"):
+            yield (*place, "ca_file"), "is for https, and the issuer's URL has http; remove it"
         if isinstance(issuer, PeopleIssuer) and issuer.introspection is not None:
             if introspected:
                 yield (

@@ -148,6 +148,14 @@ class _Issuer(_Section):
     other_audiences: tuple[Text, ...] = Field(
         default=(), description="Audiences that a token may name beside ours, e.g. `account`."
     )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of those who sign its web server's, in place of the "
+        "system's.",
+    )
+    keys_file: Path | None = Field(
+        default=None, description="Its key set (JWKS), in place of one that is fetched."
+    )
     single_key: bool = Field(
         default=False, description="Take tokens without `kid`, as long as there is but one key."
     )

@@ -15,6 +15,7 @@ from gateway.dev_issuer.config import ConfigError, DevIssuerConfig
 from gateway.dev_issuer_server import DevIssuerServer
 from gateway.forwarding import Forwarder
 from gateway.identity_rpc import IdentityService
+from gateway.issuer_files import check_issuer_files
 from gateway.mounting import AuthenticatedCallers
 from gateway.refusal_pace import RefusalPace
 from gateway.signing_keys import SigningKeys
@@ -119,6 +120,7 @@ class Gateway:
             self._issuer.check(rules)
         if self._own_keys is None:
             _check_no_exchange(rules)
+        check_issuer_files(rules)
         self._keys.follow(rules)
 
     def _serve_identity(self, settings: GatewaySettings, authenticator: Authenticator) -> None:

@@ -13,7 +13,8 @@ import httpx
 import structlog
 
 from gateway.access_file import PeopleIssuer, check_issuer_url
-from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
+from gateway.issuer_client import IssuerClient
+from gateway.key_set_fetch import KeySetError, fetch_discovery
 from gateway.refusals import TokenRefusedError, introspection_unavailable
 from gateway.token_shape import LONGEST_TOKEN, MalformedTokenError, parse_object
 from gateway.token_verifier import VerifiedToken, check_claims, check_purpose, client_of
@@ -89,13 +90,13 @@ class Introspector:
             former, self._asked = self._asked, _Endpoint(issuer)
             self._refused.clear()
             if former is not None:
-                await former.http.aclose()
+                await former.http.close()
         return self._asked
 
     async def close(self) -> None:
         """Close the connection."""
         if self._asked is not None:
-            await self._asked.http.aclose()
+            await self._asked.http.close()
 
 
 class _Endpoint:
@@ -103,7 +104,7 @@ class _Endpoint:
 
     def __init__(self, issuer: NamedIssuer) -> None:
         self.issuer = issuer
-        self.http = new_http_client(issuer.settings.url)
+        self.http = IssuerClient(issuer.settings)
         self._url = ""
         self._places = asyncio.Semaphore(_AT_A_TIME)
         self._waiting = WaitingRoom(issuer.settings.url)
@@ -135,9 +136,10 @@ class _Endpoint:
         # Names and secrets are form-encoded before they are put together (RFC 6749, 2.3.1).
         pair = httpx.BasicAuth(_encoded(how.client_id), _encoded(secret))
         accept = {"accept": "application/json"}
-        async with self.http.stream(
-            "POST", self._url, data=form, auth=pair, headers=accept
-        ) as answer:
+        async with (
+            self.http.use() as http,
+            http.stream("POST", self._url, data=form, auth=pair, headers=accept) as answer,
+        ):
             answer.raise_for_status()
             data = bytearray()
             async for chunk in answer.aiter_bytes():
@@ -148,7 +150,8 @@ class _Endpoint:
         return parse_object(bytes(data))
 
     async def _discovered(self) -> str:
-        described = await fetch_discovery(self.http, self.issuer.settings.url)
+        async with self.http.use() as http:
+            described = await fetch_discovery(http, self.issuer.settings.url)
         named = described.get("introspection_endpoint")
         if not isinstance(named, str):
             message = "the discovery document names no introspection_endpoint; set `endpoint`"

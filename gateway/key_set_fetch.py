@@ -9,28 +9,18 @@ from urllib.parse import urlsplit
 import httpx
 
 from gateway.access_file import check_issuer_url
+from gateway.issuer_files import LARGEST_KEY_SET
 from gateway.token_shape import MalformedTokenError, parse_object
-from service_chassis.service_settings import is_loopback_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TIMEOUT_S = 5.0
 _LARGEST_DISCOVERY = 64 * 1024
-_LARGEST_KEY_SET = 256 * 1024
 
 
 class KeySetError(Exception):
     """The key set cannot be had; the message says why, for the log."""
-
-
-def new_http_client(issuer_url: str) -> httpx.AsyncClient:
-    """An HTTP client for one issuer. Redirects are never followed."""
-    # A proxy of the environment is for the network, not for this machine.
-    local = is_loopback_host(urlsplit(issuer_url).hostname or "")
-    return httpx.AsyncClient(
-        timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local, headers={"accept": "*/*"}
-    )
 
 
 async def fetch_key_set(http: httpx.AsyncClient, issuer_url: str) -> Mapping[str, Any]:
@@ -46,7 +36,7 @@ async def fetch_key_set(http: httpx.AsyncClient, issuer_url: str) -> Mapping[str
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             discovery = await _discovery(http, issuer_url)
-            return await _get(http, _keys_url(discovery, issuer_url), _LARGEST_KEY_SET)
+            return await _get(http, _keys_url(discovery, issuer_url), LARGEST_KEY_SET)
     except TimeoutError:
         message = f"no complete answer within {_TIMEOUT_S:g} s"
         raise KeySetError(message) from None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gateway.key_set_fetch import KeySetError, fetch_key_set, new_http_client
+from gateway.issuer_client import IssuerClient
+from gateway.issuer_files import read_key_set
+from gateway.key_set_fetch import KeySetError, fetch_key_set
 from gateway.refusals import TokenRefusedError, issuer_unavailable
 from gateway.signature_check import PreparedKey, prepare_keys
 from gateway.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.access_rules import AccessRules, NamedIssuer
 
@@ -23,6 +25,8 @@ _log = structlog.get_logger("studbook.keys")
 
 # An issuer that rotates its keys announces them earlier than this.
 _REFRESH_S = 600.0
+# A file costs nobody anything.
+_FILE_REFRESH_S = 1.0
 # While there are no keys at all, the background task tries more often, ever more slowly.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # How long the last good set is used while the issuer is down.
@@ -49,8 +53,9 @@ class IssuerKeys:
         self.issuer = issuer
         self._pause_s = pause_s
         self._clock = clock
-        self._http = new_http_client(issuer.settings.url)
+        self._http = IssuerClient(issuer.settings)
         self._keys: dict[tuple[str, str], PreparedKey] = {}
+        self._key_set: Mapping[str, Any] | None = None
         self._fetched_at = float("-inf")
         self._attempted_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -110,17 +115,29 @@ class IssuerKeys:
         return self._fetched_at >= self._attempted_at
 
     async def _fetch(self) -> None:
-        name, settings = self.issuer.name, self.issuer.settings
+        name = self.issuer.name
         try:
-            key_set = await fetch_key_set(self._http, settings.url)
-            keys = prepare_keys(key_set, settings.algorithms, single_key=settings.single_key)
-        except (KeySetError, ValueError) as error:
+            key_set = await self._obtain()
+            if key_set != self._key_set:
+                self._prepare(key_set)
+        except (KeySetError, OSError, ValueError) as error:
             _log.warning("keys_not_fetched", issuer=name, error=str(error), kept=len(self._keys))
             return
+        self._fetched_at = self._clock()
+
+    async def _obtain(self) -> Mapping[str, Any]:
+        settings = self.issuer.settings
+        if settings.keys_file is not None:
+            return await asyncio.to_thread(read_key_set, settings.keys_file)
+        async with self._http.use() as http:
+            return await fetch_key_set(http, settings.url)
+
+    def _prepare(self, key_set: Mapping[str, Any]) -> None:
+        name, settings = self.issuer.name, self.issuer.settings
+        keys = prepare_keys(key_set, settings.algorithms, single_key=settings.single_key)
         if not keys:
             _log.warning("no_usable_keys", issuer=name, algorithms=settings.algorithms)
-        self._keys = keys
-        self._fetched_at = self._clock()
+        self._keys, self._key_set = keys, key_set
         _log.info("keys_fetched", issuer=name, keys=sorted({key_id for key_id, _ in keys}))
 
     async def keep_fresh(self) -> None:
@@ -129,7 +146,7 @@ class IssuerKeys:
         while True:
             if await self.refresh():
                 retry = _FIRST_RETRY_S
-                pause = _REFRESH_S
+                pause = _FILE_REFRESH_S if self.issuer.settings.keys_file else _REFRESH_S
             else:
                 pause = retry
                 retry = min(retry * 2, _LONGEST_RETRY_S)
@@ -144,7 +161,7 @@ class IssuerKeys:
         if self._fetching is not None:
             await asyncio.wait([self._fetching])
         self._closed = True
-        await self._http.aclose()
+        await self._http.close()
 
 
 class SigningKeys:

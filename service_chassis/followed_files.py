@@ -49,7 +49,7 @@ class FollowedFiles:
             raise SystemExit(message) from None
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(_fingerprint(path) for path in self._paths)
+        return tuple(fingerprint(path) for path in self._paths)
 
     async def watch(self, poll_s: float = _POLL_S) -> NoReturn:
         """Look for changes, for ever."""
@@ -80,7 +80,8 @@ class FollowedFiles:
         _RELOADS.labels(self.name, "used").inc()
 
 
-def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+def fingerprint(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file; None while there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -60,12 +60,20 @@ class _OAuthClient(OAuth2Client):
         return dict(self.parse_response_token(answer))
 
 
-def http_client(url: str) -> httpx.Client:
-    """An HTTP client for one provider. Redirects are never followed."""
+def http_client(url: str, trusted: ssl.SSLContext | None = None) -> httpx.Client:
+    """An HTTP client for one provider. Redirects are never followed.
+
+    Args:
+        url: Where it is.
+        trusted: Whose certificates are good; default: what the system, or SSL_CERT_FILE, says.
+    """
     # What is on loopback must not be asked for at a proxy.
     local = Address(urlsplit(url).hostname or "", 0).is_loopback
     return httpx.Client(
-        timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not local, verify=_trusted()
+        timeout=_TIMEOUT_S,
+        follow_redirects=False,
+        trust_env=not local,
+        verify=_trusted() if trusted is None else trusted,
     )
 
 
@@ -83,9 +91,10 @@ def oauth_client(
     secret: str | None = None,
     *,
     method: str = "none",
+    trusted: ssl.SSLContext | None = None,
 ) -> Iterator[Any]:
     """Authlib's client for requests to one provider; its failures are `studbook.exceptions`."""
-    with http_client(token_endpoint) as session, in_our_words(issuer):
+    with http_client(token_endpoint, trusted) as session, in_our_words(issuer):
         yield _OAuthClient(
             session, client_id=client_id, client_secret=secret, token_endpoint_auth_method=method
         )

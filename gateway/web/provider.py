@@ -16,12 +16,15 @@ import structlog
 from authlib.oauth2.client import OAuth2Client
 
 from gateway.access_file import PeopleIssuer, WebLogin, check_issuer_url
-from gateway.key_set_fetch import KeySetError, fetch_discovery, new_http_client
+from gateway.issuer_client import IssuerClient
+from gateway.issuer_files import believing
+from gateway.key_set_fetch import KeySetError, fetch_discovery
 from gateway.web.refusals import LoginRefusedError, provider_unavailable
 from studbook.exceptions import Unauthenticated, Unavailable
 from studbook.oauth_client import oauth_client
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from gateway.access_rules import AccessRules
@@ -167,7 +170,18 @@ class Provider:
             self.login.client_id,
             secret or None,
             method=method if secret else "none",
+            trusted=self._trusted(),
         )
+
+    def _trusted(self) -> ssl.SSLContext | None:
+        file = self.issuer.ca_file
+        if file is None:
+            return None
+        try:
+            return believing(file)
+        except (OSError, ValueError) as error:
+            _log.error("ca_file_refused", provider=self.name, problem=str(error))
+            raise provider_unavailable(self.name) from None
 
     async def _ask(self, question: Callable[[Any], Mapping[str, Any]]) -> Tokens:
         def ask() -> Mapping[str, Any]:
@@ -252,12 +266,9 @@ class Providers:
         """Have a provider describe itself; while it does not, what it said last holds."""
         self._asked[name] = self._clock(), issuer
         try:
-            # Reading whose certificates are good takes a while.
-            http = await asyncio.to_thread(new_http_client, issuer.url)
-            async with http:
-                document = await fetch_discovery(http, issuer.url)
+            document = await _describing_itself(issuer)
             endpoints = {endpoint: _checked(document, endpoint) for endpoint in _ENDPOINTS}
-        except KeySetError as error:
+        except (KeySetError, OSError, ValueError) as error:
             _log.warning("provider_unavailable", provider=name, error=str(error))
             return
         # What a provider takes that says nothing of it (OpenID Connect Discovery, 3).
@@ -271,6 +282,15 @@ class Providers:
             secret_in_body="client_secret_basic" not in methods,
             at_a_time=self._at_a_time,
         )
+
+
+async def _describing_itself(issuer: PeopleIssuer) -> Mapping[str, Any]:
+    client = IssuerClient(issuer)
+    try:
+        async with client.use() as http:
+            return await fetch_discovery(http, issuer.url)
+    finally:
+        await client.close()
 
 
 def _checked(document: Mapping[str, Any], endpoint: str) -> str:

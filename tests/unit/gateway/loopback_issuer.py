@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 import time
 from functools import cache
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    from service_chassis.certificates import CertificatePair
 
 AUDIENCE = "https://studbook.example"
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -122,13 +125,25 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class LoopbackIssuer:
-    """Publishes a discovery document and a key set. Use as a context manager."""
+    """Publishes a discovery document and a key set. Use as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        pair: Its certificate, for `localhost`; default: it speaks plain HTTP.
+    """
+
+    def __init__(self, pair: CertificatePair | None = None) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.issuer = self  # type: ignore[attr-defined]
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if pair is not None:
+            self.show(pair)
+            # Hands are shaken in the thread of each request, so that one that fails stops nobody.
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self.origin = f"https://localhost:{self._server.server_port}"
         self.url = f"{self.origin}/main"
         self.requests: list[str] = []
         # Of each POST what authenticates it, and its body.
@@ -160,6 +175,10 @@ class LoopbackIssuer:
         if path in documents:
             return 200, json.dumps(documents[path]).encode(), {}
         return 404, b"", {}
+
+    def show(self, pair: CertificatePair) -> None:
+        """Show another certificate from now on."""
+        self._tls.load_cert_chain(pair.certificate, pair.private_key)
 
     @property
     def key_fetches(self) -> int:
