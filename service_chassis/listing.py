@@ -14,6 +14,7 @@ from service_chassis.errors import invalid_field
 from service_chassis.field_table import Field, FieldTable, Kind, Lookup
 from service_chassis.filter_grammar import Filter, parse_filter
 from service_chassis.order_by import OrderTerm, parse_order_by
+from service_chassis.page_plan import PagePlan
 from service_chassis.page_query import PageQuery
 from service_chassis.validation import LARGEST_PAGE_SIZE
 
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
 
     from service_chassis.page_tokens import PageTokens, SortValue
 
-__all__ = ["Field", "FieldTable", "Kind", "Lookup", "PageRequest", "list_page"]
+__all__ = [
+    "Field",
+    "FieldTable",
+    "Kind",
+    "Lookup",
+    "PagePlan",
+    "PageRequest",
+    "list_page",
+    "planned_page",
+]
 
 DEFAULT_PAGE_SIZE = 50
 # A page ends early, with a token, when so many rows were looked at and the caller may see few.
@@ -119,14 +129,28 @@ def list_page(
     Raises:
         StudbookError: FILTER_INVALID, ORDER_BY_INVALID, PAGE_TOKEN_INVALID.
     """
-    query = PageQuery(connection, base, page, fields, tie_break, within)
-    rows, last = _fill(query, page, visible)
-    token = "" if last is None else page.tokens.seal(query.position(last), page.arguments)
+    plan = PagePlan(base, page.filter, page.order, page.order_by, fields, tie_break, within)
+    return planned_page(connection, plan, page, visible)
+
+
+def planned_page(
+    connection: sa.Connection,
+    plan: PagePlan,
+    page: PageRequest,
+    visible: Callable[[sa.Row[Any]], bool] | None = None,
+) -> tuple[list[sa.Row[Any]], str]:
+    """One page of a list as `list_page` gives it, by a plan made for its filter and order."""
+    query = PageQuery(connection, plan)
+    rows, last = _fill(query, plan, page, visible)
+    token = "" if last is None else page.tokens.seal(plan.position(last), page.arguments)
     return rows, token
 
 
 def _fill(
-    query: PageQuery, page: PageRequest, visible: Callable[[sa.Row[Any]], bool] | None
+    query: PageQuery,
+    plan: PagePlan,
+    page: PageRequest,
+    visible: Callable[[sa.Row[Any]], bool] | None,
 ) -> tuple[list[sa.Row[Any]], sa.Row[Any] | None]:
     """The rows of a page, and the row after which the next begins, if there is a next."""
     # One more than fits tells whether there is a next page.
@@ -146,6 +170,6 @@ def _fill(
             return rows, None
         if looked_at >= MOST_ROWS_LOOKED_AT:
             return rows, batch[-1]
-        after = query.position(batch[-1])
+        after = plan.position(batch[-1])
         # The first batch did not do, so some rows are hidden; few small steps would be many.
         limit = max(page.size + 1, _SMALLEST_BATCH)

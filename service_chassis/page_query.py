@@ -11,23 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
-from service_chassis.field_table import Kind
-from service_chassis.filter_sql import compile_filter
-from service_chassis.filter_values import EXACT
-from service_chassis.order_by import order_by_invalid
-from service_chassis.sort_keys import SortKey, after_position, sort_key
+from service_chassis.page_plan import ROW_LIMIT, WALK_END, parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlalchemy as sa
 
-    from service_chassis.field_table import Field, FieldTable
     from service_chassis.filter_sql import Conjunct
-    from service_chassis.listing import PageRequest
+    from service_chassis.page_plan import PagePlan, Position
     from service_chassis.page_tokens import SortValue
-
-    Position = tuple[SortValue, ...]
 
 # So many rows that meet a condition are looked up at once. Looking up and sorting one costs about
 # as much as two steps of a walk; counting one, a tenth of a step.
@@ -43,52 +34,28 @@ class PageQuery:
 
     Args:
         connection: Connection to read with.
-        base: Selects what is listed, without order and limit.
-        page: Filter and order.
-        fields: What can be filtered and sorted by.
-        tie_break: A unique column that is never NULL.
-        within: A condition on all that is listed, which scoped lookups imply.
-
-    Raises:
-        StudbookError: FILTER_INVALID, ORDER_BY_INVALID.
+        plan: The statements to read with.
     """
 
-    def __init__(
-        self,
-        connection: sa.Connection,
-        base: sa.Select[Any],
-        page: PageRequest,
-        fields: FieldTable,
-        tie_break: sa.ColumnElement[Any],
-        within: sa.ColumnElement[bool] | None,
-    ) -> None:
+    def __init__(self, connection: sa.Connection, plan: PagePlan) -> None:
         self._connection = connection
-        self._base = base
-        self._within = within
-        descending = page.order[0].descending
-        self._keys = [*_sort_keys(page, fields), sort_key(tie_break, descending=descending)]
-        found = [] if page.filter is None else compile_filter(page.filter, fields)
-        # Databases ask in this order, so what few rows are likely to meet comes first.
-        self._conjuncts = sorted(found, key=lambda each: not each.is_equality)
+        self._plan = plan
         self._few: Conjunct | None = None
-        # Up to where rows were counted.
+        # Up to where rows were counted, and what was found.
         self._counted = -1
-
-    def position(self, row: sa.Row[Any]) -> Position:
-        """The values that a row is sorted by."""
-        return tuple(row)[-len(self._keys) :]
+        self._smallest: tuple[int, Conjunct | None] = (0, None)
 
     def rows(self, after: Position | None, limit: int) -> list[sa.Row[Any]]:
         """The next rows after a position, None being the beginning."""
         found: list[sa.Row[Any]] = []
-        for phase, key in enumerate(self._keys):
+        for phase, key in enumerate(self._plan.keys):
             if not key.can_be_walked:
                 return found + self._rest(phase, after, limit - len(found))
             if after is not None and not any(value is not None for value in after[: phase + 1]):
                 continue
             if self._are_few(_FEW):
                 return found + self._looked_up(phase, after, limit - len(found))
-            walk = _Walk(self, phase, _within_phase(after, phase))
+            walk = _Walk(self, self._plan, phase, _within_phase(after, phase))
             found += walk.first_steps(limit - len(found))
             if len(found) == limit:
                 return found
@@ -96,76 +63,37 @@ class PageQuery:
                 continue
             needed = limit - len(found)
             if self._are_few(max(1, _FIRST_STEPS * needed // max(1, walk.found))):
-                last = self.position(found[-1]) if walk.found else after
+                last = self._plan.position(found[-1]) if walk.found else after
                 return found + self._looked_up(phase, last, needed)
             found += walk.the_rest(needed)
             if len(found) == limit:
                 return found
         return found
 
-    def select(
+    def run(
         self,
-        phase: int,
-        *,
-        without: Conjunct | None = None,
-        owner: sa.ColumnElement[Any] | None = None,
-    ) -> sa.Select[Any]:
-        """The rows that meet the filter and lack the fields of the phases before this one.
-
-        Args:
-            phase: Which sort key comes first.
-            without: A condition that is met anyway.
-            owner: Column of another table that says which listed row it is.
-        """
-        statement = self._base.where(
-            *(each.at(owner) for each in self._conjuncts if each is not without)
-        )
-        for key in self._keys[:phase]:
-            statement = statement.where(key.is_missing())
-        return statement
-
-    def labelled(self, statement: sa.Select[Any], values: list[Any]) -> sa.Select[Any]:
-        """The statement with the values of all sort keys as its last columns."""
-        return statement.add_columns(
-            *(value.label(f"sort_value_{index}") for index, value in enumerate(values))
-        )
-
-    @property
-    def keys(self) -> list[SortKey]:
-        """What the list is sorted by, the tie-break last."""
-        return self._keys
-
-    def run(self, statement: sa.Select[Any], limit: int) -> list[sa.Row[Any]]:
-        """The first rows of a statement."""
-        return list(self._connection.execute(statement.limit(limit)).all())
+        statement: sa.Select[Any],
+        after: Position | None,
+        limit: int,
+        **more: SortValue,
+    ) -> list[sa.Row[Any]]:
+        """The first rows of a statement of the plan, after a position in its phase."""
+        values = {ROW_LIMIT: limit, **parameters(after), **more}
+        return list(self._connection.execute(statement, values).all())
 
     def _rest(self, phase: int, after: Position | None, limit: int) -> list[sa.Row[Any]]:
         """Rows that have none of the fields that can be walked by, in the order of the others."""
         if self._are_few(_FEW):
             return self._looked_up(phase, after, limit)
-        statement = self.select(phase)
-        if self._within is not None:
-            statement = statement.where(self._within)
-        return self._sorted(statement, phase, after, limit)
+        position = _within_phase(after, phase)
+        return self.run(self._plan.everything(phase, position), position, limit)
 
     def _looked_up(self, phase: int, after: Position | None, limit: int) -> list[sa.Row[Any]]:
         """All that is left, found by the rows that meet one condition."""
-        few = self._few
-        if few is None or few.listed is None:
+        if self._few is None:
             return []
-        statement = self.select(phase, without=few).where(few.listed.in_(few.owners()))
-        return self._sorted(statement, phase, after, limit)
-
-    def _sorted(
-        self, statement: sa.Select[Any], phase: int, after: Position | None, limit: int
-    ) -> list[sa.Row[Any]]:
-        keys = self._keys[phase:]
-        values = [*(sa.null() for _ in self._keys[:phase]), *(key.expression for key in keys)]
-        statement = self.labelled(statement, values).order_by(*(key.order() for key in keys))
         position = _within_phase(after, phase)
-        if position is not None:
-            statement = statement.where(after_position(keys, position))
-        return self.run(statement, limit)
+        return self.run(self._plan.looked_up(phase, position, self._few), position, limit)
 
     def _are_few(self, most: int) -> bool:
         """Whether so few rows meet one of the conditions that they can be looked up first."""
@@ -179,16 +107,10 @@ class PageQuery:
 
     def _count(self, most: int) -> tuple[int, Conjunct | None]:
         """The condition that the fewest rows meet, and how many do; no more than `most`."""
-        countable = [each for each in self._conjuncts if each.found_by]
+        countable = self._plan.countable
         if not countable:
             return most, None
-        counts = [
-            sa.select(sa.func.count())
-            .select_from(each.owners().limit(most).subquery())
-            .scalar_subquery()
-            for each in countable
-        ]
-        row = self._connection.execute(sa.select(*counts)).one()
+        row = self._connection.execute(self._plan.counts(), {ROW_LIMIT: most}).one()
         smallest = min(range(len(countable)), key=lambda index: row[index])
         return row[smallest], countable[smallest]
 
@@ -196,48 +118,32 @@ class PageQuery:
 class _Walk:
     """The rows that have the sort key of a phase, along an index that gives its order."""
 
-    def __init__(self, query: PageQuery, phase: int, after: Position | None) -> None:
+    def __init__(
+        self, query: PageQuery, plan: PagePlan, phase: int, after: Position | None
+    ) -> None:
         self._query = query
+        self._plan = plan
         self._phase = phase
-        self._keys = query.keys[phase:]
         self._after = after
         self._end: SortValue = None
         self.found = 0
         self.ended = False
-        self._walked = self._keys[0].walked()
 
     def first_steps(self, limit: int) -> list[sa.Row[Any]]:
         """Rows among the first steps; sets `ended` when there are no more steps."""
-        walked, after = self._walked, self._after
-        steps = walked.steps()
-        if after is not None:
-            steps = steps.where(walked.key.not_before(after[0]))
-        end = steps.offset(_FIRST_STEPS - 1).limit(1)
-        # Equal values are not told apart here, so there may be more steps than asked for.
-        statement = self._statement().where(walked.key.not_after(walked.value_at(end)))
-        rows = self._query.run(statement, limit)
+        where = (self._phase, self._after, _FIRST_STEPS)
+        rows = self._query.run(self._plan.first_steps(*where), self._after, limit)
         self.found = len(rows)
         if len(rows) < limit:
-            ends = self._query.run(end, 1)
+            ends = self._query.run(self._plan.end_of_steps(*where), self._after, 1)
             self.ended = not ends
             self._end = ends[0][0] if ends else None
         return rows
 
     def the_rest(self, limit: int) -> list[sa.Row[Any]]:
         """Rows of the steps after the first ones."""
-        return self._query.run(self._statement().where(self._walked.key.after(self._end)), limit)
-
-    def _statement(self) -> sa.Select[Any]:
-        query, walked = self._query, self._walked
-        keys = [walked.key, *self._keys[1:-1], walked.tie_break(self._keys[-1])]
-        statement = query.select(self._phase, owner=walked.owner)
-        statement = statement.join(walked.source, walked.owner == walked.listed)
-        statement = statement.where(walked.rows, walked.key.expression.is_not(None))
-        values = [*(sa.null() for _ in range(self._phase)), *(key.expression for key in keys)]
-        statement = query.labelled(statement, values).order_by(*(key.order() for key in keys))
-        if self._after is not None:
-            statement = statement.where(after_position(keys, self._after))
-        return statement
+        statement = self._plan.steps_beyond(self._phase, self._after)
+        return self._query.run(statement, self._after, limit, **{WALK_END: self._end})
 
 
 def _within_phase(after: Position | None, phase: int) -> Position | None:
@@ -245,33 +151,3 @@ def _within_phase(after: Position | None, phase: int) -> Position | None:
     if after is None or any(value is not None for value in after[:phase]):
         return None
     return after[phase:]
-
-
-def _sort_keys(page: PageRequest, fields: FieldTable) -> Iterator[SortKey]:
-    for term in page.order:
-        found = fields.find_sortable(term.path)
-        if found is None or found.column is None:
-            raise order_by_invalid(
-                page.order_by,
-                f"there is no {'.'.join(term.path)} to sort by; "
-                f"there are {', '.join(fields.sortable_names())}",
-            )
-        yield from _keys_of(found, found.column, descending=term.descending)
-
-
-def _keys_of(field: Field, column: sa.ColumnElement[Any], *, descending: bool) -> Iterator[SortKey]:
-    lookup = field.lookup if field.lookup is not None and field.lookup.ordered else None
-    if field.kind is Kind.VALUE and field.number is not None:
-        # Numbers first, in their order, then texts in theirs.
-        walked = None if lookup is None else lookup.number
-        yield SortKey(field.number, descending, nullable=True, lookup=lookup, walked_by=walked)
-        if field.integer is not None:
-            rounded = sa.func.abs(field.number) >= sa.literal(EXACT, sa.Double())
-            yield sort_key(sa.case((rounded, field.integer)), descending=descending)
-        yield sort_key(sa.case((field.number.is_(None), column)), descending=descending)
-        return
-    key = sort_key(column, descending=descending)
-    if lookup is None:
-        yield key
-    else:
-        yield SortKey(column, descending, nullable=True, lookup=lookup, walked_by=lookup.column)

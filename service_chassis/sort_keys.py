@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from service_chassis.field_table import Lookup
-    from service_chassis.page_tokens import SortValue
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +52,21 @@ class SortKey:
         # Without NULLs the clause would only keep the database from using an index.
         return directed.nulls_last() if self.nullable else directed
 
-    def after(self, value: SortValue) -> sa.ColumnElement[bool]:
-        """Whether a row stands after those with this value."""
-        if value is None:
+    def after(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
+        """Whether a row stands after those with this value, None being none."""
+        if sought is None:
             return sa.false()
-        sought = self._bind(value)
         beyond = self.expression < sought if self.descending else self.expression > sought
         return sa.or_(beyond, self.expression.is_(None)) if self.nullable else beyond
 
-    def same(self, value: SortValue) -> sa.ColumnElement[bool]:
+    def same(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
         """Whether a row has this value."""
-        return self.expression.is_(None) if value is None else self.expression == self._bind(value)
+        return self.expression.is_(None) if sought is None else self.expression == sought
 
-    def not_before(self, value: SortValue) -> sa.ColumnElement[bool]:
+    def not_before(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
         """Whether a row has this value or stands after those that do, as an index can serve it."""
-        if value is None or self.nullable:
+        if sought is None or self.nullable:
             return sa.true()
-        sought = self._bind(value)
         return self.expression <= sought if self.descending else self.expression >= sought
 
     def not_after(self, value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
@@ -81,9 +78,6 @@ class SortKey:
         if self.lookup is None or self.walked_by is None:
             return self.expression.is_(None)
         return sa.not_(self.lookup.exists(self.walked_by.is_not(None)))
-
-    def _bind(self, value: SortValue) -> sa.ColumnElement[Any]:
-        return sa.literal(value, self.expression.type)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,10 +147,10 @@ def sort_key(column: sa.ColumnElement[Any], *, descending: bool) -> SortKey:
 
 
 def after_position(
-    keys: Sequence[SortKey], position: Sequence[SortValue]
+    keys: Sequence[SortKey], position: Sequence[sa.ColumnElement[Any] | None]
 ) -> sa.ColumnElement[bool]:
-    """Whether a row stands after a position."""
+    """Whether a row stands after a position, None being missing values."""
     condition: sa.ColumnElement[bool] = sa.false()
-    for key, value in zip(reversed(keys), reversed(position), strict=True):
-        condition = sa.or_(key.after(value), sa.and_(key.same(value), condition))
+    for key, sought in zip(reversed(keys), reversed(position), strict=True):
+        condition = sa.or_(key.after(sought), sa.and_(key.same(sought), condition))
     return sa.and_(keys[0].not_before(position[0]), condition)

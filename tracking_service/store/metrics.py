@@ -133,6 +133,7 @@ class MetricStore:
         return list(self._connection.execute(statement).scalars())
 
 
+_NAN = math.nan
 # The columns that `summary_record` takes.
 SUMMARY = (
     metric_series.c.key,
@@ -162,11 +163,11 @@ def summary_record(
     """The summary in a row of `SUMMARY`, by place: by name it would take five times as long."""
     return MetricSummary(
         key,
-        _number(first),
-        _number(last),
-        _number(lowest),
-        _number(highest),
-        _number(mean),
+        _NAN if first is None else first,
+        _NAN if last is None else last,
+        _NAN if lowest is None else lowest,
+        _NAN if highest is None else highest,
+        _NAN if mean is None else mean,
         *rest,
     )
 
@@ -289,7 +290,3 @@ def chunk_row(stored: StoredChunk) -> dict[str, Any]:
 
 def _stored(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

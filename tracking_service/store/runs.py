@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from service_chassis.listing import list_page
+from service_chassis.listing import PagePlan, planned_page
 from service_chassis.resource_names import RUN
 from tracking_service.records import Code, CondaEnvironment, Environment, Run, RunPlace, RunState
 from tracking_service.run_view import EVERYTHING, WITHOUT_METRICS
@@ -20,7 +21,9 @@ from tracking_service.tables import experiments, run_packages, runs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from service_chassis.filter_grammar import Filter
     from service_chassis.listing import PageRequest
+    from service_chassis.order_by import OrderTerm
     from tracking_service.run_view import RunView
     from tracking_service.store.run_contents import Held
 
@@ -49,6 +52,8 @@ _RUN_ROWS = sa.select(
     runs.c.signal,
     experiments.c.experiment.label("experiment_id"),
 ).join(experiments, experiments.c.id == runs.c.experiment)
+
+_RUN_COLUMNS = len(_RUN_ROWS.selected_columns)
 
 
 # Made once: making and naming a statement takes longer than running it.
@@ -210,23 +215,17 @@ class RunStore:
         Packages and the names of untracked files are left out: they are many and rarely read; so
         is what the view does not want.
         """
-        within = runs.c.workspace == workspace
-        if experiment is not None:
-            within = runs.c.experiment == experiment
-        statement = _RUN_ROWS
-        if not show_deleted:
-            statement = statement.where(runs.c.delete_time.is_(None))
+        plan = _plan(
+            workspace,
+            experiment,
+            page.filter,
+            page.order,
+            page.order_by,
+            show_deleted=show_deleted,
+        )
 
         def listed(page: PageRequest) -> tuple[list[sa.Row[Any]], str]:
-            return list_page(
-                self._connection,
-                statement,
-                page,
-                run_fields(workspace, experiment),
-                runs.c.id,
-                lambda row: visible(_name(row)),
-                within,
-            )
+            return planned_page(self._connection, plan, page, lambda row: visible(_name(row)))
 
         rows, token = listed(page)
         if view.wants("metrics") and "metrics" not in view.keys:
@@ -273,6 +272,27 @@ class RunStore:
         return [_record(row, held, view) for row in rows]
 
 
+@functools.lru_cache(maxsize=128)
+def _plan(
+    workspace: str,
+    experiment: int | None,
+    filter_: Filter | None,
+    order: tuple[OrderTerm, ...],
+    order_by: str,
+    *,
+    show_deleted: bool,
+) -> PagePlan:
+    """How to find the pages of a list of runs; lists are turned over, and looked at again."""
+    within = runs.c.workspace == workspace
+    if experiment is not None:
+        within = runs.c.experiment == experiment
+    statement = _RUN_ROWS
+    if not show_deleted:
+        statement = statement.where(runs.c.delete_time.is_(None))
+    fields = run_fields(workspace, experiment)
+    return PagePlan(statement, filter_, order, order_by, fields, runs.c.id, within)
+
+
 def _with_installed(run: Run, environment: Environment, installed: sa.Row[Any]) -> Run:
     conda = environment.conda and replace(environment.conda, packages=installed.conda_packages)
     return replace(run, environment=replace(environment, packages=installed.packages, conda=conda))
@@ -310,31 +330,36 @@ def _changeable(run: Run) -> dict[str, Any]:
 
 
 def _record(row: sa.Row[Any], held: Held, view: RunView) -> Run:
-    key = row.id
-    environment = row.environment if view.wants("environment") else None
-    code = row.code if view.wants("code") else None
+    # By place: by name it would take several times as long.
+    (
+        key, uid, experiment, workspace, run, display_name, description, state, state_reason,
+        creator, start_us, end_us, create_us, update_us, delete_us, heard_us, revision,
+        environment, code, exit_code, signal, experiment_id,
+    ) = row[:_RUN_COLUMNS]  # fmt: skip
     return Run(
         key=key,
-        experiment_key=row.experiment,
-        uid=row.uid,
-        name=_name(row),
-        workspace=row.workspace,
-        display_name=row.display_name,
-        description=row.description,
-        state=RunState(row.state),
-        state_reason=row.state_reason,
-        creator=principal_record(row.creator),
-        start_us=row.start_time,
-        end_us=row.end_time,
-        create_us=row.create_time,
-        update_us=row.update_time,
-        delete_us=row.delete_time,
-        heartbeat_us=max(row.heard_time, held.heard_us.get(key, 0)),
-        revision=row.revision,
-        exit_code=row.exit_code,
-        signal=row.signal or "",
-        environment=None if environment is None else _environment(environment),
-        code=None if code is None else _code(code),
+        experiment_key=experiment,
+        uid=uid,
+        name=RUN.format(workspace=workspace, experiment=experiment_id, run=run),
+        workspace=workspace,
+        display_name=display_name,
+        description=description,
+        state=RunState(state),
+        state_reason=state_reason,
+        creator=principal_record(creator),
+        start_us=start_us,
+        end_us=end_us,
+        create_us=create_us,
+        update_us=update_us,
+        delete_us=delete_us,
+        heartbeat_us=max(heard_us, held.heard_us.get(key, 0)),
+        revision=revision,
+        exit_code=exit_code,
+        signal=signal or "",
+        environment=_environment(environment)
+        if environment and view.wants("environment")
+        else None,
+        code=_code(code) if code and view.wants("code") else None,
         params=tuple(held.params.get(key, ())),
         tags=held.tags.get(key, {}),
         metrics=tuple(held.metrics.get(key, ())),
