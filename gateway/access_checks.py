@@ -220,7 +220,7 @@ def _revoked_problem(file: AccessFile, principal: str) -> str:
 
 def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
     seen: dict[str, str] = {}
-    introspected = ""
+    introspected: dict[str, str] = {}
     for name, issuer in file.issuers.items():
         place = ("issuers", name)
         if issuer.url in seen:
@@ -235,15 +235,17 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
         if issuer.ca_file is not None and not issuer.url.startswith("https:"):
             yield (*place, "ca_file"), "is for https, and the issuer's URL has http; remove it"
         if isinstance(issuer, PeopleIssuer) and issuer.introspection is not None:
-            if introspected:
-                yield (
-                    (*place, "introspection"),
-                    (
-                        f"stands at {introspected} too, and an opaque token does not say whose "
-                        "it is; only one issuer can be asked"
-                    ),
-                )
-            introspected = name
+            prefix = issuer.introspection.token_prefix or ""
+            for other, others in introspected.items():
+                if prefix.startswith(other) or other.startswith(prefix):
+                    yield (
+                        (*place, "introspection"),
+                        (
+                            f"stands at {others} too, and an opaque token does not say whose it "
+                            "is; give each a token_prefix, none of which begins with another"
+                        ),
+                    )
+            introspected[prefix] = name
         if isinstance(issuer, PeopleIssuer):
             yield from _people_problems(place, issuer)
         else:

@@ -137,6 +137,10 @@ class Introspection(_Section):
     endpoint: IssuerUrl | None = Field(
         default=None, description="Where, if the discovery document does not say."
     )
+    token_prefix: Text | None = Field(
+        default=None,
+        description="How this issuer's tokens begin, where several issuers are asked.",
+    )
     subject_claim: Text = Field(
         default="sub", description="Member that says whom a token speaks for, where `sub` does not."
     )

@@ -49,15 +49,12 @@ class AccessRules:
         self.issuers: Mapping[str, NamedIssuer] = {
             issuer.url: NamedIssuer(name, issuer) for name, issuer in file.issuers.items()
         }
-        # The one issuer that is asked about tokens which do not say whose they are.
-        self.introspected = next(
-            (
-                issuer
-                for issuer in self.issuers.values()
-                if isinstance(issuer.settings, PeopleIssuer) and issuer.settings.introspection
-            ),
-            None,
-        )
+        # Those that are asked about tokens which do not say whose they are, by how these begin.
+        self.introspected: Mapping[str, NamedIssuer] = {
+            issuer.settings.introspection.token_prefix or "": issuer
+            for issuer in self.issuers.values()
+            if isinstance(issuer.settings, PeopleIssuer) and issuer.settings.introspection
+        }
         self._roles = {
             **{name: tuple(sorted(held)) for name, held in BUILT_IN_ROLES.items()},
             **{name: tuple(sorted(set(held))) for name, held in file.roles.items()},

@@ -139,7 +139,7 @@ class Authenticator:
         return caller
 
     async def close(self) -> None:
-        """Close the connection to the issuer that is asked about tokens."""
+        """Close the connections to the issuers that are asked about tokens."""
         await self._introspector.close()
 
     def is_in_force(self, caller: Authenticated) -> bool:

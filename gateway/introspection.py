@@ -39,10 +39,10 @@ _AT_A_TIME = 16
 
 
 class Introspector:
-    """Asks the one issuer of the rules that issues opaque tokens, if there is one.
+    """Asks the issuers of the rules that issue opaque tokens.
 
     An opaque token does not say who issued it, and showing it to one issuer after the other would
-    give each of them the tokens of the rest.
+    give each of them the tokens of the rest. So there is one, or their tokens begin differently.
 
     Args:
         now: The wall clock in seconds; tests pass their own.
@@ -50,13 +50,13 @@ class Introspector:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._asked: _Endpoint | None = None
+        self._asked: dict[str, _Endpoint] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
 
     @staticmethod
     def concerns(text: str, rules: AccessRules) -> bool:
         """Whether a token is for an issuer to explain: it is no JWS, and an issuer does so."""
-        return rules.introspected is not None and text.count(".") != 2
+        return bool(rules.introspected) and text.count(".") != 2
 
     async def verify(self, text: str, rules: AccessRules) -> VerifiedToken:
         """What the issuer says of a token, after the same checks as for tokens that are signed.
@@ -65,9 +65,12 @@ class Introspector:
             StudbookError: UNAUTHENTICATED, with the reason for the caller and the failed check
                 for the log; or ISSUER_UNAVAILABLE.
         """
-        issuer = rules.introspected
-        if issuer is None or len(text) > LONGEST_TOKEN or not _TOKEN.fullmatch(text):
+        if len(text) > LONGEST_TOKEN or not _TOKEN.fullmatch(text):
             raise TokenRefusedError("TOKEN_INVALID", "not an opaque token")
+        asked = (one for begin, one in rules.introspected.items() if text.startswith(begin))
+        issuer = next(asked, None)
+        if issuer is None:
+            raise TokenRefusedError("TOKEN_INVALID", "no issuer's opaque tokens begin so")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if self._refused.get(digest, 0) > self._now():
             raise TokenRefusedError("TOKEN_INVALID", "not active at the issuer, a moment ago")
@@ -86,17 +89,19 @@ class Introspector:
             self._refused.popitem(last=False)
 
     async def _endpoint(self, issuer: NamedIssuer) -> _Endpoint:
-        if self._asked is None or self._asked.issuer != issuer:
-            former, self._asked = self._asked, _Endpoint(issuer)
-            self._refused.clear()
-            if former is not None:
-                await former.http.close()
-        return self._asked
+        known = self._asked.get(issuer.name)
+        if known is not None and known.issuer == issuer:
+            return known
+        new = self._asked[issuer.name] = _Endpoint(issuer)
+        self._refused.clear()
+        if known is not None:
+            await known.http.close()
+        return new
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._asked is not None:
-            await self._asked.http.close()
+        """Close the connections."""
+        for endpoint in self._asked.values():
+            await endpoint.http.close()
 
 
 class _Endpoint:

@@ -260,10 +260,51 @@ def test_nobody_is_asked_where_the_rules_do_not_say_so(issuer: LoopbackIssuer) -
     assert not issuer.posts
 
 
-def test_one_issuer_only_can_be_asked(issuer: LoopbackIssuer, more: str) -> None:
-    other = f"  other:\n    url: https://x.example\n    kind: people\n    audience: y\n{more}"
+def beginning(more: str, prefix: str) -> str:
+    """The lines of an issuer whose tokens begin so."""
+    return more.replace("}", f", token_prefix: {prefix}}}") if prefix else more
+
+
+def also(url: str, more: str) -> str:
+    """The lines of another issuer."""
+    return f"  other:\n    url: {url}\n    kind: people\n    audience: {AUDIENCE}\n{more}"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("", ""), ("", "b_"), ("a_", ""), ("a_", "a_"), ("a_", "a_b_"), ("ab", "a")]
+)
+def test_issuers_whose_tokens_may_begin_alike_cannot_both_be_asked(
+    issuer: LoopbackIssuer, more: str, one: str, two: str
+) -> None:
+    other = also("https://x.example", beginning(more, two))
     with pytest.raises(AccessFileError, match="stands at dev too"):
-        rules_for(issuer.url, more=more, rest=other)
+        rules_for(issuer.url, more=beginning(more, one), rest=other)
+
+
+def test_token_is_shown_to_the_issuer_whose_tokens_begin_so(
+    issuer: LoopbackIssuer, more: str
+) -> None:
+    with LoopbackIssuer() as other:
+        other.discovery["introspection_endpoint"] = f"{other.url}/introspect"
+        for one in (issuer, other):
+            says(one)
+        lines = beginning(more, "dev_") + also(other.url, beginning(more, "other_"))
+        found = authenticated(issuer, lines, "dev_1", "other_1", "neither_1", "dev_1", "OTHER_1")
+        named = [one if isinstance(one, str) else one.identity.principal.id for one in found]
+        assert named == [
+            "user:dev:ada", "user:other:ada", "TOKEN_INVALID", "user:dev:ada", "TOKEN_INVALID"
+        ]  # fmt: skip
+        shown = [[body for _, body in one.posts] for one in (issuer, other)]
+    assert [len(bodies) for bodies in shown] == [1, 1]
+    assert ("token=dev_1" in shown[0][0], "token=other_1" in shown[1][0]) == (True, True)
+
+
+def test_one_issuer_may_say_how_its_tokens_begin(issuer: LoopbackIssuer, more: str) -> None:
+    says(issuer)
+    lines = beginning(more, OPAQUE[:4])
+    assert principal(issuer, lines) == "user:dev:ada"
+    assert principal(issuer, lines, f"x{OPAQUE}") == "TOKEN_INVALID"
+    assert len(issuer.posts) == 1
 
 
 def test_token_that_does_not_say_since_when_is_taken_for_an_old_one(
