@@ -26,9 +26,13 @@ from gateway.ci_systems import IMMUTABLE_CLAIMS
 from gateway.clear_text import check_clear
 from service_chassis.service_settings import is_loopback_host
 
-# Kept apart from the contract: these are the algorithms that the signature check knows.
-ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
-Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+# Those that the signature check knows: with HMAC, whoever can verify could sign as well.
+Algorithm = Literal[
+    "RS256", "RS384", "RS512",
+    "PS256", "PS384", "PS512",
+    "ES256", "ES384", "ES512",
+    "EdDSA", "Ed25519",
+]  # fmt: skip
 
 
 def check_issuer_url(url: str) -> str:

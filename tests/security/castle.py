@@ -27,8 +27,9 @@ from studbook.registry.v1 import (
     serving_service_pb2_grpc,
     version_pb2,
 )
+from tests.security import modern_algorithms
 from tests.security.broken_issuers import misbehave
-from tests.security.rules import ISSUERS, access_rules
+from tests.security.rules import ISSUERS, MODERN, access_rules
 from tests.security.story import PRODUCTION, STAGED, WINE, make_versions
 from tests.unit.gateway.loopback_issuer import LoopbackIssuer, compact, rsa_key
 
@@ -75,6 +76,7 @@ class Castle:
         self._exit = ExitStack()
         self.issuers = {name: LoopbackIssuer() for name in ISSUERS}
         misbehave(self.issuers)
+        self.issuers[MODERN].keys = modern_algorithms.key_set()
         folder.mkdir(exist_ok=True)
         urls = {name: issuer.url for name, issuer in self.issuers.items()}
         (folder / "access.yaml").write_text(access_rules(urls))

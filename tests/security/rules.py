@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
+
+from gateway.access_file import Algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,9 @@ BROKEN = (
     "down", "slow", "huge", "html", "elsewhere", "moved", "twins", "weak", "private", "symmetric",
     "foreign", "encryption",
 )  # fmt: skip
-ISSUERS = ("corp", *CI_SYSTEMS, *BROKEN)
+# One that may sign with every algorithm there is.
+MODERN = "modern"
+ISSUERS = ("corp", *CI_SYSTEMS, *BROKEN, MODERN)
 
 PIPELINES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -64,6 +68,8 @@ PIPELINES: Mapping[str, dict[str, Any]] = MappingProxyType(
 def _issuer(name: str, url: str) -> dict[str, Any]:
     if name not in CI_SYSTEMS:
         people = {"url": url, "kind": "people", "audience": AUDIENCE}
+        if name == MODERN:
+            return people | {"algorithms": list(get_args(Algorithm))}
         clients = {"service_accounts": [{"client_id": "serving"}], "allowed_clients": CLIENTS}
         return people | (clients if name == "corp" else {})
     types = {"token_types": ["none"]} if name == "cluster" else {}
@@ -75,6 +81,7 @@ def access_rules(urls: Mapping[str, str]) -> str:
     bindings = [
         ("trainer", ["group:corp:data-science"], ["workspaces/main/**"]),
         ("viewer", ["group:corp:viewers"], ["workspaces/main/**"]),
+        ("viewer", [f"user:{MODERN}:ada"], ["workspaces/main/**"]),
         ("viewer", ["user:corp:rosa"], ["workspaces/main/models/wine-*/**"]),
         ("releaser", ["group:corp:release-managers"], ["workspaces/main/models/**"]),
         ("deployer", ["service:corp:serving"], ["workspaces/main/models/**"]),

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.security import modern_algorithms
 from tests.security.castle import bearer, outcome
 from tests.security.forgeries import FORGERIES, GENUINE
+from tests.security.rules import MODERN
 from tests.security.wire import Wire
 from tests.unit.gateway.loopback_issuer import rsa_key
 
@@ -30,6 +32,18 @@ def test_forged(castle: Castle, name: str) -> None:
 @pytest.mark.parametrize("name", GENUINE)
 def test_good(castle: Castle, name: str) -> None:
     token = GENUINE[name].made(castle.issuers["corp"])
+    assert outcome(lambda: castle.list_models(bearer(token))) == ("OK", "")
+
+
+@pytest.mark.parametrize("name", modern_algorithms.TRICKS)
+def test_forged_where_every_algorithm_is_allowed(castle: Castle, name: str) -> None:
+    token = modern_algorithms.TRICKS[name].made(castle.issuers[MODERN])
+    assert outcome(lambda: castle.list_models(bearer(token))) == ("UNAUTHENTICATED", INVALID)
+
+
+@pytest.mark.parametrize("algorithm", modern_algorithms.KEYS)
+def test_good_where_every_algorithm_is_allowed(castle: Castle, algorithm: str) -> None:
+    token = modern_algorithms.genuine(castle.issuers[MODERN])[algorithm]
     assert outcome(lambda: castle.list_models(bearer(token))) == ("OK", "")
 
 

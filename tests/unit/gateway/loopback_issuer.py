@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.access_rules import AccessRules, load_rules
 
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
     from service_chassis.certificates import CertificatePair
 
 AUDIENCE = "https://studbook.example"
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 @cache
@@ -42,14 +41,24 @@ def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
 @cache
 def ec_key(number: int = 0, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
     del number
-    return ec.generate_private_key({"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}[curve])
+    return ec.generate_private_key(_CURVES[curve])
+
+
+_CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
+
+@cache
+def ed_key(number: int = 0) -> Ed25519PrivateKey:
+    del number
+    return Ed25519PrivateKey.generate()
 
 
 def public_jwk(key: Key, kid: str, **members: Any) -> dict[str, Any]:
     """The public half as an issuer publishes it; a member that is None is left out."""
-    kind = RSAKey if isinstance(key, rsa.RSAPrivateKey) else ECKey
-    public: PublicKeyTypes = key.public_key()
-    jwk = kind.import_key(public).as_dict(private=False)  # type: ignore[arg-type]
+    kinds: dict[type, Any] = {rsa.RSAPrivateKey: RSAKey, Ed25519PrivateKey: OKPKey}
+    kind = next((kind for of, kind in kinds.items() if isinstance(key, of)), ECKey)
+    public: Any = key.public_key()
+    jwk = kind.import_key(public).as_dict(private=False)
     all_members = {**jwk, "kid": kid, "use": "sig", **members}
     return {name: value for name, value in all_members.items() if value is not None}
 
@@ -65,6 +74,11 @@ def _hash(algorithm: str) -> hashes.HashAlgorithm:
 def signature(key: Key | bytes, algorithm: str, data: bytes) -> bytes:
     if isinstance(key, bytes):
         return hmac.new(key, data, hashlib.sha256).digest()
+    if isinstance(key, Ed25519PrivateKey):
+        return key.sign(data)
+    if isinstance(key, rsa.RSAPrivateKey) and algorithm.startswith("PS"):
+        digest = _hash(algorithm)
+        return key.sign(data, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), _hash(algorithm))
     size = (key.key_size + 7) // 8
