@@ -254,6 +254,11 @@ def _issuer_problems(file: AccessFile) -> Iterator[Problem]:
 
 def _people_problems(place: Path, issuer: PeopleIssuer) -> Iterator[Problem]:
     logins = issuer.login_clients
+    if issuer.bearer == "id_token" and issuer.groups_source == "userinfo":
+        yield (
+            (*place, "groups_source"),
+            "the userinfo endpoint takes access tokens, and with `bearer: id_token` there are none",
+        )
     if issuer.bearer == "id_token" and logins and issuer.audience not in logins:
         yield (
             (*place, "audience"),

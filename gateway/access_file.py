@@ -177,6 +177,11 @@ class PeopleIssuer(_Issuer):
     token_types: tuple[Literal["at+jwt", "JWT", "none"], ...] = ("at+jwt", "JWT")
     max_token_lifetime_s: Annotated[int, Field(ge=60, le=7 * 86_400)] = 86_400
     groups_claim: Text = "groups"
+    groups_source: Literal["token", "userinfo"] = Field(
+        default="token",
+        description="Where groups stand: in tokens alone, or, where a token has none, in what the "
+        "issuer's userinfo endpoint answers.",
+    )
     groups_prefix: str = Field(
         default="", description="Only groups whose names begin with it count."
     )

@@ -12,6 +12,7 @@ from gateway.introspection import Introspector
 from gateway.metadata_limits import MetadataLimits
 from gateway.principals import Identity, identify
 from gateway.refusals import TokenRefusedError, token_revoked
+from gateway.userinfo import UserInfo
 from service_chassis.errors import Code, StudbookError
 from service_chassis.security_log import record_login
 
@@ -82,6 +83,7 @@ class Authenticator:
         self._rules = rules
         self._verifier = verifier
         self._introspector = introspector if introspector is not None else Introspector(now)
+        self._userinfo = UserInfo(now)
         self._now = now
         self._limits = limits
         self._pace = pace
@@ -122,7 +124,7 @@ class Authenticator:
             return known[1]
         opaque = self._introspector.concerns(token, rules)
         verify = self._introspector.verify if opaque else self._verifier.verify
-        verified = await verify(token, rules)
+        verified = await self._userinfo.completed(token, await verify(token, rules), rules)
         if rules is not self._rules.current:
             # While an issuer was asked they have changed, maybe because of this very caller.
             return await self.look_up(metadata, method)
@@ -140,6 +142,7 @@ class Authenticator:
 
     async def close(self) -> None:
         """Close the connections to the issuers that are asked about tokens."""
+        await self._userinfo.close()
         await self._introspector.close()
 
     def is_in_force(self, caller: Authenticated) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import time
@@ -10,15 +9,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import structlog
 
-from gateway.access_file import PeopleIssuer, check_issuer_url
-from gateway.issuer_client import IssuerClient
-from gateway.key_set_fetch import KeySetError, fetch_discovery
-from gateway.refusals import TokenRefusedError, introspection_unavailable
-from gateway.token_shape import LONGEST_TOKEN, MalformedTokenError, parse_object
+from gateway.access_file import PeopleIssuer
+from gateway.issuer_endpoint import IssuerEndpoint
+from gateway.refusals import TokenRefusedError
+from gateway.token_shape import LONGEST_TOKEN
 from gateway.token_verifier import VerifiedToken, check_claims, check_purpose, client_of
-from gateway.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,16 +22,10 @@ if TYPE_CHECKING:
     from gateway.access_file import Introspection
     from gateway.access_rules import AccessRules, NamedIssuer
 
-_log = structlog.get_logger("studbook.introspection")
-
 # As RFC 6750 spells a token.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-_TIMEOUT_S = 5.0
-_LARGEST_ANSWER = 64 * 1024
-# Made-up tokens must not make us hammer the issuer: it is asked about each once in a while, and
-# about so many at a time.
+# Made-up tokens must not make us hammer the issuer: it is asked about each once in a while.
 _REFUSED_S, _MOST_REFUSED = 10.0, 10_000
-_AT_A_TIME = 16
 
 
 class Introspector:
@@ -50,7 +40,7 @@ class Introspector:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._asked: dict[str, _Endpoint] = {}
+        self._asked: dict[str, IssuerEndpoint] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
 
     @staticmethod
@@ -74,7 +64,8 @@ class Introspector:
         digest = hashlib.sha256(text.encode()).hexdigest()
         if self._refused.get(digest, 0) > self._now():
             raise TokenRefusedError("TOKEN_INVALID", "not active at the issuer, a moment ago")
-        answer = await (await self._endpoint(issuer)).ask(text)
+        endpoint, how = await self._endpoint(issuer), _introspection(issuer)
+        answer = await endpoint.ask("POST", lambda: _question(text, how))
         if answer.get("active") is not True:
             self._remember_refusal(digest)
             raise TokenRefusedError("TOKEN_INVALID", "not active at the issuer")
@@ -88,80 +79,30 @@ class Introspector:
         while len(self._refused) > _MOST_REFUSED:
             self._refused.popitem(last=False)
 
-    async def _endpoint(self, issuer: NamedIssuer) -> _Endpoint:
+    async def _endpoint(self, issuer: NamedIssuer) -> IssuerEndpoint:
         known = self._asked.get(issuer.name)
         if known is not None and known.issuer == issuer:
             return known
-        new = self._asked[issuer.name] = _Endpoint(issuer)
+        url = _introspection(issuer).endpoint or ""
+        new = self._asked[issuer.name] = IssuerEndpoint(issuer, "introspection_endpoint", url)
         self._refused.clear()
         if known is not None:
-            await known.http.close()
+            await known.close()
         return new
 
     async def close(self) -> None:
         """Close the connections."""
         for endpoint in self._asked.values():
-            await endpoint.http.close()
+            await endpoint.close()
 
 
-class _Endpoint:
-    """Where one issuer is asked."""
-
-    def __init__(self, issuer: NamedIssuer) -> None:
-        self.issuer = issuer
-        self.http = IssuerClient(issuer.settings)
-        self._url = ""
-        self._places = asyncio.Semaphore(_AT_A_TIME)
-        self._waiting = WaitingRoom(issuer.settings.url)
-
-    async def ask(self, token: str) -> Mapping[str, Any]:
-        """The issuer's answer.
-
-        Raises:
-            StudbookError: ISSUER_UNAVAILABLE.
-        """
-        url = self.issuer.settings.url
-        try:
-            with self._waiting.place():
-                async with asyncio.timeout(_TIMEOUT_S), self._places:
-                    return await self._ask(token)
-        except (KeySetError, MalformedTokenError, httpx.HTTPError, OSError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
-        except TimeoutError:
-            reason = f"no complete answer within {_TIMEOUT_S:g} s"
-        _log.warning("introspection_failed", issuer=self.issuer.name, error=reason)
-        raise introspection_unavailable(url)
-
-    async def _ask(self, token: str) -> Mapping[str, Any]:
-        how = _introspection(self.issuer)
-        if not self._url:
-            self._url = how.endpoint or await self._discovered()
-        secret = how.client_secret_file.read_text(encoding="utf-8").strip()
-        form = {"token": token, "token_type_hint": "access_token"}
+def _question(token: str, how: Introspection) -> dict[str, Any]:
+    secret = how.client_secret_file.read_text(encoding="utf-8").strip()
+    return {
+        "data": {"token": token, "token_type_hint": "access_token"},
         # Names and secrets are form-encoded before they are put together (RFC 6749, 2.3.1).
-        pair = httpx.BasicAuth(_encoded(how.client_id), _encoded(secret))
-        accept = {"accept": "application/json"}
-        async with (
-            self.http.use() as http,
-            http.stream("POST", self._url, data=form, auth=pair, headers=accept) as answer,
-        ):
-            answer.raise_for_status()
-            data = bytearray()
-            async for chunk in answer.aiter_bytes():
-                data += chunk
-                if len(data) > _LARGEST_ANSWER:
-                    message = f"more than {_LARGEST_ANSWER} bytes"
-                    raise ValueError(message)
-        return parse_object(bytes(data))
-
-    async def _discovered(self) -> str:
-        async with self.http.use() as http:
-            described = await fetch_discovery(http, self.issuer.settings.url)
-        named = described.get("introspection_endpoint")
-        if not isinstance(named, str):
-            message = "the discovery document names no introspection_endpoint; set `endpoint`"
-            raise KeySetError(message)
-        return check_issuer_url(named)
+        "auth": httpx.BasicAuth(_encoded(how.client_id), _encoded(secret)),
+    }
 
 
 def _encoded(text: str) -> str:

@@ -78,7 +78,7 @@ def issuer_unavailable(issuer: str) -> StudbookError:
     return _issuer_unavailable(issuer, f"The keys of the token's issuer {issuer} cannot be fetched")
 
 
-def introspection_unavailable(issuer: str) -> StudbookError:
+def issuer_not_answering(issuer: str) -> StudbookError:
     """UNAVAILABLE, because an issuer cannot be asked about a token."""
     return _issuer_unavailable(issuer, f"The issuer {issuer} cannot be asked about the token")
 
