@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from studbook.checkpoints import Checkpoint
 
 PORTION = 2000
+# How much the clocks of processes may differ.
+_CLOCKS_DIFFER_US = 60 * 1_000_000
 _LEDGER = "ledger"
 _CHECKPOINTS = "checkpoints"
 
@@ -112,6 +114,10 @@ class LedgerAudit:
             self.findings.append(Finding(at, "ledger_head", "", problem))
         elif head.settled_us < self._chain.last_us:
             problem = "settled_us is before the last entry or checkpoint"
+            self.findings.append(Finding(head.position, "ledger_head", "", problem))
+        elif head.settled_us > max(self._chain.last_us, store.now_us() + _CLOCKS_DIFFER_US):
+            # Reading the present settles it, but nothing settles what is yet to come.
+            problem = "settled_us is in the future; unless the clock was, somebody moved it"
             self.findings.append(Finding(head.position, "ledger_head", "", problem))
 
     def _follow(self, entry: FoundEntry) -> None:

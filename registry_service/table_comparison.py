@@ -97,7 +97,7 @@ class TableComparison:
         versions = {row["uid"]: row for row in self._replay.versions.values()}
         yield from _compare("models", self._replay.models, store.audit.models())
         yield from _compare("versions", versions, store.audit.versions())
-        yield from _compare("webhooks", self._replay.webhooks, store.audit.webhooks())
+        yield from self._webhooks(store)
         yield from self._tags(store, versions)
         yield from self._spent_tokens(store)
         for table, uid in store.audit.orphans(self._compared):
@@ -160,6 +160,14 @@ class TableComparison:
         for key, token in known.items():
             if key not in present and token.may_be_good(now_us):
                 yield Finding(token.position, "spent_tokens", key[1], _MISSING)
+
+    def _webhooks(self, store: RegistryStore) -> Iterator[Finding]:
+        present = list(store.audit.webhooks())
+        yield from _compare("webhooks", self._replay.webhooks, present)
+        for row in present:
+            if not row["create_position"] <= row["told_position"] <= self._compared:
+                problem = "told_position is not within the ledger since it was made"
+                yield Finding(row["create_position"], "webhooks", row["name"], problem)
 
     def _tags(self, store: RegistryStore, versions: Mapping[str, Row]) -> Iterator[Finding]:
         models = self._replay.models

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from registry_service.alias_tables import alias_stays, protected_aliases
 from registry_service.ledger import Outcome
 from registry_service.lineage_tables import version_datasets, version_parents
+from registry_service.loaded_tables import loaded_versions
 from registry_service.policy_tables import policies
 from registry_service.tables import (
     actors,
@@ -26,7 +27,7 @@ from registry_service.tables import (
 )
 from registry_service.token_tables import spent_tokens
 from registry_service.transition_request_tables import transition_requests, transition_reviews
-from registry_service.webhook_tables import webhooks
+from registry_service.webhook_tables import webhook_deliveries, webhooks
 from studbook.ledger_chain import Link
 
 if TYPE_CHECKING:
@@ -48,6 +49,24 @@ _OWNED = {
     "protected_aliases": (protected_aliases.c.model_uid, models.c.uid),
     "version_tags": (version_tags.c.version_uid, versions.c.uid),
     **{table.name: (table.c.version_uid, versions.c.uid) for table in _CONTENTS.values()},
+}
+# Keys of rows beside the ledger that name a version, or tell of a change, that there is not.
+_STRANGE = {
+    "loaded_versions": sa.select(loaded_versions.c.instance).where(
+        ~sa.exists().where(
+            versions.c.uid == loaded_versions.c.version_uid,
+            versions.c.name == loaded_versions.c.version,
+            versions.c.model_uid == loaded_versions.c.model_uid,
+        )
+    ),
+    "webhook_deliveries": sa.select(webhook_deliveries.c.position).where(
+        ~sa.exists().where(
+            webhooks.c.uid == webhook_deliveries.c.webhook_uid,
+            webhooks.c.create_position < webhook_deliveries.c.position,
+            ledger.c.position == webhook_deliveries.c.position,
+            ledger.c.resource == webhook_deliveries.c.resource,
+        )
+    ),
 }
 _OUTCOME = sa.case(
     *((ledger.c.outcome == outcome, outcome.name) for outcome in Outcome),
@@ -188,6 +207,9 @@ class AuditStore:
             query = sa.select(owner).where(owner.not_in(sa.select(owners))).distinct()
             for uid in self._connection.execute(query).scalars():
                 yield name, uid
+        for name, query in _STRANGE.items():
+            for key in self._connection.execute(query).scalars():
+                yield name, str(key)
 
     def _all(self, table: sa.Table) -> Iterator[Row]:
         query = sa.select(table).execution_options(yield_per=_AT_ONCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joserfc.jwk import OKPKey
@@ -13,6 +14,8 @@ from registry_service.catalogue import create_model, delete_model, update_model
 from registry_service.checkpoints import make_checkpoint
 from registry_service.erasure import erase_person
 from registry_service.ledger_audit import LedgerAudit
+from registry_service.loaded import Loading, keep_report
+from registry_service.loaded_records import Retention
 from registry_service.names import parse_version_name
 from registry_service.policies import delete_policy, set_policy
 from registry_service.policy_records import Policy
@@ -21,7 +24,7 @@ from registry_service.registration import delete_version, update_version
 from registry_service.signing import Signer
 from registry_service.spent_tokens import Exchange, exchange
 from registry_service.transition_request_records import Decision
-from registry_service.webhook_records import WebhookSettings
+from registry_service.webhook_records import Attempt, Delivery, WebhookSettings
 from registry_service.webhooks import create_webhook, rotate_secret
 from studbook.registry.v1.lineage_pb2 import Lineage, LineageDataset, LineageRun
 from tests.store.registry.seeding import AUTHOR, GRACE, MODEL, Stud, caller
@@ -75,6 +78,7 @@ def fill(stud: Stud) -> None:
     stud.roll_back()
     _delete(stud)
     _set_up_webhooks(stud)
+    _report(stud)
     for digit in "abc":
         spend(stud, digit * 64)
 
@@ -186,6 +190,26 @@ def _set_up_webhooks(stud: Stud) -> None:
     settings = WebhookSettings("https://chat.example/hook", "", ("version.transitioned",), "to all")
     stud.write(lambda store: create_webhook(store, GRACE, name, settings, 10))
     stud.write(lambda store: rotate_secret(store, GRACE, name, "", 1_000_000))
+    stud.move("1.1.0", Stage.STAGING)
+    stud.write(_deliver)
+
+
+def _deliver(store: RegistryStore) -> None:
+    webhook = store.webhooks.find("workspaces/main/webhooks/chat")
+    assert webhook is not None
+    position = store.ledger.head().position
+    told = Attempt(store.now_us(), 12, 200)
+    resource = f"{MODEL}/versions/1.1.0"
+    store.webhooks.save_delivery(
+        Delivery(webhook.uid, position, "version.stage_changed", resource, 1, told, None), 10
+    )
+    store.webhooks.save(replace(webhook, told_position=position))
+
+
+def _report(stud: Stud) -> None:
+    version = parse_version_name(f"{MODEL}/versions/1.0.0")
+    loading = Loading(version, "e" * 64, "line-4", None)
+    stud.write(lambda store: keep_report(store, GRACE, loading, Retention(10**12, 10)))
 
 
 def checkpoint(stud: Stud, signer: Signer = SIGNER) -> bytes:
