@@ -76,7 +76,7 @@ def set_alias(
     stay = _unwritten(store, caller, name, version, reason)
     former = present.version if present else ""
     if not validate_only:
-        stay = _carry_out(store, model, stay, present)
+        stay = _carry_out(store, model, stay, present, version.digest)
     return AliasSet(stay, is_protected, former)
 
 
@@ -170,10 +170,11 @@ def _unwritten(
 
 
 def _carry_out(
-    store: RegistryStore, model: Model, stay: AliasStay, present: AliasStay | None
+    store: RegistryStore, model: Model, stay: AliasStay, present: AliasStay | None, digest: str
 ) -> AliasStay:
     content: JsonObject = {
         "version_uid": stay.version_uid,
+        "version_digest": f"sha256:{digest}",
         "before": {"version": present.version} if present else None,
         "after": {"version": stay.version},
     }

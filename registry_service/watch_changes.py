@@ -44,11 +44,13 @@ class AliasMove:
         name: Resource name of the alias.
         from_version: What it named before; empty for nothing.
         to_version: What it names now; empty for nothing.
+        digest: Digest of that; empty for nothing, and where the ledger does not have it.
     """
 
     name: str
     from_version: str
     to_version: str
+    digest: str = ""
 
     @property
     def alias(self) -> str:
@@ -118,7 +120,9 @@ def _deletion(version: str, content: Mapping[str, Any]) -> StageMove:
 
 def _alias(name: str, content: Mapping[str, Any]) -> AliasMove:
     before, after = content["before"] or {}, content["after"] or {}
-    return AliasMove(name, before.get("version", ""), after.get("version", ""))
+    # The first entries of old ledgers have none.
+    digest = content.get("version_digest", "") if after else ""
+    return AliasMove(name, before.get("version", ""), after.get("version", ""), digest)
 
 
 READERS: Mapping[str, Callable[[str, Mapping[str, Any]], Move | None]] = {

@@ -95,10 +95,11 @@ def to_change(change: Change, sight: Sight) -> watch_pb2.Change:
     match change.move:
         case StageMove():
             message.stage.CopyFrom(_stage_change(change.move, sight))
-        case AliasMove(name=name, from_version=before, to_version=after):
+        case AliasMove(name=name, from_version=before, to_version=after, digest=digest):
             message.alias.alias = name
             message.alias.from_version = before
             message.alias.to_version = after
+            message.alias.digest = digest
     if sight is Sight.ALL:
         message.actor.CopyFrom(to_principal(change.actor))
         message.reason = change.reason

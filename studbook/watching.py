@@ -45,7 +45,8 @@ class Standing:
 
     Attributes:
         version: Resource name of the version; empty when it stands for nothing.
-        digest: Digest of the version, as `Version.digest`; may be empty for an alias.
+        digest: Digest of the version, as `Version.digest`; empty for a change of an alias
+            that a server did not record with it.
         since: Since when, with its time zone.
         ledger_position: Position in the ledger of what made it so.
         resume_token: Where to go on watching from.
@@ -242,7 +243,7 @@ class _Place:
             self._held.clear()
             to = change.alias.to_version
             if to:
-                self._held[to] = Standing(to, "", since, position, "")
+                self._held[to] = Standing(to, change.alias.digest, since, position, "")
             return True
         if kind != "stage" or self._alias:
             return False

@@ -273,22 +273,28 @@ class AliasChange(_message.Message):
     ALIAS_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     TO_VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
     alias: _builtins.str
     """Resource name of the alias."""
     from_version: _builtins.str
     """Resource name of the version that it named before; empty when it named none."""
     to_version: _builtins.str
     """Resource name of the version that it names; empty when it names none any more."""
+    digest: _builtins.str
+    """Digest of that version; empty when it names none, and for changes from before digests of aliases
+    were entered in the ledger.
+    """
     def __init__(
         self,
         *,
         alias: _builtins.str = ...,
         from_version: _builtins.str = ...,
         to_version: _builtins.str = ...,
+        digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "from_version", b"from_version", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "digest", b"digest", "from_version", b"from_version", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

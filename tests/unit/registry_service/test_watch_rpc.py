@@ -93,12 +93,15 @@ def test_aliases_and_registrations_are_told(tmp_path: Path) -> None:
         assert stage_of(await Told(call).next()) == ("1.1.0", 0, 1)
         await registry.call("AliasService.SetAlias", name=alias, version=f"{MODEL}/versions/1.1.0")
         moved = (await Told(call).next()).alias
+        version = await registry.call("ModelService.GetVersion", name=f"{MODEL}/versions/1.1.0")
+        assert moved.digest == version.version.digest
         assert (moved.from_version, moved.to_version) == (
             f"{MODEL}/versions/1.0.0",
             f"{MODEL}/versions/1.1.0",
         )
         await registry.call("AliasService.DeleteAlias", name=alias)
-        assert (await Told(call).next()).alias.to_version == ""
+        taken = (await Told(call).next()).alias
+        assert (taken.to_version, taken.digest) == ("", "")
         await registry.call("ModelService.DeleteVersion", name=f"{MODEL}/versions/1.0.0")
         assert stage_of(await Told(call).next()) == ("1.0.0", 1, 0)
         call.cancel()
