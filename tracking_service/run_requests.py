@@ -47,7 +47,6 @@ _MOST_PARAMS = 1000
 _LONGEST_ROLE = 64
 _MOST_COMPARED = 100
 _LONGEST_SIGNAL = 32
-_LONGEST_SIGNAL = 32
 
 
 def new_run(request: run_service_pb2.CreateRunRequest) -> NewRun:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 _TEXT, _WHOLE, _DOUBLE, _TRUTH = range(1, 5)
 
 # Summaries take some 100 bytes each in an answer, of which clients accept 4 MiB.
-_MOST_METRICS = 20_000
+MOST_METRICS = 20_000
 # Runs whose metrics are counted in one query.
-_RUNS_COUNTED = 50
+_RUNS_COUNTED = 100
 
 
 class Held(NamedTuple):
@@ -72,7 +72,7 @@ class RunContents:
             counts = {row.run: row.metrics for row in self._rows(_METRIC_COUNTS, part)}
             for place, key in enumerate(part, start):
                 metrics += counts.get(key, 0)
-                if place and metrics > _MOST_METRICS:
+                if place and metrics > MOST_METRICS:
                     return place
         return len(keys)
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from service_chassis.errors import invalid_field
 from service_chassis.listing import PagePlan, planned_page
 from service_chassis.resource_names import RUN
 from tracking_service.records import Code, CondaEnvironment, Environment, Run, RunPlace, RunState
 from tracking_service.run_view import EVERYTHING, WITHOUT_METRICS
 from tracking_service.store.inserts import insert_new
 from tracking_service.store.principals import principal_document, principal_record
-from tracking_service.store.run_contents import RunContents
+from tracking_service.store.run_contents import MOST_METRICS, RunContents
 from tracking_service.store.run_fields import run_fields
 from tracking_service.tables import experiments, run_packages, runs
 
@@ -112,6 +113,9 @@ class RunStore:
         """Those of the named runs that there are, with all that was logged, deleted or not.
 
         In as many queries as their experiments are, and a handful.
+
+        Raises:
+            StudbookError: FIELD_INVALID, when they have too many metrics to be read at once.
         """
         wanted: dict[tuple[str, str], list[str]] = {}
         for name in names:
@@ -125,6 +129,10 @@ class RunStore:
                 runs.c.run.in_(run_ids),
             )
             rows += self._connection.execute(statement)
+        readable = self._contents.readable([row.id for row in rows])
+        if readable < len(rows):
+            remedy = f"they have more than {MOST_METRICS} metrics; name fewer runs at a time"
+            raise invalid_field("runs", f"{len(rows)} runs", remedy)
         return self._with_packages(self._records(rows))
 
     def find_for_change(self, name: str) -> Run | None:

@@ -163,8 +163,8 @@ class RunServiceServicer:
     def CompareRuns(self, request, context):
         """Sets 2 to 100 runs side by side.
 
-        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, and
-        for a baseline that is none of them.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
+        a baseline that is none of them, and for runs that have more than 20000 metrics together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

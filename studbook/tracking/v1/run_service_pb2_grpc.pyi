@@ -77,8 +77,8 @@ class RunServiceStub:
     CompareRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompareRunsRequest, _run_service_pb2.CompareRunsResponse]
     """Sets 2 to 100 runs side by side.
 
-    Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, and
-    for a baseline that is none of them.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
+    a baseline that is none of them, and for runs that have more than 20000 metrics together.
     """
     SendHeartbeat: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]
     """Says that a run's program is alive, for when it has nothing to log.
@@ -143,8 +143,8 @@ class RunServiceAsyncStub(RunServiceStub):
     CompareRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompareRunsRequest, _run_service_pb2.CompareRunsResponse]  # type: ignore[assignment]
     """Sets 2 to 100 runs side by side.
 
-    Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, and
-    for a baseline that is none of them.
+    Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
+    a baseline that is none of them, and for runs that have more than 20000 metrics together.
     """
     SendHeartbeat: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]  # type: ignore[assignment]
     """Says that a run's program is alive, for when it has nothing to log.
@@ -254,8 +254,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.CompareRunsResponse, _abc.Awaitable[_run_service_pb2.CompareRunsResponse]]:
         """Sets 2 to 100 runs side by side.
 
-        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, and
-        for a baseline that is none of them.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
+        a baseline that is none of them, and for runs that have more than 20000 metrics together.
         """
 
     @_abc_1.abstractmethod

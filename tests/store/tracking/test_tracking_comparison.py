@@ -46,6 +46,19 @@ def statements(tracking: Tracking) -> Iterator[list[str]]:
     sa.event.remove(tracking.database.engine, "before_cursor_execute", note)
 
 
+def test_runs_with_very_many_metrics_are_compared_few_at_a_time(tracking: Tracking) -> None:
+    names = [tracking.run(name).name for name in "abc"]
+    for name in names:
+        metrics = {f"metric-{number:05}": [(1, 1.0)] for number in range(7000)}
+        tracking.append(name, "w", 1, **metrics)
+    refused = refusal(tracking, names)
+    assert (refused.reason, refused.metadata["field"]) == ("FIELD_INVALID", "runs")
+    assert "20000 metrics" in refused.message
+    compared = compare(tracking, names[:2])
+    assert len(compared.metrics) == 7000
+    assert compared.ByteSize() < 4 * 1024 * 1024
+
+
 def test_compare_shows_each_difference(tracking: Tracking) -> None:
     one, two = tracking.run("one").name, tracking.run("two").name
     tracking.log(one, params={"lr": 0.1, "seed": 1}, environment={"packages": {"a": "1", "b": "1"}})
