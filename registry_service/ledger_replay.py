@@ -15,7 +15,7 @@ from registry_service.records import Cause, Stage, VersionState
 from registry_service.token_replay import TokenReplay
 from registry_service.transition_request_records import Decision, Ending
 from registry_service.version_numbers import parse_number
-from registry_service.webhook_replay import WebhookReplay
+from registry_service.webhook_replay import Row, WebhookReplay
 from studbook.ledger_chain import DONE, ERASE_PERSON
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from studbook.ledger_chain import Link
 
 _DECODER = json.JSONDecoder()
-
-# A row by the names of its columns.
-Row = dict[str, Any]
 
 # Tables whose rows are named by the position of the entry that made them.
 BY_POSITION = ("stays", "alias_stays", "policies", "transition_requests", "transition_reviews")

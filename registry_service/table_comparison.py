@@ -15,8 +15,9 @@ from registry_service.lineage_snapshot import datasets_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from registry_service.ledger_replay import Changed, Contents, Row
+    from registry_service.ledger_replay import Changed, Contents
     from registry_service.store import RegistryStore
+    from registry_service.webhook_replay import Row
     from studbook.ledger_chain import Link
 
 _MISSING = "its row is missing"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from studbook.ledger_chain import Link
 
-    Row = dict[str, Any]
+# A row by the names of its columns.
+Row = dict[str, Any]
 
 
 class WebhookReplay:
