@@ -10,9 +10,9 @@ import structlog
 
 from gateway.access_file import check_issuer_url
 from gateway.issuer_client import IssuerClient
-from gateway.key_set_fetch import KeySetError, fetch_discovery
+from gateway.key_set_fetch import KeySetError, fetch_discovery, read_object
 from gateway.refusals import issuer_not_answering
-from gateway.token_shape import MalformedTokenError, parse_object
+from gateway.token_shape import MalformedTokenError
 from gateway.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
@@ -82,13 +82,7 @@ class IssuerEndpoint:
                 self._url = await self._discovered(http)
             async with http.stream(method, self._url, headers=headers, **request) as answer:
                 answer.raise_for_status()
-                data = bytearray()
-                async for chunk in answer.aiter_bytes():
-                    data += chunk
-                    if len(data) > _LARGEST_ANSWER:
-                        message = f"more than {_LARGEST_ANSWER} bytes"
-                        raise ValueError(message)
-        return parse_object(bytes(data))
+                return await read_object(answer, _LARGEST_ANSWER)
 
     async def _discovered(self, http: httpx.AsyncClient) -> str:
         described = await fetch_discovery(http, self.issuer.settings.url)

@@ -78,19 +78,29 @@ def _keys_url(discovery: Mapping[str, Any], issuer_url: str) -> str:
     return str(url)
 
 
+async def read_object(response: httpx.Response, largest: int) -> dict[str, Any]:
+    """The JSON object that an issuer answers with.
+
+    Raises:
+        KeySetError: It has more bytes than it may.
+        MalformedTokenError: It is no JSON object.
+    """
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > largest:
+            message = f"{response.url} answered with more than {largest} bytes"
+            raise KeySetError(message)
+    return parse_object(bytes(data))
+
+
 async def _get(http: httpx.AsyncClient, url: str, largest: int) -> dict[str, Any]:
     try:
         async with http.stream("GET", url) as response:
             if response.status_code != httpx.codes.OK:
                 message = f"{url} answered {response.status_code}"
                 raise KeySetError(message)
-            data = bytearray()
-            async for chunk in response.aiter_bytes():
-                data += chunk
-                if len(data) > largest:
-                    message = f"{url} answered with more than {largest} bytes"
-                    raise KeySetError(message)
-            return parse_object(bytes(data))
+            return await read_object(response, largest)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         message = f"{url}: {type(error).__name__} {error}"
         raise KeySetError(message) from error

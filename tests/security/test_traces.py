@@ -18,6 +18,7 @@ from studbook.registry.v1 import (
     promotion_service_pb2,
     version_pb2,
 )
+from tests.end_to_end.patience import wait_until
 from tests.security.castle import DEADLINE_S, bearer, outcome
 from tests.security.ci_jobs import JOBS
 from tests.security.logs import Logs
@@ -53,8 +54,12 @@ def trace(castle: Castle, path: str, body: bytes, token: str) -> dict[str, Any]:
     entries = [("x-request-id", request_id), *([bearer(token)] if token else [])]
     with Logs(castle) as logs:
         logs.wait_for("call", lambda: outcome(lambda: call(castle, path, body, *entries)))
-        while not (lines := [one for one in logs.lines if one.get("request_id") == request_id]):
-            time.sleep(0.01)
+
+        def found() -> list[dict[str, Any]]:
+            return [one for one in logs.lines if one.get("request_id") == request_id]
+
+        wait_until(lambda: bool(found()))
+        lines = found()
         # The secret parts; a header says which key, and claims are told one by one.
         for part in token.split(".")[1:]:
             assert part not in logs.text
