@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from service_chassis.errors import Code, StudbookError, unavailable
 from service_chassis.shared_commits import SharedCommits
 from service_chassis.sqlite_changes import SqliteChanges
+from service_chassis.sqlite_compiler import SqliteCompiler
 from service_chassis.sqlite_cursors import TidyConnection, close_cursors
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Database:
         self._shared = SharedCommits(self._transact, self._transact_again, f"{package}-commits")
         self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix=f"{package}-db")
         if self.is_sqlite:
+            self.engine.dialect.statement_compiler = SqliteCompiler
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "reset", close_cursors)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, FromClause, Select
 
@@ -33,6 +33,23 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Way:
+    """One of the ways in which a row of another table can meet a comparison.
+
+    Attributes:
+        condition: The condition on the row; never NULL.
+        index: On SQLite, the index to ask whether a listed row has such a row; None leaves that to
+            the planner, which takes the key of the other table. Rows of the same value lie close
+            together in an index and all over the table, where a walk waits for the memory.
+        unless_none: A wider condition. Where no row at all meets it, listed rows are not asked.
+    """
+
+    condition: ColumnElement[bool]
+    index: str | None = None
+    unless_none: ColumnElement[bool] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Lookup:
     """Where the values of a field are, when they are rows of a table of their own.
 
@@ -50,6 +67,9 @@ class Lookup:
         ordered: Whether an index gives those rows in the order of `column`, or of `number` for
             VALUE, and then of `owner`; none has two of the same owner.
         equal_text: The condition that the column is a certain text, as an index serves it.
+        number_index: Name of the index on what `rows` asks for, `number` and `owner`; None when
+            `rows` asks for a choice of values.
+        text_index: The same of the index that serves `equal_text`.
     """
 
     column: ColumnElement[Any]
@@ -63,21 +83,36 @@ class Lookup:
     indexed: bool = False
     ordered: bool = False
     equal_text: Callable[[str], ColumnElement[bool]] | None = None
+    number_index: str | None = None
+    text_index: str | None = None
 
     def exists(
-        self, condition: ColumnElement[bool], owner: ColumnElement[Any] | None = None
+        self, ways: Sequence[Way], owner: ColumnElement[Any] | None = None
     ) -> ColumnElement[bool]:
-        """Whether a listed row has a row that meets a condition; never NULL.
+        """Whether a listed row has a row that meets a comparison in some way; never NULL.
 
         Args:
-            condition: A condition on a row of the other table.
+            ways: How it can be met.
             owner: Where the value of `listed` is found as well.
         """
+        if all(way.index is None for way in ways):
+            ways = [Way(sa.or_(*(way.condition for way in ways)))]
+        return sa.or_(*(self._has(way, owner) for way in ways))
+
+    def _has(self, way: Way, owner: ColumnElement[Any] | None) -> ColumnElement[bool]:
         listed: Any = self.listed if owner is None else owner
-        matching = self.owners(condition).where(self.owner == listed)
+        matching = self._by_index(self.owners(way.condition).where(self.owner == listed), way)
         # The offset keeps PostgreSQL from joining the whole table before the limit is applied.
         matching = matching.correlate(listed.table).suffix_with("OFFSET 0", dialect="postgresql")
-        return sa.exists(matching)
+        if way.unless_none is None:
+            return sa.exists(matching)
+        any_at_all = self._by_index(self.owners(way.unless_none).correlate(None), way)
+        return sa.and_(sa.exists(any_at_all), sa.exists(matching))
+
+    def _by_index(self, rows: Select[Any], way: Way) -> Select[Any]:
+        if way.index is None:
+            return rows
+        return rows.with_hint(self.source, f"INDEXED BY {way.index}", "sqlite")
 
     def owners(self, condition: ColumnElement[bool]) -> Select[Any]:
         """The owners of the rows that meet a condition."""

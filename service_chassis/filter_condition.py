@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from service_chassis.errors import StudbookError, quote
-from service_chassis.field_table import Field, Kind, Lookup
+from service_chassis.field_table import Field, Kind, Lookup, Way
 from service_chassis.filter_grammar import Comparator, Comparison, filter_invalid
 from service_chassis.filter_values import (
     EXACT,
@@ -63,18 +63,22 @@ class Condition:
     comparison: Comparison
     field: Field
 
+    @property
+    def is_equality(self) -> bool:
+        """Whether it asks for one value of many."""
+        return self.comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
+
     def on_listed_row(self) -> sa.ColumnElement[bool]:
         """The condition on a row of the list; false where the value is missing."""
-        return sa.or_(*self._ways(self._column(self.field.column), None))
+        return sa.or_(*(way.condition for way in self._ways(self._column(self.field.column), None)))
 
-    def on_other_table(self, lookup: Lookup) -> tuple[sa.ColumnElement[bool], ...]:
-        """The condition on a row of the table where the values are; false where there is none.
+    def on_other_table(self, lookup: Lookup) -> tuple[Way, ...]:
+        """The conditions on a row of the table where the values are; false where there is none.
 
-        Either of the conditions has to hold. Each alone is one that an index can serve, where
-        there is one for it.
+        Either has to hold. Each alone is one that an index can serve, where there is one for it.
         """
         if self._asks_presence() and self.field.present is not None:
-            return (self.field.present,)
+            return (Way(self.field.present),)
         return self._ways(self._column(lookup.column), lookup)
 
     def is_served(self, lookup: Lookup) -> bool:
@@ -101,12 +105,9 @@ class Condition:
         return usual
 
     def _asks_presence(self) -> bool:
-        equals = self.comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
-        return equals and self.comparison.value.is_any
+        return self.is_equality and self.comparison.value.is_any
 
-    def _ways(
-        self, column: sa.ColumnElement[Any], lookup: Lookup | None
-    ) -> tuple[sa.ColumnElement[bool], ...]:
+    def _ways(self, column: sa.ColumnElement[Any], lookup: Lookup | None) -> tuple[Way, ...]:
         """Conditions of which one has to hold; never NULL."""
         comparator, value = self.comparison.comparator, self.comparison.value
         if value.is_any and comparator in _EQUALITY:
@@ -120,7 +121,7 @@ class Condition:
             return self._value(column, lookup)
         else:
             found = self._scalar(column)
-        return (sa.and_(column.is_not(None), found),)
+        return (Way(sa.and_(column.is_not(None), found), self._text_index(lookup)),)
 
     def _presence(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         if self.field.kind is Kind.TEXT and not self.field.keyed:
@@ -173,21 +174,27 @@ class Condition:
             return self._compare(column, value.text, sa.Text())
         return lookup.equal_text(value.text)
 
-    def _value(
-        self, column: sa.ColumnElement[Any], lookup: Lookup | None
-    ) -> tuple[sa.ColumnElement[bool], ...]:
+    def _text_index(self, lookup: Lookup | None) -> str | None:
+        """The index that says whether a row has the text; None where that is not asked."""
+        value = self.comparison.value
+        if value.pattern or value.is_any or not self.is_equality or lookup is None:
+            return None
+        return lookup.text_index
+
+    def _value(self, column: sa.ColumnElement[Any], lookup: Lookup | None) -> tuple[Way, ...]:
         comparator, value = self.comparison.comparator, self.comparison.value
         place = self.field if lookup is None else lookup
         number, sought = place.number, number_or_none(value)
         if sought is None or number is None:
-            return (sa.and_(column.is_not(None), self._text(column, lookup)),)
+            found = sa.and_(column.is_not(None), self._text(column, lookup))
+            return (Way(found, self._text_index(lookup)),)
         is_equality = comparator in _EQUALITY
         wanted = Comparator.EQUAL if is_equality else comparator
         as_number = sa.and_(
             number.is_not(None), self._number(wanted, number, place.integer, sought)
         )
         if not is_equality:
-            return (as_number,)
+            return (Way(as_number),)
         # 2024 finds the number and, where the value was logged as a text, the text.
         if lookup is None or lookup.equal_text is None:
             as_text = sa.and_(column.is_not(None), column == sa.literal(value.text, sa.Text()))
@@ -195,8 +202,11 @@ class Condition:
             as_text = lookup.equal_text(value.text)
         as_text = sa.and_(number.is_(None), as_text)
         if comparator is Comparator.NOT_EQUAL:
-            return (sa.and_(column.is_not(None), sa.not_(sa.or_(as_number, as_text))),)
-        return (as_number, as_text)
+            return (Way(sa.and_(column.is_not(None), sa.not_(sa.or_(as_number, as_text)))),)
+        index = None if lookup is None or abs(sought) >= EXACT else lookup.number_index
+        if index is None:
+            return (Way(as_number), Way(as_text))
+        return (Way(as_number, index), Way(as_text, index, unless_none=number.is_(None)))
 
     def _number(
         self,

@@ -98,17 +98,18 @@ class _Compiler:
 
     def _compared(self, field: Field, comparison: Comparison) -> Conjunct:
         condition = Condition(self.text, comparison, field)
-        is_equality = comparison.comparator in {Comparator.EQUAL, Comparator.HAS}
         lookup = field.lookup
         if lookup is None:
             on_listed_row = condition.on_listed_row()
-            return Conjunct(lambda _: on_listed_row, is_equality=is_equality)
+            return Conjunct(lambda _: on_listed_row, is_equality=condition.is_equality)
         ways = condition.on_other_table(lookup)
-        matching = sa.or_(*ways)
         is_found = lookup.scoped and condition.is_served(lookup)
-        found_by = tuple(lookup.owners(way) for way in ways) if is_found else ()
+        found_by = tuple(lookup.owners(way.condition) for way in ways) if is_found else ()
         return Conjunct(
-            lambda owner: lookup.exists(matching, owner), lookup.listed, found_by, is_equality
+            lambda owner: lookup.exists(ways, owner),
+            lookup.listed,
+            found_by,
+            condition.is_equality,
         )
 
     def _key_presence(self, comparison: Comparison) -> Conjunct:

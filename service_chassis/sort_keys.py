@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from service_chassis.field_table import Way
 from service_chassis.sql_text import by_bytes
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class SortKey:
         """Whether a listed row has no value."""
         if self.lookup is None or self.walked_by is None:
             return self.expression.is_(None)
-        return sa.not_(self.lookup.exists(self.walked_by.is_not(None)))
+        return sa.not_(self.lookup.exists([Way(self.walked_by.is_not(None))]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -173,12 +173,21 @@ class _Entries:
             integer=sa.case((rows.c.number_value.is_(None), sa.null()), else_=rows.c.int_value),
             ordered=True,
             equal_text=_equal_text(rows.c.text_value),
+            number_index="ix_params_experiment_key_number_value_run",
+            text_index="ix_params_experiment_key_text_start",
         )
 
     def _tag(self, path: tuple[str, ...]) -> Field:
         rows = self._named(tags)
         value = rows.c.value
-        return self._by_key(rows, ".".join(path), Kind.TEXT, value, equal_text=_equal_text(value))
+        return self._by_key(
+            rows,
+            ".".join(path),
+            Kind.TEXT,
+            value,
+            equal_text=_equal_text(value),
+            text_index="ix_tags_experiment_key_text_start",
+        )
 
     def _metric(self, path: tuple[str, ...]) -> Field:
         # A key may hold dots, also one that is called like a figure: metrics.min is the last value
@@ -233,6 +242,8 @@ class _Entries:
         ordered: bool = False,
         equal_text: Callable[[str], sa.ColumnElement[bool]] | None = None,
         present: sa.ColumnElement[bool] | None = None,
+        number_index: str | None = None,
+        text_index: str | None = None,
     ) -> Field:
         # Together with the key, the experiment lets one index answer.
         if self.experiment is None:
@@ -254,6 +265,8 @@ class _Entries:
             indexed=ordered,
             ordered=ordered and self.experiment is not None,
             equal_text=equal_text,
+            number_index=None if self.experiment is None else number_index,
+            text_index=None if self.experiment is None else text_index,
         )
         return Field(
             _of_run(rows, key, column),
