@@ -216,11 +216,11 @@ class Condition:
         sought: float,
     ) -> sa.ColumnElement[bool]:
         """Numbers compared; whole ones exactly, also those that no double can hold."""
-        compared = _ORDERED[comparator]
-        as_double: sa.ColumnElement[bool] = compared(number, sa.literal(sought, sa.Double()))
         if integer is None or abs(sought) < EXACT or math.isinf(sought):
-            return as_double
+            return _doubles(comparator, number, sought)
+        compared = _ORDERED[comparator]
         whole = exact_whole(self.comparison.value, sought)
+        as_double = _doubles(_past_rounding(comparator, whole, sought), number, sought)
         if -_INT64 <= whole < _INT64:
             exactly = compared(integer, sa.literal(whole, sa.BigInteger()))
         else:
@@ -236,3 +236,26 @@ class Condition:
         return filter_invalid(
             self.text, self.comparison.value.column, f"{name} is {self.field.kind.value}: {problem}"
         )
+
+
+def _past_rounding(comparator: Comparator, whole: int, rounded: float) -> Comparator | None:
+    """What makes of a comparison of doubles with a whole number one with what that is rounded to.
+
+    None where no double meets it.
+    """
+    if whole == rounded:
+        return comparator
+    if comparator in {Comparator.LESS, Comparator.AT_MOST}:
+        return Comparator.AT_MOST if rounded < whole else Comparator.LESS
+    if comparator in {Comparator.GREATER, Comparator.AT_LEAST}:
+        return Comparator.AT_LEAST if rounded > whole else Comparator.GREATER
+    return None
+
+
+def _doubles(
+    comparator: Comparator | None, number: sa.ColumnElement[Any], sought: float
+) -> sa.ColumnElement[bool]:
+    if comparator is None:
+        return sa.false()
+    compared: sa.ColumnElement[bool] = _ORDERED[comparator](number, sa.literal(sought, sa.Double()))
+    return compared

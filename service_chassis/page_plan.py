@@ -13,9 +13,8 @@ import sqlalchemy as sa
 
 from service_chassis.field_table import Kind
 from service_chassis.filter_sql import compile_filter
-from service_chassis.filter_values import EXACT
 from service_chassis.order_by import order_by_invalid
-from service_chassis.sort_keys import SortKey, after_position, sort_key
+from service_chassis.sort_keys import SortKey, after_position, lost_by_rounding, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -251,8 +250,7 @@ def _keys_of(field: Field, column: sa.ColumnElement[Any], *, descending: bool) -
         walked = None if lookup is None else lookup.number
         yield SortKey(field.number, descending, nullable=True, lookup=lookup, walked_by=walked)
         if field.integer is not None:
-            rounded = sa.func.abs(field.number) >= sa.literal(EXACT, sa.Double())
-            yield sort_key(sa.case((rounded, field.integer)), descending=descending)
+            yield sort_key(lost_by_rounding(field.number, field.integer), descending=descending)
         yield sort_key(sa.case((field.number.is_(None), column)), descending=descending)
         return
     key = sort_key(column, descending=descending)

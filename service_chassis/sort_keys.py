@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from service_chassis.field_table import Way
+from service_chassis.filter_values import EXACT
 from service_chassis.sql_text import by_bytes
 
 if TYPE_CHECKING:
@@ -145,6 +146,27 @@ def sort_key(column: sa.ColumnElement[Any], *, descending: bool) -> SortKey:
     nullable = not isinstance(column, sa.Column) or bool(column.nullable)
     is_text = isinstance(column.type, sa.String)
     return SortKey(by_bytes(column) if is_text else column, descending, nullable)
+
+
+def lost_by_rounding(
+    number: sa.ColumnElement[Any], integer: sa.ColumnElement[Any]
+) -> sa.ColumnElement[int]:
+    """By how much a whole number is larger than the double it was rounded to.
+
+    It puts whole numbers of the same double in order, among one another and with that double.
+
+    Args:
+        number: The double; NULL where there is no number.
+        integer: The whole number; NULL where the number is none.
+    """
+    largest = sa.literal(2**63 - 1, sa.BigInteger())
+    exact = sa.func.abs(number) < sa.literal(EXACT, sa.Double())
+    return sa.case(
+        (sa.or_(integer.is_(None), exact), sa.literal(0, sa.BigInteger())),
+        # 2**63, which is no whole number of 64 bits.
+        (number >= sa.literal(2.0**63, sa.Double()), integer - largest - 1),
+        else_=integer - sa.cast(number, sa.BigInteger()),
+    )
 
 
 def after_position(

@@ -154,23 +154,14 @@ def _param_numbers() -> st.SearchStrategy[Written]:
         def holds(comparator: str, found: Value) -> bool:
             number = oracle.number(found)
             if comparator not in EQUALITIES:
-                return number is not None and _against(comparator, number, sought)
-            same = (
-                oracle.text_form(found) == repr(sought)
-                if number is None
-                else _against("=", number, sought)
-            )
+                return number is not None and ORDERED[comparator](number, sought)
+            same = oracle.text_form(found) == repr(sought) if number is None else number == sought
             return same == (comparator != "!=")
 
         return Written(repr(sought), holds)
 
     known = [value for value in (*oracle.NUMBERS, *oracle.WHOLES) if not math.isnan(value)]
     return st.sampled_from(known).map(written)
-
-
-def _against(comparator: str, found: float, sought: float) -> bool:
-    """Whole numbers are compared exactly, others as floating point."""
-    return ORDERED[comparator](found, sought if isinstance(found, int) else float(sought))
 
 
 def _param_texts() -> st.SearchStrategy[Written]:

@@ -45,7 +45,21 @@ TEXTS = (
     "x" * 64 + "y",
     "x" * 64 + "z",
 )
-NUMBERS = (math.nan, math.inf, -math.inf, 0.0, -0.0, 0.1, 0.25, -1.5, 5e-324, 1e300, 7.0, 2.0**53)
+NUMBERS = (
+    math.nan,
+    math.inf,
+    -math.inf,
+    0.0,
+    -0.0,
+    0.1,
+    0.25,
+    -1.5,
+    5e-324,
+    1e300,
+    7.0,
+    2.0**53,
+    2.0**63,
+)
 WHOLES = (0, 1, 7, -3, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63))
 MOMENTS = (0, 1_767_225_600_000_000, 1_767_225_600_000_001, 1_800_000_000_999_999)
 STATES = ("RUNNING", "FINISHED", "FAILED", "KILLED", "PREEMPTED")
@@ -291,14 +305,11 @@ def _by_bytes(value: Any) -> Any:
 
 
 def _param_keys(value: Value | None) -> tuple[Any, ...]:
-    """Numbers come before texts in either direction; whole ones are told apart exactly."""
+    """Numbers come before texts in either direction; they are told apart exactly."""
     if value is None or text_form(value) is None:
-        return None, None, None
+        return None, None
     found = number(value)
-    if found is None:
-        return None, None, _by_bytes(text_form(value))
-    is_large = isinstance(found, int) and abs(float(found)) >= 2**53
-    return float(found), found if is_large else None, None
+    return (None, _by_bytes(text_form(value))) if found is None else (found, None)
 
 
 def in_order(runs: list[KnownRun], terms: list[tuple[SortKeys, bool]]) -> list[KnownRun]:

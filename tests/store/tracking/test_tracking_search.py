@@ -125,13 +125,24 @@ def test_orders(runs: Tracking, order_by: str, found: str, page_size: int) -> No
 
 
 def test_equal_numbers_tie_and_large_ones_are_told_apart(tracking: Tracking) -> None:
-    values = {"a": 1, "b": 1.0, "c": 1, "d": 2**53 + 1, "e": 2**53}
+    values = {"a": 1, "b": 1.0, "c": 1, "d": 2**53 + 1, "e": 2**53, "f": 2.0**53, "g": 2.0**63}
+    values |= {"h": 2**63 - 1, "i": -(2**53) - 1, "j": -(2.0**53), "k": -(2**63), "l": -(2.0**63)}
     for name, value in values.items():
         tracking.run(name)
         tracking.log(f"{WINE}/runs/{name}", params={"seed": value})
 
-    assert tracking.list_runs(order_by="params.seed, name") == ["a", "b", "c", "e", "d"]
-    assert tracking.list_runs(order_by="params.seed desc, name") == ["d", "e", "a", "b", "c"]
+    def listed(**arguments: Any) -> str:
+        return "".join(tracking.list_runs(**arguments))
+
+    assert listed(order_by="params.seed, name", page_size=1) == "klijabcefdhg"
+    assert listed(order_by="params.seed desc, name", page_size=1) == "ghdefabcjikl"
+    assert listed(order_by="name", filter=f"params.seed = {2**53 + 1}") == "d"
+    assert listed(order_by="name", filter=f"params.seed != {2**53 + 1}") == "abcefghijkl"
+    assert listed(order_by="name", filter=f"params.seed < {2**53 + 1}") == "abcefijkl"
+    assert listed(order_by="name", filter=f"params.seed >= {2**53 + 1}") == "dgh"
+    assert listed(order_by="name", filter=f"params.seed <= {-(2**53) - 1}") == "ikl"
+    assert listed(order_by="name", filter=f"params.seed > {2**63 - 1}") == "g"
+    assert listed(order_by="name", filter=f"params.seed <= {2**63 - 1}") == "abcdefhijkl"
 
 
 def refusal(tracking: Tracking, **arguments: Any) -> StudbookError:
