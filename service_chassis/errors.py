@@ -266,6 +266,16 @@ def quota_exceeded(
     )
 
 
+def answer_too_large(size: int, limit: int, remedy: str) -> StudbookError:
+    """RESOURCE_EXHAUSTED, because clients would not take an answer of this size."""
+    return StudbookError(
+        Code.RESOURCE_EXHAUSTED,
+        "ANSWER_TOO_LARGE",
+        f"The answer would take {size} bytes, more than {limit}; {remedy}.",
+        metadata={"limit": "answer_bytes", "allowed": str(limit), "wanted": str(size)},
+    )
+
+
 def deadline_exceeded(seconds: float) -> StudbookError:
     """DEADLINE_EXCEEDED, because a call without a deadline took longer than is allowed then."""
     return StudbookError(

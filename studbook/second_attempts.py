@@ -41,8 +41,20 @@ def is_refusal(error: StudbookError, attempts: int) -> bool:
 
 def is_worth_dividing(error: StudbookError) -> bool:
     """Whether parts of what was refused may be taken: one is wrong, or all are too much at once."""
-    too_large = isinstance(error, LimitExceeded) and error.reason == "MESSAGE_TOO_LARGE"
-    return too_large or isinstance(error, InvalidArgument)
+    if isinstance(error, LimitExceeded):
+        return error.reason == "MESSAGE_TOO_LARGE" or _has_room_for_params(error)
+    return isinstance(error, InvalidArgument)
+
+
+def _has_room_for_params(error: StudbookError) -> bool:
+    """Whether a run to which all parameters are too many takes some of them.
+
+    Not for the last hundredth, which every single parameter would be tried for.
+    """
+    limit = error.metadata
+    if error.reason != "QUOTA_EXCEEDED" or limit.get("limit") != "run_param_bytes":
+        return False
+    return int(limit["stored"]) * 100 < int(limit["allowed"]) * 99
 
 
 def takes_some_metrics(error: StudbookError, keys: int) -> bool:

@@ -72,10 +72,10 @@ def experiment_message(experiment: Experiment) -> experiment_pb2.Experiment:
     )
 
 
-def run_message(run: Run) -> run_pb2.Run:
-    """A run as a message."""
+def run_message(run: Run, unwanted: Collection[str] = ()) -> run_pb2.Run:
+    """A run as a message; `unwanted` as for `write_run`."""
     message = run_pb2.Run()
-    write_run(run, message)
+    write_run(run, message, unwanted)
     return message
 
 
@@ -229,10 +229,12 @@ def artifact_message(artifact: Artifact) -> artifact_pb2.Artifact:
     )
 
 
-def comparison_message(comparison: Comparison) -> run_service_pb2.CompareRunsResponse:
-    """Compared runs as a message."""
+def comparison_message(
+    comparison: Comparison, unwanted: Collection[str]
+) -> run_service_pb2.CompareRunsResponse:
+    """Compared runs as a message; `unwanted` as for `write_run`."""
     return run_service_pb2.CompareRunsResponse(
-        runs=[run_message(without_rows(run)) for run in comparison.runs],
+        runs=[run_message(without_rows(run), unwanted) for run in comparison.runs],
         baseline_index=comparison.baseline,
         params=[
             run_service_pb2.ComparedParam(

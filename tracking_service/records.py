@@ -70,6 +70,18 @@ class Param(NamedTuple):
     key: str
     value: ParamScalar
 
+    @property
+    def text(self) -> str:
+        """The value as it is written in filters; what is searched as text."""
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        return repr(self.value) if isinstance(self.value, float) else str(self.value)
+
+    @property
+    def size(self) -> int:
+        """What key and text take, in bytes."""
+        return len(self.key.encode()) + len(self.text.encode())
+
     def same_value(self, other: ParamScalar) -> bool:
         """Whether the other value is of the same type and equal; NaN equals NaN here."""
         if type(self.value) is not type(other):

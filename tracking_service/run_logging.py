@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tracking_service.records import Param, ParamScalar, Run, RunRecords
+    from tracking_service.run_limits import RunLimits
     from tracking_service.store.tracking_store import TrackingStore
 
 
-def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
+def log(store: TrackingStore, name: str, records: RunRecords, limits: RunLimits, now: int) -> None:
     """Add parameters, tags, datasets, environment and code to a run, all or nothing.
 
     Raises:
         StudbookError: NOT_FOUND for the run or a dataset, RUN_NOT_ACTIVE, FIELD_INVALID for a
-            parameter that is set to another value, or for too many tags.
+            parameter that is set to another value, or for too many tags, QUOTA_EXCEEDED.
     """
     run = found(store.runs.find_for_records(name), name)
     require_open(run)
     changes = [
-        _log_params(store, run, records.params),
+        _log_params(store, run, records.params, limits),
         _log_tags(store, run, records.tags),
-        _log_datasets(store, run, records),
+        _log_datasets(store, run, records, limits),
         _log_surroundings(store, run, records),
     ]
     # The same call once more is no change to the run, but a sign of life.
@@ -39,20 +40,20 @@ def log(store: TrackingStore, name: str, records: RunRecords, now: int) -> None:
     store.runs.save(heard)
 
 
-def begin(store: TrackingStore, run: Run, params: Sequence[Param]) -> Run:
+def begin(store: TrackingStore, run: Run, params: Sequence[Param], limits: RunLimits) -> Run:
     """The run that was just made, with its first parameters.
 
     Raises:
-        StudbookError: FIELD_INVALID for a parameter that is given two values.
+        StudbookError: FIELD_INVALID for a parameter that is given two values, QUOTA_EXCEEDED.
     """
     if not params:
         return run
-    _log_params(store, run, params)
+    _log_params(store, run, params, limits)
     by_key = {param.key: param for param in params}
     return replace(run, params=tuple(by_key[key] for key in sorted(by_key)))
 
 
-def _log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool:
+def _log_params(store: TrackingStore, run: Run, params: Sequence[Param], limits: RunLimits) -> bool:
     known: dict[str, ParamScalar] = {param.key: param.value for param in run.params}
     new = []
     for param in params:
@@ -65,6 +66,7 @@ def _log_params(store: TrackingStore, run: Run, params: Sequence[Param]) -> bool
                 param.value,
                 f"it is set to {known[param.key]} already, and a parameter never changes",
             )
+    limits.check_params(run.params, new)
     store.run_contents.add_params(run, new)
     return bool(new)
 
@@ -81,7 +83,7 @@ def _log_tags(store: TrackingStore, run: Run, tags: Mapping[str, str]) -> bool:
     return True
 
 
-def _log_datasets(store: TrackingStore, run: Run, records: RunRecords) -> bool:
+def _log_datasets(store: TrackingStore, run: Run, records: RunRecords, limits: RunLimits) -> bool:
     known = {(used.dataset, used.role) for used in run.dataset_inputs}
     new = []
     for used in records.dataset_inputs:
@@ -89,6 +91,7 @@ def _log_datasets(store: TrackingStore, run: Run, records: RunRecords) -> bool:
         if (used.dataset, used.role) not in known:
             known.add((used.dataset, used.role))
             new.append((dataset.key, used.role))
+    limits.check_inputs(len(run.dataset_inputs), len(new))
     store.run_contents.add_dataset_inputs(run, new)
     return bool(new)
 

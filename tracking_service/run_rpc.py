@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from service_chassis.caller import Caller, current_caller
-from service_chassis.errors import permission_missing
+from service_chassis.errors import answer_too_large, permission_missing
 from service_chassis.listing import PageRequest
 from service_chassis.resource_names import ANY, EXPERIMENT, RUN
 from service_chassis.timestamps import now_us
@@ -20,25 +20,28 @@ from tracking_service.proto_conversion import (
     run_message,
     write_run,
 )
+from tracking_service.run_comparison import without_rows
 from tracking_service.run_view import read_view
 from tracking_service.transactions import change, read, write
 
 if TYPE_CHECKING:
     from service_chassis.database import Database
     from service_chassis.page_tokens import PageTokens
+    from tracking_service.records import Run
+    from tracking_service.run_limits import RunLimits
     from tracking_service.run_view import RunView
     from tracking_service.store.tracking_store import TrackingStore
 
-# Clients accept messages of 4 MiB unless told otherwise; runs may hold very many metrics.
-_LARGEST_PAGE_BYTES = 3 * 1024 * 1024
+_Answer = TypeVar("_Answer", pb.GetRunResponse, pb.CompareRunsResponse)
 
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Answers calls on runs; see run_service.proto for what each promises."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, limits: RunLimits) -> None:
         self._database = database
         self._page_tokens = page_tokens
+        self._limits = limits
 
     async def CreateRun(self, request: pb.CreateRunRequest, _context: Any) -> pb.CreateRunResponse:
         """Make a run in state RUNNING."""
@@ -47,7 +50,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
         def create(store: TrackingStore) -> pb.CreateRunResponse:
             made = runs.create(store, new, caller.principal, now_us())
-            begun = run_logging.begin(store, made, new.params)
+            begun = run_logging.begin(store, made, new.params, self._limits)
             return pb.CreateRunResponse(run=run_message(begun))
 
         return await change(self._database, caller, request, pb.CreateRunResponse, create)
@@ -55,12 +58,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     async def GetRun(self, request: pb.GetRunRequest, _context: Any) -> pb.GetRunResponse:
         """Read a run with all that was logged, metrics as summaries."""
         RUN.parse(request.name)
+        view = read_view(request.read_mask.paths)
         run = await read(
             self._database,
-            lambda store: found(store.runs.find(request.name), request.name),
+            lambda store: found(store.runs.find(request.name, view), request.name),
             brief=True,
         )
-        return pb.GetRunResponse(run=run_message(run))
+        answer = pb.GetRunResponse(run=run_message(run, view.unwanted))
+        return self._receivable(answer, "name what is wanted of the run in read_mask")
 
     async def ListRuns(self, request: pb.ListRunsRequest, _context: Any) -> pb.ListRunsResponse:
         """List the runs that the caller may see."""
@@ -68,14 +73,17 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         EXPERIMENT.parse(request.parent, "parent", any_of={"experiment"})
         view = read_view(request.read_mask.paths)
         page = PageRequest.read(request, default_order="create_time desc", tokens=self._page_tokens)
-        return await read(self._database, lambda store: _list(store, request, page, view, caller))
+        most = self._limits.answer_bytes
+        return await read(
+            self._database, lambda store: _list(store, request, page, view, caller, most)
+        )
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, _context: Any) -> pb.UpdateRunResponse:
         """Change names, tags, state and times."""
         wanted = run_requests.run_change(request)
 
         def update(store: TrackingStore) -> pb.UpdateRunResponse:
-            return pb.UpdateRunResponse(run=run_message(runs.update(store, wanted, now_us())))
+            return pb.UpdateRunResponse(run=self._changed(runs.update(store, wanted, now_us())))
 
         return await change(self._database, current_caller(), request, pb.UpdateRunResponse, update)
 
@@ -85,7 +93,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
         def delete(store: TrackingStore) -> pb.DeleteRunResponse:
             deleted = runs.delete(store, request.name, request.etag, now_us())
-            return pb.DeleteRunResponse(run=run_message(deleted))
+            return pb.DeleteRunResponse(run=self._changed(deleted))
 
         return await change(self._database, current_caller(), request, pb.DeleteRunResponse, delete)
 
@@ -97,13 +105,14 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         run = await write(
             self._database, lambda store: runs.undelete(store, request.name, now_us())
         )
-        return pb.UndeleteRunResponse(run=run_message(run))
+        return pb.UndeleteRunResponse(run=self._changed(run))
 
     async def LogBatch(self, request: pb.LogBatchRequest, _context: Any) -> pb.LogBatchResponse:
         """Add parameters, tags, datasets, environment and code."""
         records = run_requests.run_records(request)
         await write(
-            self._database, lambda store: run_logging.log(store, request.run, records, now_us())
+            self._database,
+            lambda store: run_logging.log(store, request.run, records, self._limits, now_us()),
         )
         return pb.LogBatchResponse()
 
@@ -113,11 +122,13 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         """Set runs side by side."""
         names = run_requests.compared_names(request)
         baseline = run_requests.baseline_place(request)
+        view = read_view(request.read_mask.paths)
 
         def compare(store: TrackingStore) -> pb.CompareRunsResponse:
-            by_name = {run.name: run for run in store.runs.find_all(names)}
+            by_name = {run.name: run for run in store.runs.find_all(names, view)}
             compared = [found(by_name.get(name), name) for name in names]
-            return comparison_message(run_comparison.compare(compared, baseline))
+            answer = comparison_message(run_comparison.compare(compared, baseline), view.unwanted)
+            return self._receivable(answer, "name fewer runs, or what is wanted in read_mask")
 
         return await read(self._database, compare)
 
@@ -143,6 +154,20 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         )
         return held_run_message(held)
 
+    def _changed(self, run: Run) -> run_pb2.Run:
+        """A run that was changed; what it holds is left out where clients would not take it."""
+        message = run_message(run)
+        if message.ByteSize() <= self._limits.answer_bytes:
+            return message
+        return run_message(without_rows(run))
+
+    def _receivable(self, answer: _Answer, remedy: str) -> _Answer:
+        """The answer, unless clients would not take it."""
+        size = answer.ByteSize()
+        if size > self._limits.answer_bytes:
+            raise answer_too_large(size, self._limits.answer_bytes, remedy)
+        return answer
+
 
 def _list(
     store: TrackingStore,
@@ -150,6 +175,7 @@ def _list(
     page: PageRequest,
     view: RunView,
     caller: Caller,
+    most_bytes: int,
 ) -> pb.ListRunsResponse:
     ids = EXPERIMENT.parse(request.parent, any_of={"experiment"})
     experiment = None
@@ -168,7 +194,10 @@ def _list(
         for run in listed:
             write_run(run, response.runs.add(), view.unwanted)
         size = response.ByteSize()
-        if size <= _LARGEST_PAGE_BYTES or len(listed) == 1:
+        if size <= most_bytes:
             return response
+        if len(listed) == 1:
+            remedy = f"name what is wanted of {listed[0].name} in read_mask"
+            raise answer_too_large(size, most_bytes, remedy)
         # Fewer runs than asked for, so that the answer can be received.
-        page = replace(page, size=max(1, len(listed) * _LARGEST_PAGE_BYTES // size // 2))
+        page = replace(page, size=max(1, len(listed) * most_bytes // size // 2))

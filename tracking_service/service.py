@@ -68,7 +68,9 @@ class TrackingService:
         experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server(
             ExperimentServicer(database, tokens), server
         )
-        run_service_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(database, tokens), server)
+        run_service_pb2_grpc.add_RunServiceServicer_to_server(
+            RunServicer(database, tokens, self._settings.run_limits()), server
+        )
         metric_service_pb2_grpc.add_MetricServiceServicer_to_server(
             MetricServicer(database, self._settings.metric_limits()), server
         )

@@ -9,6 +9,7 @@ from service_chassis.service_settings import ServiceSettings, TransferLimits
 from tracking_service.artifact_limits import ArtifactLimits
 from tracking_service.collection import GracePeriods
 from tracking_service.metric_limits import MetricLimits
+from tracking_service.run_limits import RunLimits
 
 
 class TrackingSettings(TransferLimits, ServiceSettings):
@@ -38,6 +39,20 @@ class TrackingSettings(TransferLimits, ServiceSettings):
         10_000,
         ge=1,
         description="Most metrics of one run; points of further ones are refused.",
+    )
+    run_param_bytes: int = Field(
+        1 << 20,
+        ge=1024,
+        description="Most bytes that the parameters of one run take, keys and texts together; "
+        "further ones are refused.",
+    )
+    run_inputs: int = Field(1000, ge=1, description="Most uses of datasets by one run.")
+    answer_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=65_536,
+        description="Largest answer about runs, in bytes: pages of lists end before it, anything "
+        "else is refused with the remedy. Clients of gRPC take 4 MiB unless they are told "
+        "otherwise.",
     )
     artifact_bytes: int = Field(
         1 << 40, ge=0, description="Largest file of a run, in bytes; larger ones are refused."
@@ -70,6 +85,10 @@ class TrackingSettings(TransferLimits, ServiceSettings):
     def metric_limits(self) -> MetricLimits:
         """How many metrics there may be."""
         return MetricLimits(self.points_per_batch, self.run_metrics)
+
+    def run_limits(self) -> RunLimits:
+        """How much one run may hold."""
+        return RunLimits(self.run_param_bytes, self.run_inputs, self.answer_bytes)
 
     def artifact_limits(self) -> ArtifactLimits:
         """How much may be stored."""

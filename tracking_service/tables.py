@@ -118,6 +118,8 @@ runs = sa.Table(
     sa.Column("python_version", TEXT),
     sa.Column("platform", TEXT),
     sa.Column("hostname", TEXT),
+    # What the keys and texts of its parameters take, so that many can be left unread.
+    sa.Column("param_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.UniqueConstraint("experiment", "run"),
     sa.Index(None, "experiment", "create_time", "id"),
     sa.Index(None, "workspace", "create_time", "id"),

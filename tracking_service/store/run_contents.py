@@ -18,6 +18,7 @@ from tracking_service.tables import (
     metric_series,
     metric_writers,
     params,
+    runs,
     tags,
 )
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 # Kinds of parameters. No enum: reading a page of runs compares thousands, and that costs a fifth.
 _TEXT, _WHOLE, _DOUBLE, _TRUTH = range(1, 5)
 
-# Summaries take some 100 bytes each in an answer, of which clients accept 4 MiB.
+# What is read at once. Summaries take some 100 bytes each in an answer, and clients take 4 MiB.
 MOST_METRICS = 20_000
+MOST_PARAM_BYTES = 16 * 1024 * 1024
 # Runs whose metrics are counted in one query.
 _RUNS_COUNTED = 100
 
@@ -64,17 +66,28 @@ class RunContents:
             heard_us=self._heard(keys) if view.wants("heartbeat_time") else {},
         )
 
-    def readable(self, keys: Sequence[int]) -> int:
-        """How many of the runs, from the first on, have few enough metrics to be read at once."""
-        metrics = 0
-        for start in range(0, len(keys), _RUNS_COUNTED):
-            part = keys[start : start + _RUNS_COUNTED]
-            counts = {row.run: row.metrics for row in self._rows(_METRIC_COUNTS, part)}
-            for place, key in enumerate(part, start):
-                metrics += counts.get(key, 0)
-                if place and metrics > MOST_METRICS:
+    def readable(self, rows: Sequence[sa.Row[Any]], view: RunView) -> int:
+        """How many runs, from the first on, hold so little of what is wanted that it can be read.
+
+        Args:
+            rows: Rows of `runs`, with `id` and `param_bytes`.
+            view: What is wanted; entries that it names one by one are not counted.
+        """
+        with_metrics, with_params = (
+            view.wants(field) and field not in view.keys for field in ("metrics", "params")
+        )
+        metrics = param_bytes = 0
+        for start in range(0, len(rows), _RUNS_COUNTED):
+            part = rows[start : start + _RUNS_COUNTED]
+            keys = [row.id for row in part]
+            counted = self._rows(_METRIC_COUNTS, keys) if with_metrics else ()
+            counts = {row.run: row.metrics for row in counted}
+            for place, row in enumerate(part, start):
+                metrics += counts.get(row.id, 0)
+                param_bytes += row.param_bytes if with_params else 0
+                if place and (metrics > MOST_METRICS or param_bytes > MOST_PARAM_BYTES):
                     return place
-        return len(keys)
+        return len(rows)
 
     def add_params(self, run: Run, new: Collection[Param]) -> None:
         """Store parameters that the run does not have yet; the run is locked."""
@@ -84,6 +97,8 @@ class RunContents:
                 for param in new
             ]
             self._connection.execute(params.insert(), rows)
+            size = sum(param.size for param in new)
+            self._connection.execute(_MORE_PARAM_BYTES, {"run_key": run.key, "more": size})
 
     def set_tags(self, run: Run, new: Mapping[str, str]) -> None:
         """Make these the run's tags, in place of all it had; the run is locked."""
@@ -203,25 +218,30 @@ _HEARD = _of_runs(
 ).group_by(metric_writers.c.run)
 
 
+_MORE_PARAM_BYTES = (
+    runs.update()
+    .where(runs.c.id == sa.bindparam("run_key"))
+    .values(param_bytes=runs.c.param_bytes + sa.bindparam("more"))
+)
+
+
 def param_row(param: Param) -> dict[str, Any]:
     """A parameter as a row of `params`, without run and experiment."""
     value = param.value
-    row: dict[str, Any] = {"key": param.key, "int_value": None, "number_value": None}
+    row: dict[str, Any] = {
+        "key": param.key,
+        "text_value": param.text,
+        "int_value": None,
+        "number_value": None,
+    }
     # bool before int, of which it is a subclass.
     if isinstance(value, bool):
-        text = "true" if value else "false"
-        return row | {"kind": _TRUTH, "text_value": text, "int_value": int(value)}
+        return row | {"kind": _TRUTH, "int_value": int(value)}
     if isinstance(value, int):
-        number = {"int_value": value, "number_value": float(value)}
-        return row | {"kind": _WHOLE, "text_value": str(value)} | number
+        return row | {"kind": _WHOLE, "int_value": value, "number_value": float(value)}
     if isinstance(value, float):
-        stored = None if math.isnan(value) else value
-        return row | {
-            "kind": _DOUBLE,
-            "text_value": repr(value),
-            "number_value": stored,
-        }
-    return row | {"kind": _TEXT, "text_value": value}
+        return row | {"kind": _DOUBLE, "number_value": None if math.isnan(value) else value}
+    return row | {"kind": _TEXT}
 
 
 def _param_value(kind: int, text: str, whole: int | None, number: float | None) -> ParamScalar:

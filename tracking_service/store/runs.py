@@ -15,7 +15,7 @@ from tracking_service.records import Code, CondaEnvironment, Environment, Run, R
 from tracking_service.run_view import EVERYTHING, WITHOUT_METRICS
 from tracking_service.store.inserts import insert_new
 from tracking_service.store.principals import principal_document, principal_record
-from tracking_service.store.run_contents import MOST_METRICS, RunContents
+from tracking_service.store.run_contents import MOST_METRICS, MOST_PARAM_BYTES, RunContents
 from tracking_service.store.run_fields import run_fields
 from tracking_service.tables import experiments, run_packages, runs
 
@@ -51,6 +51,7 @@ _RUN_ROWS = sa.select(
     runs.c.code,
     runs.c.exit_code,
     runs.c.signal,
+    runs.c.param_bytes,
     experiments.c.experiment.label("experiment_id"),
 ).join(experiments, experiments.c.id == runs.c.experiment)
 
@@ -105,17 +106,17 @@ class RunStore:
         self._connection = connection
         self._contents = RunContents(connection)
 
-    def find(self, name: str) -> Run | None:
-        """The run of this name with all that was logged, deleted or not."""
-        return self._find(_OF_NAME, name)
+    def find(self, name: str, view: RunView = EVERYTHING) -> Run | None:
+        """The run of this name with what is wanted of it, deleted or not."""
+        return self._find(_OF_NAME, name, view)
 
-    def find_all(self, names: Collection[str]) -> list[Run]:
-        """Those of the named runs that there are, with all that was logged, deleted or not.
+    def find_all(self, names: Collection[str], view: RunView = EVERYTHING) -> list[Run]:
+        """Those of the named runs that there are, with what is wanted of them, deleted or not.
 
         In as many queries as their experiments are, and a handful.
 
         Raises:
-            StudbookError: FIELD_INVALID, when they have too many metrics to be read at once.
+            StudbookError: FIELD_INVALID, when they hold too much of it to be read at once.
         """
         wanted: dict[tuple[str, str], list[str]] = {}
         for name in names:
@@ -129,11 +130,13 @@ class RunStore:
                 runs.c.run.in_(run_ids),
             )
             rows += self._connection.execute(statement)
-        readable = self._contents.readable([row.id for row in rows])
-        if readable < len(rows):
-            remedy = f"they have more than {MOST_METRICS} metrics; name fewer runs at a time"
+        if self._contents.readable(rows, view) < len(rows):
+            remedy = (
+                f"they have more than {MOST_METRICS} metrics, or parameters of more than "
+                f"{MOST_PARAM_BYTES} bytes; name fewer runs, or what is wanted in read_mask"
+            )
             raise invalid_field("runs", f"{len(rows)} runs", remedy)
-        return self._with_packages(self._records(rows))
+        return self._with_packages(self._records(rows, view))
 
     def find_for_change(self, name: str) -> Run | None:
         """The run of this name with all that was logged, locked."""
@@ -219,7 +222,7 @@ class RunStore:
     ) -> tuple[list[Run], str]:
         """One page of the runs of a workspace, or of one experiment of it, by its key.
 
-        Runs with very many metrics make it shorter than was asked for.
+        Runs that hold very much make it shorter than was asked for.
         Packages and the names of untracked files are left out: they are many and rarely read; so
         is what the view does not want.
         """
@@ -236,10 +239,9 @@ class RunStore:
             return planned_page(self._connection, plan, page, lambda row: visible(_name(row)))
 
         rows, token = listed(page)
-        if view.wants("metrics") and "metrics" not in view.keys:
-            readable = self._contents.readable([row.id for row in rows])
-            if readable < len(rows):
-                rows, token = listed(replace(page, size=readable))
+        readable = self._contents.readable(rows, view)
+        if readable < len(rows):
+            rows, token = listed(replace(page, size=readable))
         return [_without_untracked(run) for run in self._records(rows, view)], token
 
     def _find(self, statement: sa.Select[Any], name: str, view: RunView = EVERYTHING) -> Run | None:
@@ -342,7 +344,7 @@ def _record(row: sa.Row[Any], held: Held, view: RunView) -> Run:
     (
         key, uid, experiment, workspace, run, display_name, description, state, state_reason,
         creator, start_us, end_us, create_us, update_us, delete_us, heard_us, revision,
-        environment, code, exit_code, signal, experiment_id,
+        environment, code, exit_code, signal, _param_bytes, experiment_id,
     ) = row[:_RUN_COLUMNS]  # fmt: skip
     return Run(
         key=key,

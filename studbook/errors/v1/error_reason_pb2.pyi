@@ -60,6 +60,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     to it, for longer than the server waits. Open the stream again, and go on where it ended.
     Metadata: `missing` (`send` or `read`), `seconds`.
     """
+    ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 11
+    """RESOURCE_EXHAUSTED. The answer would be larger than clients take; the message says how to ask
+    for less. Metadata: `limit` (the setting), `allowed`, `wanted`.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. The call carries no token."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 21
@@ -279,6 +283,10 @@ ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 10
 """DEADLINE_EXCEEDED. The client of a stream neither sent the next message nor read what was sent
 to it, for longer than the server waits. Open the stream again, and go on where it ended.
 Metadata: `missing` (`send` or `read`), `seconds`.
+"""
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 11
+"""RESOURCE_EXHAUSTED. The answer would be larger than clients take; the message says how to ask
+for less. Metadata: `limit` (the setting), `allowed`, `wanted`.
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. The call carries no token."""

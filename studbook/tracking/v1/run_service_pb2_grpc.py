@@ -94,7 +94,8 @@ class RunServiceServicer:
     def CreateRun(self, request, context):
         """Creates a run in state RUNNING.
 
-        Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken.
+        Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters than a run may have.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +104,8 @@ class RunServiceServicer:
     def GetRun(self, request, context):
         """Reads one run with all that was logged, metrics as summaries. Also finds deleted runs.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a run that holds very much, of
+        which `read_mask` reads a part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +115,8 @@ class RunServiceServicer:
         """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
         Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
-        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID); RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a single run
+        that is larger than a page can be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +157,8 @@ class RunServiceServicer:
         Repeating the call changes nothing. A parameter that is already set to another value is
         refused with INVALID_ARGUMENT (FIELD_INVALID).
         Errors: NOT_FOUND for the run or a dataset; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run
-        is deleted or ended.
+        is deleted or ended; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters or datasets than a
+        run may have.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,7 +168,8 @@ class RunServiceServicer:
         """Sets 2 to 100 runs side by side.
 
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
-        a baseline that is none of them, and for runs that have more than 20000 metrics together.
+        a baseline that is none of them, and for runs that hold too much together, such as more than
+        20000 metrics; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,18 +36,21 @@ class RunServiceStub:
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]
     """Creates a run in state RUNNING.
 
-    Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken.
+    Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters than a run may have.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """Reads one run with all that was logged, metrics as summaries. Also finds deleted runs.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a run that holds very much, of
+    which `read_mask` reads a part.
     """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
     """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
     Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
-    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID); RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a single run
+    that is larger than a page can be.
     """
     UpdateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.UpdateRunRequest, _run_service_pb2.UpdateRunResponse]
     """Changes a run's names, tags, state and times.
@@ -72,13 +75,15 @@ class RunServiceStub:
     Repeating the call changes nothing. A parameter that is already set to another value is
     refused with INVALID_ARGUMENT (FIELD_INVALID).
     Errors: NOT_FOUND for the run or a dataset; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run
-    is deleted or ended.
+    is deleted or ended; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters or datasets than a
+    run may have.
     """
     CompareRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompareRunsRequest, _run_service_pb2.CompareRunsResponse]
     """Sets 2 to 100 runs side by side.
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
-    a baseline that is none of them, and for runs that have more than 20000 metrics together.
+    a baseline that is none of them, and for runs that hold too much together, such as more than
+    20000 metrics; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE).
     """
     SendHeartbeat: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]
     """Says that a run's program is alive, for when it has nothing to log.
@@ -102,18 +107,21 @@ class RunServiceAsyncStub(RunServiceStub):
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]  # type: ignore[assignment]
     """Creates a run in state RUNNING.
 
-    Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken.
+    Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken;
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters than a run may have.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Reads one run with all that was logged, metrics as summaries. Also finds deleted runs.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a run that holds very much, of
+    which `read_mask` reads a part.
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
     Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
-    ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+    ORDER_BY_INVALID, PAGE_TOKEN_INVALID); RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a single run
+    that is larger than a page can be.
     """
     UpdateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.UpdateRunRequest, _run_service_pb2.UpdateRunResponse]  # type: ignore[assignment]
     """Changes a run's names, tags, state and times.
@@ -138,13 +146,15 @@ class RunServiceAsyncStub(RunServiceStub):
     Repeating the call changes nothing. A parameter that is already set to another value is
     refused with INVALID_ARGUMENT (FIELD_INVALID).
     Errors: NOT_FOUND for the run or a dataset; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run
-    is deleted or ended.
+    is deleted or ended; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters or datasets than a
+    run may have.
     """
     CompareRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompareRunsRequest, _run_service_pb2.CompareRunsResponse]  # type: ignore[assignment]
     """Sets 2 to 100 runs side by side.
 
     Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
-    a baseline that is none of them, and for runs that have more than 20000 metrics together.
+    a baseline that is none of them, and for runs that hold too much together, such as more than
+    20000 metrics; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE).
     """
     SendHeartbeat: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SendHeartbeatRequest, _run_service_pb2.SendHeartbeatResponse]  # type: ignore[assignment]
     """Says that a run's program is alive, for when it has nothing to log.
@@ -171,7 +181,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.CreateRunResponse, _abc.Awaitable[_run_service_pb2.CreateRunResponse]]:
         """Creates a run in state RUNNING.
 
-        Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken.
+        Errors: NOT_FOUND when the experiment does not exist; ALREADY_EXISTS when the id is taken;
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters than a run may have.
         """
 
     @_abc_1.abstractmethod
@@ -182,7 +193,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.GetRunResponse, _abc.Awaitable[_run_service_pb2.GetRunResponse]]:
         """Reads one run with all that was logged, metrics as summaries. Also finds deleted runs.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a run that holds very much, of
+        which `read_mask` reads a part.
         """
 
     @_abc_1.abstractmethod
@@ -194,7 +206,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the runs of an experiment, or of all experiments of a workspace, that the caller may see.
 
         Errors: NOT_FOUND when the experiment does not exist; INVALID_ARGUMENT (FILTER_INVALID,
-        ORDER_BY_INVALID, PAGE_TOKEN_INVALID).
+        ORDER_BY_INVALID, PAGE_TOKEN_INVALID); RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE) for a single run
+        that is larger than a page can be.
         """
 
     @_abc_1.abstractmethod
@@ -243,7 +256,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         Repeating the call changes nothing. A parameter that is already set to another value is
         refused with INVALID_ARGUMENT (FIELD_INVALID).
         Errors: NOT_FOUND for the run or a dataset; FAILED_PRECONDITION (RUN_NOT_ACTIVE) when the run
-        is deleted or ended.
+        is deleted or ended; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) for more parameters or datasets than a
+        run may have.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +269,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets 2 to 100 runs side by side.
 
         Errors: NOT_FOUND; INVALID_ARGUMENT (FIELD_INVALID) for too few, too many or repeated names, for
-        a baseline that is none of them, and for runs that have more than 20000 metrics together.
+        a baseline that is none of them, and for runs that hold too much together, such as more than
+        20000 metrics; RESOURCE_EXHAUSTED (ANSWER_TOO_LARGE).
         """
 
     @_abc_1.abstractmethod

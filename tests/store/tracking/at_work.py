@@ -32,6 +32,7 @@ from tracking_service.dataset_rpc import DatasetServicer
 from tracking_service.experiment_rpc import ExperimentServicer
 from tracking_service.metric_limits import MetricLimits
 from tracking_service.metric_rpc import MetricServicer
+from tracking_service.run_limits import RunLimits
 from tracking_service.run_rpc import RunServicer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ WORKSPACE = "workspaces/main"
 WINE = f"{WORKSPACE}/experiments/wine"
 NO_LIMITS = ArtifactLimits(artifact_bytes=1 << 40, workspace_bytes=0, run_files=1_000_000)
 METRIC_LIMITS = MetricLimits(points_per_batch=100_000, run_metrics=10_000)
+RUN_LIMITS = RunLimits(param_bytes=1 << 20, inputs=1000, answer_bytes=4 << 20)
 GRACE_S = 24 * 3600.0
 _PERMISSIONS = {
     permission for method in method_table().values() for permission in method.permissions
@@ -77,6 +79,7 @@ class Tracking:
         limits: ArtifactLimits = NO_LIMITS,
         grace_s: float = GRACE_S,
         metric_limits: MetricLimits = METRIC_LIMITS,
+        run_limits: RunLimits = RUN_LIMITS,
     ) -> None:
         tokens = PageTokens(b"0123456789abcdef")
         self.database = database
@@ -84,7 +87,7 @@ class Tracking:
         self.blobs = FolderBlobStore(folder)
         servicers = {
             "ExperimentService": ExperimentServicer(database, tokens),
-            "RunService": RunServicer(database, tokens),
+            "RunService": RunServicer(database, tokens, run_limits),
             "MetricService": MetricServicer(database, metric_limits),
             "DatasetService": DatasetServicer(database, tokens),
             "ArtifactService": ArtifactServicer(

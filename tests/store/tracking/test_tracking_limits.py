@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from service_chassis.errors import Code, StudbookError
-from studbook.tracking.v1 import metric_service_pb2
+from studbook.tracking.v1 import metric_service_pb2, run_pb2, run_service_pb2
 from tests.store.tracking import collecting
-from tests.store.tracking.at_work import GRACE_S, Tracking, batch, upload_messages
+from tests.store.tracking.at_work import GRACE_S, WINE, Tracking, batch, upload_messages
 from tests.store.tracking.collecting import collect, refusal_of, stored, usage
 from tracking_service.artifact_limits import ArtifactLimits
 from tracking_service.metric_limits import MetricLimits
+from tracking_service.run_limits import RunLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LIMITS = ArtifactLimits(artifact_bytes=100, workspace_bytes=250, run_files=3)
 METRIC_LIMITS = MetricLimits(points_per_batch=100_000, run_metrics=3)
+RUN_LIMITS = RunLimits(param_bytes=20, inputs=2, answer_bytes=3000)
 POINT = [(1, 1.0)]
 
 
@@ -34,6 +36,7 @@ def tracking(database_factory: Callable[[str], Database], tmp_path: Path) -> Tra
         tmp_path / "artifacts",
         LIMITS,
         metric_limits=METRIC_LIMITS,
+        run_limits=RUN_LIMITS,
     )
     tracking.experiment()
     return tracking
@@ -132,6 +135,63 @@ def test_a_run_has_so_many_files(tracking: Tracking) -> None:
     tracking.upload(run, b"2")
     tracking.record(run, {"a": b"2"}, allow_overwrite=True)
     assert refusal_of(lambda: tracking.record(run, {"d": b"1"})) == "QUOTA_EXCEEDED"
+
+
+def test_parameters_of_a_run_take_so_many_bytes(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.log(run, params={"lr": 0.001, "née": "é" * 3})
+
+    refusal = refused(lambda: tracking.log(run, params={"a": 1, "depth": True}))
+
+    assert refusal.metadata == {
+        "limit": "run_param_bytes",
+        "allowed": "20",
+        "wanted": "28",
+        "stored": "17",
+    }
+    assert 'params["depth"]' in refusal.message
+    # What is there already takes no more, and so does what still fits.
+    tracking.log(run, params={"lr": 0.001, "x": 42})
+    assert [param.key for param in tracking.get(run).params] == ["lr", "née", "x"]
+    long = run_pb2.Param(key="k", value=run_pb2.ParamValue(string_value="x" * 20))
+    assert refused(lambda: tracking.run(params=[long])).metadata["wanted"] == "21"
+
+
+def test_a_run_uses_so_many_datasets(tracking: Tracking) -> None:
+    run = tracking.run().name
+    dataset = tracking.dataset().name
+    training, test, validation = (
+        run_pb2.DatasetInput(dataset=dataset, role=role)
+        for role in ("training", "test", "validation")
+    )
+    tracking.log(run, dataset_inputs=[training, test])
+
+    refusal = refused(lambda: tracking.log(run, dataset_inputs=[validation]))
+
+    assert refusal.metadata["limit"] == "run_inputs"
+    tracking.log(run, dataset_inputs=[test])
+
+
+def test_an_answer_that_clients_would_not_take_says_how_to_ask_for_less(
+    tracking: Tracking,
+) -> None:
+    name = tracking.run("large", description="d" * 4000, display_name="large").name
+    tracking.run("small")
+    both = [name, f"{WINE}/runs/small"]
+
+    for rpc, request in (
+        ("GetRun", run_service_pb2.GetRunRequest(name=name)),
+        ("ListRuns", run_service_pb2.ListRunsRequest(parent=WINE, order_by="display_name desc")),
+        ("CompareRuns", run_service_pb2.CompareRunsRequest(runs=both)),
+    ):
+        with pytest.raises(StudbookError) as refusal:
+            tracking.call(rpc, request)
+        assert refusal.value.reason == "ANSWER_TOO_LARGE"
+        assert "read_mask" in refusal.value.message
+        request.read_mask.paths.append("display_name")
+        answer = tracking.call(rpc, request)
+        run = answer.run if rpc == "GetRun" else answer.runs[0]
+        assert (run.name, run.display_name, run.description) == (name, "large", "")
 
 
 def test_a_run_has_so_many_metrics(tracking: Tracking) -> None:

@@ -89,6 +89,7 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
         self.begin("LogBatch", context)
         run = self.run(request.run, context)
         params = self.stored.params.setdefault(request.run, {})
+        self._check_params(len(params), len(request.params), context)
         for param in request.params:
             if param.key == "refused":
                 fail(
@@ -106,6 +107,20 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
         for used in request.dataset_inputs:
             self.stored.inputs.append((request.run, used.dataset, used.role))
         return run_service_pb2.LogBatchResponse()
+
+    def _check_params(self, stored: int, new: int, context: Any) -> None:
+        # Each takes one byte here.
+        if stored + new > self.stored.most_params:
+            fail(
+                context,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "QUOTA_EXCEEDED",
+                "Too many parameters.",
+                limit="run_param_bytes",
+                allowed=str(self.stored.most_params),
+                wanted=str(stored + new),
+                stored=str(stored),
+            )
 
 
 class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):

@@ -66,6 +66,7 @@ class Stored:
     break_after: int | None = None
     # Refuses every registration of a version.
     refuse_versions: bool = False
+    most_params: int = 1_000_000
     # Refuses batches of metrics that have one of these keys, or are longer.
     refused_keys: set[str] = field(default_factory=set)
     most_batch_bytes: int = 4 * 1024 * 1024

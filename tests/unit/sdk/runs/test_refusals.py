@@ -33,6 +33,18 @@ def test_one_refused_parameter_is_the_only_one(offline: Path, stored: Stored) ->
     assert synced.is_complete
 
 
+def test_a_run_takes_as_many_parameters_as_there_is_room_for(offline: Path, stored: Stored) -> None:
+    stored.most_params = 150
+    with studbook.init("wine", run_id="one", config={f"p{n}": n for n in range(1000)}):
+        pass
+    (synced,) = sync_pending()
+
+    assert synced.is_complete
+    assert "Too many parameters" in synced.refusals[0]
+    assert len(stored.params[RUN]) in {149, 150}
+    assert stored.calls.count("LogBatch") < 100  # of those for which there is no room, few alone
+
+
 def test_one_refused_metric_is_the_only_one(offline: Path, stored: Stored) -> None:
     stored.refused_keys = {"bad"}
     with studbook.init("wine", run_id="one") as run:
