@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+# A machine that is busy, or stood still, answers late.
+PATIENCE_S = 120
+
 SESSION = "__Host-studbook-session"
 LOGIN = "__Host-studbook-login"
 
@@ -38,7 +41,9 @@ class PlainBrowser:
     attributes: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._http = httpx.Client(base_url=self.address or self.origin, trust_env=False, timeout=20)
+        self._http = httpx.Client(
+            base_url=self.address or self.origin, trust_env=False, timeout=PATIENCE_S
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -86,7 +86,7 @@ class Receiver:
 
     def _wait(self, count: int) -> None:
         with self._arrival:
-            assert self._arrival.wait_for(lambda: len(self.received) >= count, 30)
+            assert self._arrival.wait_for(lambda: len(self.received) >= count, 120)
 
     @property
     def url(self) -> str:

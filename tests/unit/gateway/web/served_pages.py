@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import httpx
 from cryptography.fernet import Fernet
 
 from gateway.authentication import Authenticator
@@ -22,7 +23,7 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.web.application import Web
-from tests.plain_browser import PlainBrowser, query_of
+from tests.plain_browser import PATIENCE_S, PlainBrowser, query_of
 from tests.unit.gateway.loopback_issuer import LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import BINDINGS, IDENTITY_LIMITS, Rules
 
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import httpx
-
 WEB = """\
     login: {client_id: studbook-cli}
     service_accounts: [client_id: serving]
     web: {client_id: studbook-web}"""
 KEY = Fernet.generate_key().decode()
+# Between one attempt and the next; what is waited for is the answer.
+_PAUSE_S = 0.05
 
 
 class LoginIssuer(LoopbackIssuer):
@@ -135,7 +136,7 @@ class Pages:
 
     def begin(self, browser: PlainBrowser, path: str = "/login/dev") -> dict[str, str]:
         """Begin a login; what the provider is asked, which its next tokens answer."""
-        answer = browser.get(path)
+        answer = self._answered(browser, path)
         assert answer.status_code == 303, answer.text
         asked = query_of(answer.headers["location"])
         self.issuer.nonce = asked["nonce"]
@@ -145,7 +146,20 @@ class Pages:
         self, browser: PlainBrowser, asked: dict[str, str], more: str = ""
     ) -> httpx.Response:
         """Come back from the provider."""
-        return browser.get(f"/callback?code=c1&state={asked['state']}{more}")
+        return self._answered(browser, f"/callback?code=c1&state={asked['state']}{more}")
+
+    def _answered(self, browser: PlainBrowser, path: str) -> httpx.Response:
+        """What the pages answer once their provider was in time.
+
+        It has five seconds, which are gone when the machine stands still for as long.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            answer = browser.get(path)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(_PAUSE_S)
 
     def signed_in(self) -> PlainBrowser:
         """A browser in which ada has signed in."""
@@ -209,7 +223,7 @@ def serving_pages(
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(PATIENCE_S)
     pages = Pages(settings.web_public_url, f"http://{address}", issuer, rules, folder, clock)
     try:
         yield pages
@@ -217,7 +231,7 @@ def serving_pages(
         for browser in pages.browsers:
             browser.__exit__(None, None, None)
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(PATIENCE_S)
         loop.close()
 
 
