@@ -47,6 +47,8 @@ _SCALARS: Mapping[Kind, tuple[Callable[[Literal], object], Any]] = {
 }
 _EQUALITY = frozenset({Comparator.EQUAL, Comparator.NOT_EQUAL, Comparator.HAS})
 _INT64 = 2**63
+# As long as the longest text there is. SQLite takes patterns of 50 000 bytes, stars included.
+_LONGEST_PATTERN = 8192
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,10 @@ class Condition:
         if comparator not in _EQUALITY:
             return self._compare(by_bytes(column), value.text, sa.Text())
         if value.pattern:
+            if sum(map(len, value.pattern)) > _LONGEST_PATTERN:
+                raise self._refusal(
+                    f"beside its * a pattern has at most {_LONGEST_PATTERN} characters"
+                )
             found = matches(column, value.pattern)
             return sa.not_(found.self_group()) if comparator is Comparator.NOT_EQUAL else found
         if comparator is Comparator.HAS and not self.field.keyed:

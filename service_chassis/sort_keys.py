@@ -61,9 +61,9 @@ class SortKey:
         beyond = self.expression < sought if self.descending else self.expression > sought
         return sa.or_(beyond, self.expression.is_(None)) if self.nullable else beyond
 
-    def same(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
-        """Whether a row has this value."""
-        return self.expression.is_(None) if sought is None else self.expression == sought
+    def differs(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
+        """Whether a row that does not stand after this value has another one."""
+        return self.expression.is_not(None) if sought is None else self.expression != sought
 
     def not_before(self, sought: sa.ColumnElement[Any] | None) -> sa.ColumnElement[bool]:
         """Whether a row has this value or stands after those that do, as an index can serve it."""
@@ -173,7 +173,9 @@ def after_position(
     keys: Sequence[SortKey], position: Sequence[sa.ColumnElement[Any] | None]
 ) -> sa.ColumnElement[bool]:
     """Whether a row stands after a position, None being missing values."""
-    condition: sa.ColumnElement[bool] = sa.false()
-    for key, sought in zip(reversed(keys), reversed(position), strict=True):
-        condition = sa.or_(key.after(sought), sa.and_(key.same(sought), condition))
-    return sa.and_(keys[0].not_before(position[0]), condition)
+    # The first key that is not the same decides. Cases stand side by side; as conditions within
+    # conditions, those of eight fields lie deeper than SQLite reads.
+    cases: list[tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]] = []
+    for key, sought in zip(keys, position, strict=True):
+        cases += [(key.after(sought), sa.true()), (key.differs(sought), sa.false())]
+    return sa.and_(keys[0].not_before(position[0]), sa.case(*cases, else_=sa.false()))

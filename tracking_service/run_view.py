@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service_chassis.errors import invalid_field, quote
-from service_chassis.filter_text import Scanner
+from service_chassis.filter_text import Scanner, not_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +80,8 @@ def _parts(path: str) -> tuple[str, str | None]:
     def refusal(_position: int, problem: str) -> StudbookError:
         return invalid_field("read_mask", path, f'{problem}; write metrics.loss or metrics."a b"')
 
+    if not_text(path) is not None:
+        raise invalid_field("read_mask", path, "leave out the NUL character")
     scanner = Scanner(path, refusal)
     field, *rest = scanner.path()
     if not scanner.at_end() or len(rest) > 1 or (rest and field not in _KEYED):

@@ -163,6 +163,26 @@ def test_bad_arguments(tracking: Tracking) -> None:
     assert refusal(tracking, parent=f"{WORKSPACE}/experiments/no").reason == "NOT_FOUND"
 
 
+def test_as_many_fields_as_there_may_be_are_sorted_by_on_every_page(runs: Tracking) -> None:
+    fields = ["params.depth", "params.lr desc", *(f"params.p{number}" for number in range(6))]
+
+    for kind in ("params", "metrics"):
+        order_by = ",".join(fields).replace("params", kind)
+        pages = runs.list_runs(order_by=order_by, page_size=1)
+        assert sorted(pages) == ["a", "b", "c", "d"]
+        assert runs.list_runs(order_by=order_by) == pages
+
+
+@pytest.mark.parametrize("character", ["?", "x", "😀"])
+def test_the_longest_patterns_are_held_against_texts(runs: Tracking, character: str) -> None:
+    part = character * 4096
+
+    assert runs.list_runs(filter=f'display_name = "{part}*{part}"') == []
+    refused = refusal(runs, filter=f'display_name = "{part}*{part}x"')
+    assert refused.reason == "FILTER_INVALID"
+    assert "at most 8192 characters" in str(refused)
+
+
 def test_a_token_is_good_for_its_own_arguments_only(runs: Tracking) -> None:
     page = runs.call("ListRuns", pb.ListRunsRequest(parent=WINE, page_size=2))
 
@@ -274,7 +294,10 @@ def test_a_mask_says_what_is_read(
 
 @pytest.mark.parametrize(
     "path",
-    ["", "colour", "code.commit", "params.a.b", "params.", 'tags."x', "state desc", "*", "päth"],
+    [
+        *("", "colour", "code.commit", "params.a.b", "params.", 'tags."x', "state desc", "*"),
+        *("päth", 'params."\0"'),
+    ],
 )
 def test_a_mask_that_names_no_part_of_a_run_is_refused(tracking: Tracking, path: str) -> None:
     request = pb.ListRunsRequest(parent=WINE)
