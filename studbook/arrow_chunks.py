@@ -262,5 +262,6 @@ def _tensors(array: pa.Array) -> Fixed:
     if elements.null_count:
         message = "It has tensors some of whose elements are missing."
         raise TypeError(message)
-    values[slice(None) if valid is None else valid] = _raw(elements, values.dtype).reshape(-1, size)
+    rows = _raw(elements, values.dtype).reshape(len(array) - array.null_count, size)
+    values[slice(None) if valid is None else valid] = rows
     return Fixed(values, valid)

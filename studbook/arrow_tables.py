@@ -15,6 +15,7 @@ from studbook.arrow_chunks import chunk_of, column_type
 from studbook.arrow_files import batches_of_dataset
 from studbook.dataset_columns import TableColumn, cells_of
 from studbook.dataset_tables import CHUNK_ROWS, Batch, Table
+from studbook.value_columns import no_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +63,13 @@ def table_of_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rows:
 
 
 def column_of_arrow(name: str, data: Any) -> TableColumn:
-    """One column out of an array or chunked array."""
+    """One column out of an array or chunked array.
+
+    Raises:
+        TypeError: When it is neither, or when its type has no canonical form.
+    """
+    if not isinstance(data, (pa.Array, pa.ChunkedArray)):
+        raise no_column(name, data)
 
     def cut(first: int, last: int) -> Chunk:
         return _chunk(name, data.slice(first, last - first))

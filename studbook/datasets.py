@@ -51,7 +51,7 @@ def describe_dataset(
         Conflict: When a file changes while it is read.
         OSError: When a file or folder cannot be read.
         TypeError: When the data has no canonical form.
-        ModuleNotFoundError: When a library that hashing it takes is not installed.
+        ImportError: When a library that hashing it takes is not installed, or too old.
         ValueError: When the columns of a table are not of the same length.
     """
     _check_id(name, "name")
@@ -140,7 +140,7 @@ def _described_table(data: Any, name: str, *, profile: bool) -> DatasetUse:
 def _refuse_unless_stream(data: Any) -> None:
     if not hasattr(data, "__arrow_c_stream__"):
         message = (
-            f"{type(data).__module__}.{type(data).__qualname__} has no canonical form yet. Give a "
+            f"{type(data).__module__}.{type(data).__qualname__} has no canonical form. Give a "
             "path, bytes, a NumPy array, a mapping of columns, a table of pandas, Polars, Arrow or "
             "Hugging Face, or a studbook.reference."
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from studbook.dataset_columns import table_of_columns
 from studbook.object_columns import array_of_sequence, column_of_objects
-from studbook.value_columns import fixed_column, moments, unsupported, variable_column
+from studbook.value_columns import fixed_column, moments, no_column, unsupported, variable_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +70,9 @@ def column_of_values(name: str, values: Any) -> TableColumn:
     if hasattr(values, "__array__") or isinstance(values, memoryview):
         array = _unmasked(values)
     elif isinstance(values, Sequence) and not isinstance(values, (str, bytes, bytearray)):
-        array = array_of_sequence(values)
+        array = array_of_sequence(name, values)
     else:
-        message = f'"{name}" is a {type(values).__name__}; a column is an array or a list.'
-        raise TypeError(message)
+        raise no_column(name, values)
     if not array.ndim:
         message = f'"{name}" has 0 dimensions; a column has one or more.'
         raise TypeError(message)

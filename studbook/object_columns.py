@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studbook.object_times import TIMES
 from studbook.value_columns import (
     fixed_column,
     is_missing,
-    moments,
     unsupported,
     variable_column,
 )
@@ -33,17 +33,39 @@ _LARGEST_EXACT = 2**53
 _MOST_DIGITS = 1000
 
 
-def array_of_sequence(values: Sequence[Any]) -> NDArray[Any]:
-    """A list of values as an array, without a loss."""
+def array_of_sequence(name: str, values: Sequence[Any]) -> NDArray[Any]:
+    """A list of values as an array, without a loss.
+
+    Raises:
+        TypeError: When they are times that no unit has room for all of.
+    """
     types = set(map(type, values))
     if len(types) == 1 and issubclass(min(types, key=str), (np.number, np.bool_, np.datetime64)):
-        return np.array(values)
-    # A list such as [1, 2.5] is one of numbers, as long as no whole number is rounded.
-    if types in ({float}, {int, float}) and all(
-        type(value) is float or abs(value) <= _LARGEST_EXACT for value in values
-    ):
+        return _array_of_scalars(name, values)
+    # A list such as [1, 2.5, None] is one of numbers, as long as no whole number is rounded.
+    if types >= {float, int} and types <= {float, int, type(None)} and _all_exact(values):
+        values = [float(value) if type(value) is int else value for value in values]
+        types -= {int}
+    if types == {float}:
         return np.array(values, dtype="<f8")
     return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _array_of_scalars(name: str, values: Sequence[Any]) -> NDArray[Any]:
+    array = np.array(values)
+    # Times of several units get the finest of these, in which not all of them may have room. NumPy
+    # says nothing, and makes other times of them.
+    if len({value.dtype for value in values}) > 1 and not all(
+        np.isnat(value) or kept.astype(value.dtype) == value
+        for value, kept in zip(values, array, strict=True)
+    ):
+        raise unsupported(name, f"{array.dtype}, with times beyond 64 bits")
+    return array
+
+
+def _all_exact(values: Iterable[Any]) -> bool:
+    """Whether no whole number among these would be rounded to a double."""
+    return all(abs(value) <= _LARGEST_EXACT for value in values if type(value) is int)
 
 
 def column_of_objects(
@@ -63,10 +85,10 @@ def column_of_objects(
         _check_decimals(name, present)
     if type_name in {"null", "string", "binary", "decimal"}:
         return variable_column(name, type_name, array, there)
-    if type_name == "time64[us]":
-        numbers = _scattered(_microseconds(name, present), there)
-        types = (type_name, "time")
-        return fixed_column(name, types, numbers, there, lambda part: moments(part, "us"))
+    if type_name in TIMES:
+        types = (type_name, type_name.partition("[")[0].removesuffix("64"))
+        split = _scattered(TIMES[type_name](name, present), there)
+        return fixed_column(name, types, split, there)
     stored = _stored(name, type_name, present)
     type_name = "uint64" if stored.dtype.kind == "u" else type_name
     return fixed_column(name, (type_name, type_name), _scattered(stored, there), there)
@@ -85,9 +107,9 @@ def _type_of(name: str, present: Iterable[Any]) -> str:
 
 
 def _type_of_kind(kind: type) -> str:
-    # A datetime is a date to Python, but has a time of day that must not be lost. A long double
-    # has bits that a double has no room for.
-    if issubclass(kind, (dt.datetime, np.longdouble)):
+    # A long double has bits that a double has no room for. A span of NumPy's is a whole number to
+    # it, which says nothing without its unit.
+    if issubclass(kind, (np.longdouble, np.timedelta64)):
         return ""
     return next((name for types, name in _TYPES if issubclass(kind, types)), "")
 
@@ -99,7 +121,10 @@ _TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((bool, np.bool_), "bool"),
     ((int, np.integer), "int64"),
     ((float, np.floating), "double"),
+    # A datetime is a date to Python, but has a time of day that must not be lost.
+    ((dt.datetime,), "timestamp[us]"),
     ((dt.date,), "date32"),
+    ((dt.timedelta,), "duration[us]"),
     ((dt.time,), "time64[us]"),
     ((Decimal,), "decimal"),
 )
@@ -112,11 +137,12 @@ def _stored(name: str, type_name: str, present: NDArray[Any]) -> NDArray[Any]:
         return present.astype("|b1")
     if type_name == "double":
         return present.astype("<f8")
-    try:
-        large = any(value >= 2**63 for value in present)
-        return present.astype("<u8" if large else "<i8")
-    except OverflowError:
-        raise unsupported(name, "object, with whole numbers beyond 64 bits") from None
+    # NumPy's own numbers wrap around without a word when they are made into another type.
+    numbers = [int(value) for value in present]
+    large = max(numbers) >= 2**63
+    if max(numbers) >= 2**64 or min(numbers) < (0 if large else -(2**63)):
+        raise unsupported(name, "object, with whole numbers beyond 64 bits")
+    return np.array(numbers, dtype="<u8" if large else "<i8")
 
 
 def _scattered(values: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[Any]:
@@ -126,16 +152,6 @@ def _scattered(values: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[Any]:
     rows = np.zeros(len(there), dtype=values.dtype)
     rows[there] = values
     return rows
-
-
-def _microseconds(name: str, present: Iterable[dt.time]) -> NDArray[Any]:
-    if any(value.tzinfo for value in present):
-        raise unsupported(name, "object, with times of day in a time zone")
-    numbers = [
-        ((value.hour * 60 + value.minute) * 60 + value.second) * 10**6 + value.microsecond
-        for value in present
-    ]
-    return np.array(numbers, dtype="<i8")
 
 
 def _check_decimals(name: str, present: Iterable[Decimal]) -> None:

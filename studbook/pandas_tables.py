@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from studbook.data_libraries import require_library
 from studbook.dataset_columns import TableColumn, table_of_columns
 from studbook.dataset_tables import Chunk, Fixed, Variable
 from studbook.numpy_tables import column_of_array, moments_in_zone
-from studbook.value_columns import unsupported, variable_column
+from studbook.value_columns import no_column, unsupported, variable_column
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
@@ -52,19 +53,27 @@ def _index_columns(index: Any) -> Iterator[TableColumn]:
 
 def _only_counts(index: Any) -> bool:
     """Whether an index does no more than to number the rows from 0, however it is stored."""
+    if index.nlevels > 1 or index.name is not None:
+        return False
     if isinstance(index, pd.RangeIndex):
         return bool(index.start == 0 and index.step == 1)
-    whole = index.nlevels == 1 and isinstance(index.dtype, np.dtype) and index.dtype.kind in "iu"
-    return whole and np.array_equal(index.to_numpy(), np.arange(len(index)))
+    if not pd.api.types.is_integer_dtype(index.dtype) or index.hasnans:
+        return False
+    return np.array_equal(index.to_numpy(), np.arange(len(index)))
 
 
 def column_of_pandas(name: str, values: Any) -> TableColumn:
     """One column out of a series, index or array of pandas.
 
     Raises:
-        TypeError: When its type has no canonical form.
+        TypeError: When it is none of these, or when its type has no canonical form.
     """
+    is_column = isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray))
+    if not is_column or isinstance(values, pd.MultiIndex):
+        raise no_column(name, values)
     series = pd.Series(values)
+    if isinstance(series.dtype, pd.SparseDtype):
+        series = series.sparse.to_dense()
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return column_of_array(name, series.to_numpy())
@@ -95,13 +104,16 @@ def _zone_name(name: str, zone: dt.tzinfo) -> str:
     offset = zone.utcoffset(None)
     if offset is None:
         raise unsupported(name, f"times in {zone}, a time zone without a name")
-    seconds = round(offset.total_seconds())
-    hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}" if seconds else "UTC"
+    minutes, rest = divmod(abs(offset), dt.timedelta(minutes=1))
+    if rest:
+        raise unsupported(name, f"times in {zone}, an offset of no whole minutes")
+    sign = "-" if offset < dt.timedelta(0) else "+"
+    return f"{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
 
 
 def _arrow_column(name: str, series: Any) -> TableColumn:
     """A column that pandas keeps in Arrow's form."""
+    require_library("pyarrow", series)
     import pyarrow as pa  # noqa: PLC0415 - it is there when pandas uses it
 
     from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415 - imports pyarrow

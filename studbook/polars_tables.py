@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
-from studbook.arrow_tables import table_of_batches
+from studbook.arrow_tables import column_of_arrow, table_of_batches
 from studbook.dataset_tables import CHUNK_ROWS
+from studbook.value_columns import no_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from studbook.dataset_columns import TableColumn
     from studbook.dataset_tables import Table
 
 # As Polars has the values in memory: an older form would be a copy.
@@ -36,11 +38,23 @@ def table_of_polars(data: Any) -> Table:
     raise TypeError(message)
 
 
+def column_of_polars(name: str, values: Any) -> TableColumn:
+    """One column out of a series.
+
+    Raises:
+        TypeError: When it is none, or when its type has no canonical form.
+    """
+    if not isinstance(values, pl.Series):
+        raise no_column(name, values)
+    kind = _arrow_type(name, values.dtype)
+    return column_of_arrow(name, values.to_arrow(compat_level=_AS_THEY_ARE).cast(kind))
+
+
 def _computed(data: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     if hasattr(data, "collect_batches"):
         yield from data.collect_batches(maintain_order=True)
     else:  # Polars before 1.34
-        yield from data.collect(engine="streaming").iter_slices(CHUNK_ROWS)
+        yield from data.collect().iter_slices(CHUNK_ROWS)
 
 
 def _table(schema: pl.Schema, frames: Iterable[pl.DataFrame], rows: int = -1) -> Table:
@@ -48,7 +62,9 @@ def _table(schema: pl.Schema, frames: Iterable[pl.DataFrame], rows: int = -1) ->
 
     def batches() -> Iterator[pa.RecordBatch]:
         for frame in frames:
-            yield from frame.to_arrow(compat_level=_AS_THEY_ARE).cast(arrow_schema).to_batches()
+            table = frame.to_arrow(compat_level=_AS_THEY_ARE)
+            # A cast would lose the rows of a table that has no columns.
+            yield from (table.cast(arrow_schema) if table.num_columns else table).to_batches()
 
     return table_of_batches(arrow_schema, batches(), rows)
 

@@ -23,7 +23,7 @@ def table_of(data: Any) -> Table:
     Raises:
         TypeError: When it, or one of its columns, has no canonical form.
         ValueError: When columns are not of the same length.
-        ModuleNotFoundError: When pyarrow is needed and not there.
+        ImportError: When a library is needed that is not there, or too old.
     """
     if library_of(data) == "datasets":
         require_library("pyarrow", data)
@@ -40,6 +40,7 @@ def table_of(data: Any) -> Table:
 
             return table_of_pandas(data)
         case "polars":
+            require_library("polars", data)
             require_library("pyarrow", data)
             from studbook.polars_tables import table_of_polars  # noqa: PLC0415
 
@@ -56,15 +57,20 @@ def _arrow_table(data: Any) -> Table:
 
 def _column(name: str, values: Any) -> TableColumn:
     """A column of a mapping, which may be of any of the libraries."""
-    library = library_of(values)
-    if library == "pandas":
-        from studbook.pandas_tables import column_of_pandas  # noqa: PLC0415
+    match library_of(values):
+        case "pandas":
+            from studbook.pandas_tables import column_of_pandas  # noqa: PLC0415
 
-        return column_of_pandas(name, values)
-    if library == "polars":
-        values = values.to_arrow()
-    if library in {"polars", "pyarrow"}:
-        from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415
+            return column_of_pandas(name, values)
+        case "polars":
+            require_library("polars", values)
+            require_library("pyarrow", values)
+            from studbook.polars_tables import column_of_polars  # noqa: PLC0415
 
-        return column_of_arrow(name, values)
+            return column_of_polars(name, values)
+        case "pyarrow":
+            require_library("pyarrow", values)
+            from studbook.arrow_tables import column_of_arrow  # noqa: PLC0415
+
+            return column_of_arrow(name, values)
     return column_of_values(name, values)

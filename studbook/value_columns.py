@@ -29,6 +29,11 @@ def unsupported(name: str, type_name: str) -> TypeError:
     )
 
 
+def no_column(name: str, values: Any) -> TypeError:
+    """The error for something in a mapping of columns that is no column."""
+    return TypeError(f'"{name}" is a {type(values).__name__}; a column is an array or a list.')
+
+
 def fixed_column(
     name: str,
     types: tuple[str, str],

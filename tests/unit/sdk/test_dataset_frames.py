@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -29,6 +30,14 @@ def test_time_zones_have_one_name_in_every_library() -> None:
             assert digest({"t": times}) == digest({"t": arrow}), (name, zone)
     offset = pa.array([moment], pa.timestamp("us", "+00:00"))
     assert digest({"t": offset}) == digest({"t": pa.array([moment], pa.timestamp("us", "UTC"))})
+
+
+def test_an_offset_of_seconds_has_no_name() -> None:
+    zone = dt.timezone(dt.timedelta(hours=1, seconds=30))
+    times = pd.Series([dt.datetime(2026, 3, 3)]).dt.tz_localize(zone)  # noqa: DTZ001 - comes here
+
+    with pytest.raises(TypeError, match="no whole minutes"):
+        digest({"t": times})
 
 
 def test_a_time_zone_without_a_name_is_refused() -> None:
@@ -69,9 +78,43 @@ def test_categories_are_the_values_they_stand_for() -> None:
 def test_an_index_that_only_counts_is_none() -> None:
     plain = digest(pd.DataFrame({"a": [1, 2]}))
 
-    assert digest(pd.DataFrame({"a": [1, 2]}, index=pd.Index([0, 1]))) == plain
+    for dtype in ("int64", "uint8", "Int64", "int64[pyarrow]"):
+        index = pd.Index([0, 1], dtype=dtype)
+        assert digest(pd.DataFrame({"a": [1, 2]}, index=index)) == plain, dtype
     assert digest(pd.DataFrame({"a": [0, 1, 2]})[1:]) != digest(pd.DataFrame({"a": [1, 2]}))
     assert digest(pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, 0]))) != plain
+
+
+def test_an_index_with_a_name_says_something_whatever_it_counts() -> None:
+    def frame(index: Any) -> str:
+        return digest(pd.DataFrame({"a": [1, 2]}, index=index))
+
+    named = digest(pd.DataFrame({"id": [0, 1], "a": [1, 2]}))
+    assert frame(pd.Index([0, 1], name="id")) == frame(pd.RangeIndex(2, name="id")) == named
+    assert frame(pd.Index([0, 1], name="other")) != named
+
+
+def test_sparse_columns_are_what_they_stand_for() -> None:
+    for values in ([0, 0, 7], [1.5, float("nan"), float("nan")], [True, False, False]):
+        sparse = pd.arrays.SparseArray(values)
+        assert digest(pd.DataFrame({"a": sparse})) == digest(pd.DataFrame({"a": values}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.DataFrame({"a": [1]}),
+        pd.MultiIndex.from_tuples([(1, 2)]),
+        pd.Timestamp("2026-03-03"),
+        pa.table({"a": [1]}),
+        pa.scalar(1),
+        pl.DataFrame({"a": [1]}),
+        pl.LazyFrame({"a": [1]}),
+    ],
+)
+def test_what_is_no_column_is_refused_as_one(value: Any) -> None:
+    with pytest.raises(TypeError, match=f'"c" is a {type(value).__name__}; a column is'):
+        digest({"c": value})
 
 
 def test_nan_and_no_value_are_two_things_to_nullable_columns() -> None:

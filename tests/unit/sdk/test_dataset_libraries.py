@@ -299,6 +299,7 @@ def test_rows_count_where_there_are_no_columns() -> None:
 
     assert describe_dataset(bare, name="data").row_count == 3
     assert digest(bare) == digest(bare.to_reader()) == digest(np.zeros((3, 0)))
+    assert digest(bare) == digest(pl.DataFrame(height=3))
 
 
 def test_tensors_of_arrow_are_those_of_numpy() -> None:
@@ -307,6 +308,9 @@ def test_tensors_of_arrow_are_those_of_numpy() -> None:
 
     assert digest(pa.table({"0": tensors})) == digest(array)
     assert digest(pa.table({"0": tensors.slice(1)})) == digest(array[1:])
+    nothing = pa.array([[], []], pa.list_(pa.float64(), 0))
+    empty = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float64(), [0, 3]), nothing)
+    assert digest(pa.table({"0": empty})) == digest(np.zeros((2, 0, 3)))
 
 
 @pytest.mark.parametrize(
@@ -320,6 +324,9 @@ def test_tensors_of_arrow_are_those_of_numpy() -> None:
         lambda: pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}),
         lambda: pl.DataFrame({"o": pl.Series([1], dtype=pl.Int128)}),
         lambda: pl.DataFrame({"o": [1]}).group_by("o"),
+        # What Polars hands to Arrow of it are addresses in memory.
+        lambda: {"o": pl.Series([object()], dtype=pl.Object)},
+        lambda: {"o": pl.Series([1], dtype=pl.Int128)},
         lambda: pa.schema([]),
         lambda: pd.DataFrame({"l": [[1], [2]]}),
         lambda: pd.DataFrame({"d": [{"a": 1}]}),
@@ -350,6 +357,8 @@ def test_pandas_objects_of_other_types_than_arrow_infers() -> None:
     ("library", "data", "remedy"),
     [
         ("pyarrow", pl.DataFrame({"a": [1]}), "pip install pyarrow"),
+        ("pyarrow", {"a": pl.Series([1])}, "pip install pyarrow"),
+        ("pyarrow", pd.DataFrame({"a": pd.array([1], "int64[pyarrow]")}), "pip install pyarrow"),
         ("numpy", {"a": [1]}, "pip install 'studbook[profile]'"),
         ("numpy", pa.table({"a": [1]}), "pip install 'studbook[profile]'"),
     ],
@@ -361,4 +370,23 @@ def test_without_a_library_the_remedy_is_named(
     monkeypatch.setitem(sys.modules, library, None)
 
     with pytest.raises(ModuleNotFoundError, match=re.escape(remedy)):
+        digest(data)
+
+
+@pytest.mark.parametrize(
+    ("library", "data", "said"),
+    [
+        ("pyarrow", pa.table({"a": [1]}), "pyarrow 18.0 or newer, not 15.0.2"),
+        ("pyarrow", {"a": pa.array([1])}, "pyarrow 18.0 or newer, not 15.0.2"),
+        ("pyarrow", pl.DataFrame({"a": [1]}), "pyarrow 18.0 or newer, not 15.0.2"),
+        ("polars", pl.DataFrame({"a": [1]}), "polars 1.10 or newer, not 1.9.0"),
+        ("polars", {"a": pl.Series([1])}, "polars 1.10 or newer, not 1.9.0"),
+    ],
+)
+def test_a_library_that_is_too_old_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, library: str, data: object, said: str
+) -> None:
+    monkeypatch.setattr(sys.modules[library], "__version__", said.rpartition(" ")[2])
+
+    with pytest.raises(ImportError, match=re.escape(f"{said}: `pip install --upgrade {library}`")):
         digest(data)

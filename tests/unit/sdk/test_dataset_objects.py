@@ -31,12 +31,15 @@ def kind(values: Any) -> tuple[str, int]:
         ([1, None], ("int64", 1)),
         ([2**63, 0], ("uint64", 0)),
         ([1, 2.5], ("double", 0)),
+        ([1, 2.5, None], ("double", 1)),
         ([1.5, float("nan"), None], ("double", 2)),
         ([True, None], ("bool", 1)),
         (["a", float("nan")], ("string", 1)),
         ([b"a", bytearray(b"b")], ("binary", 0)),
         ([dt.date(2026, 3, 3), None], ("date32", 1)),
         ([dt.time(1, 2)], ("time64[us]", 0)),
+        ([dt.datetime(2026, 3, 3), None], ("timestamp[us]", 1)),  # noqa: DTZ001 - what users have
+        ([dt.timedelta(hours=1), pd.NaT], ("duration[us]", 1)),
         ([Decimal("1.5"), Decimal("NaN")], ("decimal", 1)),
         ([np.float32(1.5), np.float32(2)], ("float", 0)),
         ([np.float32(1.5), 2.5], ("double", 0)),
@@ -95,10 +98,11 @@ def test_numbers_are_never_rounded() -> None:
     [
         ([1, "a"], "int, str"),
         ([True, 2], "bool, int"),
-        ([1, 2.5, None], "float, int"),
+        ([2**53 + 1, 2.5, None], "float, int"),
         ([b"a", "a"], "bytes, str"),
         ([dt.date(2026, 3, 3), dt.datetime(2026, 3, 3)], "date, datetime"),  # noqa: DTZ001
-        ([dt.datetime(2026, 3, 3)], "datetime"),  # noqa: DTZ001 - what users have
+        ([dt.datetime(2026, 3, 3, tzinfo=dt.UTC)], "time zone"),
+        ([np.timedelta64(1, "D"), None], "timedelta64"),
         ([[1], [2, 3]], "list"),
         ([Decimal("Infinity")], "infinite"),
         ([Decimal("1E+99999999")], "1000 digits"),
@@ -111,6 +115,49 @@ def test_values_of_mixed_types_are_refused(values: list[Any], said: str) -> None
     for table in ({"c": values}, pd.DataFrame({"c": pd.Series(column, dtype=object)})):
         with pytest.raises(TypeError, match=f'"c" is of type object.*{said}'):
             describe_dataset(table, name="data")
+
+
+def test_whole_numbers_of_numpy_do_not_wrap_around() -> None:
+    with pytest.raises(TypeError, match="beyond 64 bits"):
+        digest([2**63, np.int64(-1)])
+    assert digest([np.uint64(5), -1]) == digest([5, -1])
+
+
+def test_times_of_several_units_keep_what_they_say() -> None:
+    early, fine = np.datetime64("1000-01-01"), np.datetime64("2026-03-03T00:00:00.000000001")
+
+    with pytest.raises(TypeError, match=r'"c".*beyond 64 bits'):
+        digest([early, fine])
+    assert digest([np.datetime64("2026-03-03"), fine]) == digest(
+        np.array(["2026-03-03", str(fine)], dtype="datetime64[ns]")
+    )
+    assert digest([np.timedelta64(1, "D"), np.timedelta64(1, "s")]) == digest(
+        [dt.timedelta(days=1), dt.timedelta(seconds=1)]
+    )
+
+
+moments = st.datetimes() | st.none()
+# Python's go beyond what Arrow has room for.
+most = dt.timedelta(days=100_000_000)
+spans = st.timedeltas(-most, most) | st.none()
+
+
+@given(st.lists(moments, min_size=1), st.lists(spans, min_size=1))
+def test_python_s_moments_and_spans_are_those_of_arrow(
+    some: list[dt.datetime | None], others: list[dt.timedelta | None]
+) -> None:
+    if any(some):
+        assert digest(some) == digest(pa.array(some, pa.timestamp("us")))
+    if any(other is not None for other in others):
+        assert digest(others) == digest(pa.array(others, pa.duration("us")))
+
+
+def test_moments_of_pandas_keep_their_nanoseconds() -> None:
+    times = [pd.Timestamp("1960-01-01T00:00:00.123456789"), pd.NaT]
+    waits = [pd.Timedelta(-123_456_789_123, "ns"), None]
+
+    assert digest(times) == digest(pd.Series(times))
+    assert digest(waits) == digest(pd.to_timedelta(pd.Series(waits)))
 
 
 def test_fixed_width_texts_of_numpy() -> None:
