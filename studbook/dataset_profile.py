@@ -10,10 +10,15 @@ import base64
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from studbook.column_profilers import number_message, within_limit
-from studbook.column_sketches import Moments, QuantileSketch, merged_distinct
-from studbook.frequent_values import MOST_TOP_VALUES, most_frequent
 from studbook.tracking.v1 import dataset_pb2
+
+try:
+    from studbook.column_profilers import number_message, within_limit
+    from studbook.column_sketches import Moments, QuantileSketch, merged_distinct
+    from studbook.frequent_values import MOST_TOP_VALUES, most_frequent
+except ModuleNotFoundError as error:
+    _message = f"Profiles of columns take {error.name}: `pip install 'studbook[profile]'`."
+    raise ModuleNotFoundError(_message, name=error.name) from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import itertools
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -371,6 +372,20 @@ def test_without_a_library_the_remedy_is_named(
 
     with pytest.raises(ModuleNotFoundError, match=re.escape(remedy)):
         digest(data)
+
+
+@pytest.mark.parametrize("library", ["numpy", "datasketches"])
+@pytest.mark.parametrize(
+    "program", ["from studbook.dataset_profile import merge", "studbook.InputProfile"]
+)
+def test_without_a_library_profiles_name_the_remedy(library: str, program: str) -> None:
+    without = f"import sys; sys.modules[{library!r}] = None; import studbook; {program}"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False
+    )
+
+    assert f"take {library}: `pip install 'studbook[profile]'`." in ended.stderr
 
 
 @pytest.mark.parametrize(
