@@ -22,10 +22,13 @@ MOST_TAGS = 64
 LONGEST_TAG_KEY = 128
 LONGEST_TAG_VALUE = 1024
 LONGEST_PATH_BYTES = 1024
+# Of one part; no usual file system takes a longer name.
+LONGEST_NAME_BYTES = 255
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_UNFINISHED = re.compile(r"\.studbook-[0-9a-f]+\.part")
 _PATH_REMEDY = (
     "give a relative path with / between its parts, without ., .., empty parts, backslashes or "
     "control characters"
@@ -81,6 +84,10 @@ def check_artifact_path(value: str, field: str) -> str:
     if len(value.encode()) > LONGEST_PATH_BYTES:
         raise _path_refusal(field, value, f"at most {LONGEST_PATH_BYTES} bytes of UTF-8")
     parts = value.split("/")
+    if any(len(part.encode()) > LONGEST_NAME_BYTES for part in parts):
+        raise _path_refusal(field, value, f"at most {LONGEST_NAME_BYTES} bytes between two /")
+    if any(map(_UNFINISHED.fullmatch, parts)):
+        raise _path_refusal(field, value, "another name; clients call files so that are not whole")
     if (
         any(part in {"", ".", ".."} for part in parts)
         or "\\" in value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from studbook.exceptions import FailedPrecondition, NotFound
 from studbook.file_digests import HashedFile, hash_file
 from studbook.file_download import Part, receive
-from studbook.file_listing import files_below
+from studbook.file_listing import files_below, given_path
 from studbook.file_upload import send_bytes
 from studbook.parallel_transfers import transfer_all
 from studbook.patience import Patience
@@ -69,7 +69,7 @@ def upload(
     Raises:
         StudbookError: As in the contract; VerificationFailed when a file changes meanwhile.
     """
-    found = files_below(Path(path), name)
+    found = files_below(given_path(path), name)
     hashed = transfer_all(found, lambda file, _moved: hash_file(file[0]), size_of=lambda _file: 0)
     files = [
         OutgoingFile(artifact_path, file)

@@ -24,6 +24,7 @@ MOST_BYTES = 4096
 QUANTILE_RANKS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _LONGEST_TOP_VALUE = 64
 _MICROSECONDS_A_DAY = 86_400 * 10**6
+_FARTHEST_S = 2**63 // 10**6 - 1
 _MOST_COUNTED_IN_ALL = 2_000_000
 
 
@@ -73,7 +74,9 @@ def _as_double(keys: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _microseconds(values: NDArray[Any]) -> NDArray[np.int64]:
-    keys: NDArray[np.int64] = values["seconds"] * 10**6 + values["nanoseconds"] // 1000
+    """The times in microseconds; those for which 64 bits have no room count as the farthest."""
+    seconds = np.clip(values["seconds"], -_FARTHEST_S, _FARTHEST_S)
+    keys: NDArray[np.int64] = seconds * 10**6 + values["nanoseconds"] // 1000
     return keys
 
 

@@ -6,7 +6,9 @@ import hashlib
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from studbook.dataset_progress import Progress
 from studbook.exceptions import Conflict, InvalidArgument, NotFound
@@ -16,18 +18,21 @@ from studbook.path_patterns import matches, split_pattern
 from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
 FILE = "file/v1"
 FOLDER = "folder/v1"
 
 _MOST_THREADS = 8
 
+# Files, each with its path below the folder.
+_Files = list[tuple[Path, str]]
+
 
 def digest_bytes(data: bytes | bytearray | memoryview) -> tuple[str, int]:
     """Digest and size of bytes, as of a file that holds them."""
-    view = memoryview(data).cast("B")
+    view = memoryview(data)
+    view = (view if view.c_contiguous else memoryview(view.tobytes())).cast("B")
     return prefixed(hashlib.sha256(view).hexdigest()), view.nbytes
 
 
@@ -48,13 +53,16 @@ def digest_path(path: Path) -> tuple[str, str, int]:
         with Progress(str(path), path.stat().st_size) as progress:
             digest, size = _hash(path, progress)
         return FILE, digest, size
+    return FOLDER, *_digest_of_files(partial(_files_in, path), str(path))
+
+
+def _files_in(folder: Path) -> _Files:
     prefix = "folder/"
-    listed = files_below(path, prefix.rstrip("/"))
-    files = [(file, name.removeprefix(prefix)) for file, name in listed]
-    if not files:
-        message = f"{path} is empty, so it is not a dataset."
+    listed = files_below(folder, prefix.rstrip("/"))
+    if not listed:
+        message = f"{folder} is empty, so it is not a dataset."
         raise InvalidArgument(message, reason="FIELD_INVALID")
-    return FOLDER, *_digest_of_files(files, str(path))
+    return [(file, name.removeprefix(prefix)) for file, name in listed]
 
 
 def digest_pattern(pattern: str) -> tuple[str, str, int]:
@@ -69,6 +77,10 @@ def digest_pattern(pattern: str) -> tuple[str, str, int]:
         Conflict: When a file changes while it is read.
         OSError: When a file or folder cannot be read.
     """
+    return FOLDER, *_digest_of_files(partial(_files_matching, pattern), pattern)
+
+
+def _files_matching(pattern: str) -> _Files:
     base, parts = split_pattern(pattern)
     if not base.is_dir():
         raise _no_match(pattern)
@@ -78,7 +90,7 @@ def digest_pattern(pattern: str) -> tuple[str, str, int]:
     for file, name in files:
         _check_match(file, base)
         check_artifact_path(name)
-    return FOLDER, *_digest_of_files(files, pattern)
+    return files
 
 
 def _no_match(pattern: str) -> NotFound:
@@ -103,31 +115,66 @@ def _check_regular(path: Path) -> None:
         raise InvalidArgument(message, reason="FIELD_INVALID")
 
 
-def _digest_of_files(files: Sequence[tuple[Path, str]], what: str) -> tuple[str, int]:
-    """Digest and size of files under their names; they are read by several threads."""
-    total = sum(file.stat().st_size for file, _ in files)
+def _digest_of_files(listed: Callable[[], _Files], what: str) -> tuple[str, int]:
+    """Digest and size of files under their names; they are read by several threads.
+
+    Args:
+        listed: Says which files there are, whenever it is asked.
+        what: What they are, for people.
+    """
+    files = listed()
+    before = _states(files, what)
     threads = min(_MOST_THREADS, os.cpu_count() or 1, len(files))
+    total = sum(state.size for state in before)
     with Progress(what, total) as progress, ThreadPoolExecutor(threads) as pool:
         hashed = list(pool.map(lambda file: _hash(file[0], progress), files))
+    # A digest of some files as they were earlier and of others as they were later would be one of
+    # something that never was.
+    try:
+        same = listed() == files and _states(files, what) == before
+    except (FileNotFoundError, NotFound) as error:
+        raise _changed(what) from error
+    if not same:
+        raise _changed(what)
     entries = [(name, digest) for (_, name), (digest, _) in zip(files, hashed, strict=True)]
     return digest_of_listing(entries), sum(size for _, size in hashed)
 
 
 def _hash(path: Path, progress: Progress) -> tuple[str, int]:
     """Digest and size of a file that stays as it is meanwhile."""
-    before = _state(path)
-    hashed = hash_file(path, progress.add)
-    if _state(path) != before:
-        message = f"{path} changed while it was read, so it has no digest."
-        raise Conflict(
-            message,
-            metadata={"resource": str(path)},
-            next_step="Wait until whatever writes the file is done, then try again.",
-        )
+    before = _states([(path, "")], str(path))
+    try:
+        hashed = hash_file(path, progress.add)
+    except FileNotFoundError as error:
+        raise _changed(str(path)) from error
+    if _states([(path, "")], str(path)) != before:
+        raise _changed(str(path))
     return hashed.digest, hashed.state.size
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    # The time of the last change of the record, unlike that of the content, cannot be set back.
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+class _State(NamedTuple):
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    # Unlike the time of the content, that of the record cannot be set back.
+    changed_ns: int
+
+
+def _states(files: _Files, what: str) -> list[_State]:
+    try:
+        found = [file.stat() for file, _ in files]
+    except FileNotFoundError as error:
+        raise _changed(what) from error
+    return [
+        _State(one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
+        for one in found
+    ]
+
+
+def _changed(what: str) -> Conflict:
+    return Conflict(
+        f"{what} changed while it was read, so it has no digest.",
+        metadata={"resource": what},
+        next_step="Wait until whatever writes there is done, then try again.",
+    )

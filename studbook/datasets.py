@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studbook.data_libraries import library_of, require_library
@@ -15,6 +14,7 @@ from studbook.dataset_progress import Progress
 from studbook.dataset_recognition import Recognised, recognise_path, recognise_uri
 from studbook.dataset_reference import REFERENCE, digest_of_reference, reference
 from studbook.exceptions import InvalidArgument
+from studbook.file_listing import given_path
 from studbook.path_patterns import is_pattern
 from studbook.recorded_text import recorded_text
 from studbook.redaction import without_secrets
@@ -82,7 +82,7 @@ def _described(data: Any, name: str, *, profile: bool) -> DatasetUse:
         # Made anew, so that one which was put together by hand is checked as well.
         return _referred(Recognised(reference(data.system, data.uri, data.version)))
     if isinstance(data, (str, os.PathLike)):
-        return _described_path(os.fspath(data))
+        return _described_path(os.fsdecode(data))
     if isinstance(data, (bytes, bytearray, memoryview)):
         digest, size = digest_bytes(data)
         return DatasetUse("", "", digest, FILE, size_bytes=size)
@@ -95,10 +95,11 @@ def _described_path(data: str) -> DatasetUse:
     if is_pattern(data):
         form, digest, size = digest_pattern(data)
     else:
-        recognised = recognise_path(Path(data))
+        path = given_path(data)
+        recognised = recognise_path(path)
         if recognised is not None:
             return _referred(recognised)
-        form, digest, size = digest_path(Path(data))
+        form, digest, size = digest_path(path)
     return DatasetUse("", "", digest, form, source=data, size_bytes=size)
 
 

@@ -16,7 +16,7 @@ from studbook.bulk_data import PIECE_BYTES
 from studbook.disk_traffic import SteadyWriter
 from studbook.exceptions import StudbookError, Unavailable, VerificationFailed
 from studbook.file_digests import READ_BYTES, hex_of, prefixed
-from studbook.safe_paths import folder_for
+from studbook.safe_paths import folder_for, unfinished_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,11 +88,11 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 @contextmanager
 def _temporary_file(parent: int, digest: str) -> Iterator[tuple[int, str]]:
     """The file an attempt that was cut off has left, or a new one; locked."""
-    name = f".studbook-{hex_of(digest)}.part"
+    name = unfinished_name(hex_of(digest))
     descriptor = _open(parent, name)
     resumable = descriptor is not None
     if descriptor is None:  # somebody else is fetching the same bytes to the same place
-        name = f".studbook-{secrets.token_hex(16)}.part"
+        name = unfinished_name(secrets.token_hex(16))
         descriptor = os.open(name, _FLAGS | os.O_EXCL, 0o666, dir_fd=parent)
     try:
         yield descriptor, name

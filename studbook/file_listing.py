@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studbook.exceptions import InvalidArgument, NotFound
@@ -10,7 +11,19 @@ from studbook.safe_paths import check_artifact_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def given_path(path: Path | str) -> Path:
+    """What somebody gave as a path.
+
+    Raises:
+        InvalidArgument: When it is empty: a setting that is missing, rather than the folder that
+            the program runs in.
+    """
+    if path == "":
+        message = 'The path is empty; give "." for the current folder.'
+        raise InvalidArgument(message, reason="FIELD_INVALID")
+    return Path(path)
 
 
 def files_below(path: Path, name: str | None = None) -> list[tuple[Path, str]]:
@@ -68,7 +81,7 @@ def _below(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 def _check_kind(path: Path) -> None:
     # Reading a pipe or a device would block, or never end.
     if not stat.S_ISREG(path.stat().st_mode):
-        raise _refused(path, "neither a file nor a folder, so it cannot be an artifact")
+        raise _refused(path, "neither a file nor a folder; leave it out")
 
 
 def _refused(path: Path, what: str) -> InvalidArgument:

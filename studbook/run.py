@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from studbook.exceptions import FailedPrecondition, StudbookError, Unavailable
+from studbook.file_listing import given_path
 from studbook.logged_values import tags_of
 from studbook.record_keeper import RecordKeeper
 from studbook.run_config import RunConfig
@@ -28,6 +28,7 @@ from studbook.run_session import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from studbook.record_folder import RunFolder
@@ -164,7 +165,7 @@ class Run(RunRecorder):
             OSError: When a file cannot be read.
         """
         warn = self._warn_once if copy else None
-        return self._add(log_files(self._folder, Path(path), name, warn))
+        return self._add(log_files(self._folder, given_path(path), name, warn))
 
     def log_figure(self, figure: Any, path: str) -> str:
         """Store a matplotlib figure as a file; the ending of `path` says in which format.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from studbook.copy_progress import CopyProgress
 from studbook.exceptions import Conflict
 from studbook.file_digests import hash_file
-from studbook.file_listing import files_below
+from studbook.file_listing import files_below, given_path
 from studbook.logged_values import tags_of
 from studbook.model_reference import parse_version
 from studbook.run_records import Artifacts, LoggedFile, VersionWanted
@@ -74,7 +74,7 @@ def log_model_files(
     """
     check_artifact_path(name)
     if isinstance(model, (str, Path)):
-        path = Path(model)
+        path = given_path(model)
         artifact = name if path.is_dir() else f"{name}/{path.name}"
         return log_files(folder, path, artifact, warn)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from unicodedata import category
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST_PATH = 1024
+# Of one file or folder; no usual file system takes more.
+_LONGEST_NAME = 255
 # Control characters, lone surrogates, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_UNFINISHED = re.compile(r"\.studbook-[0-9a-f]+\.part")
 
 
 def check_artifact_path(path: str) -> tuple[str, ...]:
@@ -24,7 +28,8 @@ def check_artifact_path(path: str) -> tuple[str, ...]:
 
     Raises:
         InvalidArgument: When it is not relative, climbs, has empty parts, backslashes or control
-            characters, or is longer than 1024 bytes.
+            characters, is no UTF-8, is longer than 1024 bytes or has a part of more than 255, or
+            is that of a file that has not come whole.
     """
     # First, because looking at each character of a very long path takes very long.
     if len(path.encode(errors="replace")) > _LONGEST_PATH:
@@ -32,9 +37,25 @@ def check_artifact_path(path: str) -> tuple[str, ...]:
     parts = tuple(path.split("/"))
     if any(part in {"", ".", ".."} for part in parts):
         raise _refused(path, "it must be relative, without empty parts, `.` or `..`")
+    if any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in parts):
+        raise _refused(path, f"no part of it must be longer than {_LONGEST_NAME} bytes")
     if "\\" in path or any(category(character) in _UNPRINTABLE for character in path):
-        raise _refused(path, "it must not hold backslashes or control characters")
+        raise _refused(
+            path, "it must be UTF-8, and must not hold backslashes or control characters"
+        )
+    # While it is moved into the place of another file, it must not be taken for that one.
+    if any(map(_UNFINISHED.fullmatch, parts)):
+        raise _refused(path, "files that are not whole yet are called so")
     return parts
+
+
+def unfinished_name(digits: str) -> str:
+    """The name of a file that has not come whole.
+
+    Args:
+        digits: Hexadecimal digits that tell it from others.
+    """
+    return f".studbook-{digits}.part"
 
 
 @contextmanager

@@ -33,7 +33,8 @@ class Artifact(_message.Message):
     """Resource name of the run."""
     path: _builtins.str
     """Path below the run, `/` between parts; relative, without `.`, `..`, empty parts, backslashes
-    or control characters. Up to 1024 bytes of UTF-8.
+    or control characters. Up to 1024 bytes of UTF-8, up to 255 a part; no part is a name of the
+    form `.studbook-{hex}.part`, which clients give to files that are not whole yet.
     """
     digest: _builtins.str
     """Digest of the bytes, `sha256:{64 hex digits}`."""

@@ -152,7 +152,7 @@ def test_names_that_a_list_cannot_hold_are_refused(folder: Path, name: bytes) ->
 
     for data in (folder, str(folder / "*")):
         with pytest.raises(
-            InvalidArgument, match="must not hold backslashes or control characters"
+            InvalidArgument, match="UTF-8, and must not hold backslashes or control characters"
         ):
             digest(data)
     # Alone it has no name that counts.
@@ -221,6 +221,61 @@ def test_a_file_that_changes_meanwhile_has_no_digest(
     monkeypatch.setattr(dataset_files, "hash_file", hash_then_change)
     with pytest.raises(Conflict, match="changed while it was read"):
         digest(str(folder / what))
+
+
+def add(folder: Path) -> None:
+    (folder / "new.csv").write_text("new")
+
+
+def remove(folder: Path) -> None:
+    (folder / "b.csv").unlink()
+
+
+def change_what_was_read(folder: Path) -> None:
+    append(folder / "a.csv")
+
+
+@pytest.mark.parametrize("change", [add, remove, change_what_was_read])
+@pytest.mark.parametrize("what", [".", "*.csv"])
+def test_files_that_were_never_there_together_have_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], what: str
+) -> None:
+    for name in ("a.csv", "b.csv", "z.csv"):
+        (tmp_path / name).write_text(name)
+    honest = file_digests.hash_file
+    read = threading.Semaphore(0)
+
+    def hash_then_change(path: Path, on_bytes: Callable[[int], None]) -> object:
+        hashed = honest(path, on_bytes)
+        if path.name == "z.csv":  # the last one; the others are read before it changes
+            assert read.acquire(timeout=PATIENCE_S)
+            assert read.acquire(timeout=PATIENCE_S)
+            change(tmp_path)
+        else:
+            read.release()
+        return hashed
+
+    monkeypatch.setattr(dataset_files, "hash_file", hash_then_change)
+    with pytest.raises(Conflict, match="changed while it was read"):
+        digest(str(tmp_path / what))
+
+
+def test_an_empty_path_is_not_the_current_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "part")
+
+    with pytest.raises(InvalidArgument, match="is empty"):
+        digest("")
+    assert digest(".") == digest(folder / "part")
+
+
+def test_paths_of_bytes_are_paths(folder: Path) -> None:
+    class OfBytes:
+        def __fspath__(self) -> bytes:
+            return os.fsencode(folder / "a.csv")
+
+    assert digest(OfBytes()) == digest(folder / "a.csv")
 
 
 def test_source_and_role_are_what_the_contract_takes() -> None:

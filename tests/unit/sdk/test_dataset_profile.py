@@ -73,6 +73,8 @@ def test_numbers() -> None:
             -1e6,
             ("1969-12-31T23:59:59.000000", 2),
         ),
+        # Farther away than microseconds have room for.
+        (np.array([2**60, 2**60, 1], "m8[s]"), 1e6, 9223372036853e6, ("9223372036853.0 s", 2)),
         (np.array([90, 90, 1], "m8[s]"), 1e6, 90e6, ("90.0 s", 2)),
         (pa.array([dt.time(1), dt.time(1)]), 3600e6, 3600e6, ("01:00:00.000000", 2)),
         (pa.array([decimal.Decimal("2.50")] * 2 + [decimal.Decimal(7)]), 2.5, 7, ("2.5", 2)),

@@ -88,6 +88,9 @@ def test_digests_become_their_digits() -> None:
         "a\x7fb",
         "a\N{LINE SEPARATOR}b",
         "é" * 513,
+        "a/" + "é" * 128,
+        f"a/.studbook-{'0' * 64}.part",
+        ".studbook-0.part/b",
     ],
 )
 def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:

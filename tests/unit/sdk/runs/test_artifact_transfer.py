@@ -257,7 +257,22 @@ def test_a_rotten_beginning_is_fetched_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "a/../x", "/x", "a//x", "a/./x", "", "a\\x", "a\x00x", "x" * 1025, "a\nb"]
+    "path",
+    [
+        "../x",
+        "a/../x",
+        "/x",
+        "a//x",
+        "a/./x",
+        "",
+        "a\\x",
+        "a\x00x",
+        "x/" * 512 + "x",
+        "x" * 256,
+        "a\nb",
+        # What this would replace may be another file on its way.
+        f"a/.studbook-{'0' * 64}.part",
+    ],
 )
 def test_paths_that_lead_elsewhere_are_refused(tmp_path: Path, path: str) -> None:
     part = Part(path, "sha256:" + "0" * 64, 0)
@@ -323,8 +338,14 @@ def test_names_that_no_other_system_takes_are_not_uploaded(
     client: Client, stored: Stored, folder: Path, name: bytes
 ) -> None:
     (folder / os.fsdecode(name)).write_text("x")
-    with pytest.raises(InvalidArgument, match="must not hold backslashes or control"):
+    with pytest.raises(InvalidArgument, match="UTF-8, and must not hold backslashes or control"):
         artifact_transfer.upload(client, RUN, folder)
+    assert not stored.artifacts
+
+
+def test_an_empty_path_is_not_the_current_folder(client: Client, stored: Stored) -> None:
+    with pytest.raises(InvalidArgument, match="is empty"):
+        artifact_transfer.upload(client, RUN, "")
     assert not stored.artifacts
 
 
