@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from service_chassis.errors import quote
 from service_chassis.field_table import Kind
 from service_chassis.filter_sql import compile_filter
 from service_chassis.order_by import order_by_invalid
@@ -237,7 +238,7 @@ def _sort_keys(order: Sequence[OrderTerm], order_by: str, fields: FieldTable) ->
         if found is None or found.column is None:
             raise order_by_invalid(
                 order_by,
-                f"there is no {'.'.join(term.path)} to sort by; "
+                f"there is no field {quote('.'.join(term.path))} to sort by; "
                 f"there are {', '.join(fields.sortable_names())}",
             )
         yield from _keys_of(found, found.column, descending=term.descending)

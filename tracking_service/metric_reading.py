@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tracking_service.records import Points, SeriesRecord, Window
     from tracking_service.store.tracking_store import TrackingStore
 
+# Series whose chunks are read by one statement.
+_SERIES_TOGETHER = 1_000
+# After so many series no more runs are looked through before their points are read.
+_SERIES_FOUND = 10_000
+
 
 class Part(NamedTuple):
     """Part of a series; the parts of one series follow one another in order.
@@ -59,21 +64,32 @@ class MetricReader:
         Raises:
             StudbookError: NOT_FOUND, before anything is read.
         """
+        left = runs
+        while left:
+            found, left = await self._series_of_first(left, keys)
+            for group in _read_together(found):
+                if group[0].record.summary.count > POINTS_A_PORTION:
+                    parts = self._long_series(group[0])
+                else:
+                    parts = self._short_series(group)
+                async for part in parts:
+                    yield part
 
-        def find(store: TrackingStore) -> list[_Series]:
-            return [
-                _Series(run, record)
-                for run in runs
-                for record in metrics.series_of(store, run, keys)
-            ]
+    async def _series_of_first(
+        self, runs: Sequence[str], keys: Collection[str]
+    ) -> tuple[list[_Series], Sequence[str]]:
+        """The series of the first runs, as many as should be in memory; the runs that are left."""
 
-        for group in _read_together(await read(self._database, find)):
-            if group[0].record.summary.count > POINTS_A_PORTION:
-                parts = self._long_series(group[0])
-            else:
-                parts = self._short_series(group)
-            async for part in parts:
-                yield part
+        def find(store: TrackingStore) -> tuple[list[_Series], Sequence[str]]:
+            places = [metrics.place_of(store, run) for run in runs]
+            found: list[_Series] = []
+            for number, (run, place) in enumerate(zip(runs, places, strict=True), 1):
+                found += [_Series(run, record) for record in store.metrics.series(place, keys)]
+                if len(found) >= _SERIES_FOUND:
+                    return found, runs[number:]
+            return found, ()
+
+        return await read(self._database, find)
 
     async def _short_series(self, group: Sequence[_Series]) -> AsyncIterator[Part]:
         keys = [series.record.key for series in group]
@@ -134,12 +150,15 @@ class MetricReader:
 
 
 def _read_together(found: Sequence[_Series]) -> Iterator[Sequence[_Series]]:
-    """The series in groups of at most a portion; a longer series is a group of its own."""
+    """The series in groups of at most a portion; a longer series is a group of its own.
+
+    No group has more series than a statement can name.
+    """
     group: list[_Series] = []
     points = 0
     for series in found:
         points += series.record.summary.count
-        if group and points > POINTS_A_PORTION:
+        if group and (points > POINTS_A_PORTION or len(group) == _SERIES_TOGETHER):
             yield group
             group, points = [], series.record.summary.count
         group.append(series)

@@ -22,7 +22,7 @@ from tracking_service.records import (
 from tracking_service.series_reading import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from tracking_service.metric_limits import MetricLimits
@@ -157,14 +157,13 @@ def _add_points(
     )
 
 
-def series_of(store: TrackingStore, name: str, keys: Collection[str]) -> Sequence[SeriesRecord]:
-    """The series of a run by key; without keys, all.
+def place_of(store: TrackingStore, name: str) -> RunPlace:
+    """The run whose metrics are to be read.
 
     Raises:
         StudbookError: NOT_FOUND.
     """
-    run = found(store.runs.place(name), name)
-    return store.metrics.series(run, keys)
+    return found(store.runs.place(name), name)
 
 
 def _prepared(key: str, points: Points) -> PreparedSeries:

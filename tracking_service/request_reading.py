@@ -46,6 +46,7 @@ _LONGEST_MEDIA_TYPE = 128
 _FEW_POINTS = 32
 _MOST_FILES = 1000
 _MOST_READ_RUNS = 100
+_MOST_READ_KEYS = 10_000
 
 
 def new_experiment_name(request: experiment_service_pb2.CreateExperimentRequest) -> str:
@@ -144,6 +145,7 @@ def metric_read(request: metric_service_pb2.ReadMetricsRequest) -> Window:
     check_count(request.runs, "runs", _MOST_READ_RUNS, least=1)
     for index, run in enumerate(request.runs):
         RUN.parse(run, f"runs[{index}]")
+    check_count(request.keys, "keys", _MOST_READ_KEYS)
     for index, key in enumerate(request.keys):
         check_text(key, f"keys[{index}]", LONGEST_KEY, required=True)
     check_not_negative(request.max_points, "max_points")

@@ -55,10 +55,15 @@ class MetricStore:
 
     def series_for_change(self, run: RunPlace, keys: Collection[str]) -> dict[str, SeriesRecord]:
         """Those of the keys that the run has series of, locked."""
-        wanted = {"run_key": run.key, "keys": list(keys)}
-        rows = self._connection.execute(_SERIES_FOR_CHANGE, wanted)
-        found = (_series(*row) for row in rows)
-        return {series.summary.key: series for series in found}
+        found: dict[str, SeriesRecord] = {}
+        # Always in the same order, so that two writers cannot wait for each other.
+        ordered = sorted(keys)
+        for start in range(0, len(ordered), _KEYS_NAMED):
+            wanted = {"run_key": run.key, "keys": ordered[start : start + _KEYS_NAMED]}
+            for row in self._connection.execute(_SERIES_FOR_CHANGE, wanted):
+                series = _series(*row)
+                found[series.summary.key] = series
+        return found
 
     def count_for_change(self, run: RunPlace) -> int:
         """How many series a run has; nobody else begins one until the transaction ends."""
@@ -134,6 +139,8 @@ class MetricStore:
 
 
 _NAN = math.nan
+# No database takes as many parameters of a statement as a batch may have keys.
+_KEYS_NAMED = 10_000
 # The columns that `summary_record` takes.
 SUMMARY = (
     metric_series.c.key,
@@ -216,7 +223,6 @@ _SERIES_FOR_CHANGE = (
         metric_series.c.run == sa.bindparam("run_key"),
         metric_series.c.key.in_(sa.bindparam("keys", expanding=True)),
     )
-    # Always in the same order, so that two writers cannot wait for each other.
     .order_by(metric_series.c.key)
     .with_for_update()
 )

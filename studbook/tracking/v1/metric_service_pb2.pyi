@@ -151,7 +151,7 @@ class ReadMetricsRequest(_message.Message):
 
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Keys to read; empty means all."""
+        """Keys to read, at most 10 000; empty means all."""
 
     @_builtins.property
     def min_time(self) -> _timestamp_pb2.Timestamp:

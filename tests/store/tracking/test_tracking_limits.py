@@ -263,3 +263,14 @@ def test_a_stream_takes_what_comes_before_one_metric_too_many(tracking: Tracking
         "c": 1,
         "d": 0,
     }
+
+
+def test_a_batch_of_more_metrics_than_a_statement_can_name_is_refused(tracking: Tracking) -> None:
+    run = tracking.run().name
+    tracking.append(run, sequence=1, a=POINT)
+
+    wanted: dict[str, Any] = {f"m{number:05}": POINT for number in range(70_000)}
+    refusal = refused(lambda: tracking.append(run, sequence=2, **wanted))
+
+    assert "70000 new ones" in str(refusal)
+    assert tracking.append(run, sequence=2, a=POINT) == 2

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from studbook.tracking.v1 import metric_service_pb2 as pb
 from tests.store.tracking.at_work import WINE, batch, reason
+from tracking_service import metric_reading
 
 if TYPE_CHECKING:
     from tests.store.tracking.at_work import Tracking
@@ -80,12 +81,31 @@ def test_several_runs_and_keys_are_read_in_one_call(tracking: Tracking) -> None:
     assert read(runs=[one, two], keys=["a", "none"]) == [(one, "a"), (two, "a")]
 
 
+def test_very_many_series_are_read_a_portion_at_a_time(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [tracking.run().name for _ in range(4)]
+    points: dict[str, Any] = {key: [(1, 1.0)] for key in "abcde"}
+    for run in runs[:3]:
+        tracking.append(run, **points)
+    monkeypatch.setattr(metric_reading, "_SERIES_TOGETHER", 2)
+    monkeypatch.setattr(metric_reading, "_SERIES_FOUND", 6)
+
+    parts = tracking.call("ReadMetrics", pb.ReadMetricsRequest(runs=runs))
+
+    found = [(part.run, part.series.key) for part in parts]
+    assert found == [(run, key) for run in runs[:3] for key in "abcde"]
+    missing = pb.ReadMetricsRequest(runs=[*runs, f"{WINE}/runs/none"])
+    assert reason(lambda: tracking.call("ReadMetrics", missing)) == "NOT_FOUND"
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"max_points": -1}, "FIELD_INVALID"),
         ({"min_time": Timestamp(seconds=2**60)}, "FIELD_INVALID"),
         ({"keys": [""]}, "FIELD_REQUIRED"),
+        ({"keys": ["loss"] * 10_001}, "FIELD_INVALID"),
         ({"runs": ["x"]}, "RESOURCE_NAME_INVALID"),
         ({"runs": [f"{WINE}/runs/r{i}" for i in range(101)]}, "FIELD_INVALID"),
     ],
