@@ -14,7 +14,7 @@ from gateway.holdings_message import denial_message, grant_message, verdict_mess
 from gateway.refusals import token_not_exchangeable
 from service_chassis.errors import invalid_field
 from service_chassis.method_access import method_table
-from service_chassis.principal_message import to_message
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import to_timestamp
 from studbook._version import __version__
 from studbook.identity.v1 import identity_service_pb2 as messages
@@ -115,7 +115,7 @@ class IdentityService(IdentityServiceServicer):
         async def answer() -> messages.WhoAmIResponse:
             caller = await self._caller(call)
             return messages.WhoAmIResponse(
-                principal=to_message(caller.identity.principal),
+                principal=principal_message(caller.identity.principal),
                 groups=caller.identity.groups,
                 grants=map(grant_message, caller.holdings.grants),
                 denials=map(denial_message, caller.holdings.denials),

@@ -15,7 +15,7 @@ from gateway.token_shape import LONGEST_TOKEN
 from gateway.token_verifier import LEEWAY_S, OWN_ISSUER
 from service_chassis.errors import invalid_field
 from service_chassis.permissions import is_valid_pattern
-from service_chassis.principal_message import to_message
+from service_chassis.principal_message import principal_message
 from service_chassis.resource_names import check_length
 from service_chassis.timestamps import to_timestamp
 from service_chassis.validation import check_count
@@ -106,7 +106,7 @@ class TokenExchange:
         return ExchangeTokenResponse(
             access_token=made,
             expire_time=spending.exchanged_expire_time,
-            principal=to_message(principal),
+            principal=principal_message(principal),
             resources=resources,
         )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from registry_service.canonical_json import canonical_json
 from registry_service.records import Cause
-from service_chassis.principal_message import to_message
+from service_chassis.principal_message import principal_message
 from studbook.certificates.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from studbook.identity.v1 import principal_pb2
 
@@ -101,7 +101,7 @@ def _version(version: Version) -> JsonObject:
         "digest": f"sha256:{version.digest}",
         "description": version.description,
         "tags": version.tags,
-        "registeredBy": _principal(to_message(version.creator)),
+        "registeredBy": _principal(principal_message(version.creator)),
         "registrationTime": _time(version.create_us),
         "files": [
             {
@@ -228,7 +228,7 @@ def _stay(stay: Stay, evidence: Evidence, approvals: Mapping[int, Entry]) -> Jso
         "cause": stay.cause.name,
         "causedBy": stay.caused_by,
         "reason": stay.reason,
-        "by": _principal(to_message(stay.actor)),
+        "by": _principal(principal_message(stay.actor)),
         "decision": decision,
         "approvals": [_approval(approvals[position]) for position in approvals_in(evidence)],
         "ledgerPosition": stay.position,
@@ -238,7 +238,7 @@ def _stay(stay: Stay, evidence: Evidence, approvals: Mapping[int, Entry]) -> Jso
 
 def _approval(entry: Entry) -> JsonObject:
     return {
-        "by": _principal(to_message(entry.actor)),
+        "by": _principal(principal_message(entry.actor)),
         "time": _time(entry.create_us),
         "comment": entry.reason,
         "ledgerPosition": entry.position,

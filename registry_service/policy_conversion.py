@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.duration_pb2 import Duration
 
 from registry_service.policy_records import WEEK_US
-from service_chassis.principal_message import to_message as to_principal
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import to_timestamp
 from studbook.registry.v1 import policy_pb2 as messages
 
@@ -64,7 +64,7 @@ def to_policy(policy: Policy) -> messages.PromotionPolicy:
             min_reason_length=policy.break_glass.min_reason_length,
         ),
         update_time=to_timestamp(policy.update_us or None),
-        updater=None if policy.updater is None else to_principal(policy.updater),
+        updater=None if policy.updater is None else principal_message(policy.updater),
         etag=policy.etag if policy.revision else "",
     )
     if policy.approval_lifetime_us != WEEK_US:

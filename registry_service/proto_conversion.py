@@ -10,7 +10,7 @@ from registry_service.loaded_records import Match
 from registry_service.names import transition_name
 from registry_service.records import Cause, Stage, VersionState
 from service_chassis.errors import invalid_field, required_field
-from service_chassis.principal_message import to_message as to_principal
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import to_timestamp
 from studbook.registry.v1 import (
     alias_pb2,
@@ -66,7 +66,7 @@ def to_model(model: Model) -> model_pb2.Model:
         tags=model.tags,
         production_version=model.production_version,
         highest_version=model.highest_version,
-        creator=to_principal(model.creator),
+        creator=principal_message(model.creator),
         create_time=to_timestamp(model.create_us),
         update_time=to_timestamp(model.update_us),
         etag=model.etag,
@@ -89,7 +89,7 @@ def to_version(version: Version) -> version_pb2.Version:
         digest=f"sha256:{version.digest}",
         description=version.description,
         tags=version.tags,
-        creator=to_principal(version.creator),
+        creator=principal_message(version.creator),
         create_time=to_timestamp(version.create_us),
         update_time=to_timestamp(version.update_us),
         etag=version.etag,
@@ -114,7 +114,7 @@ def to_alias(stay: AliasStay, *, is_protected: bool) -> alias_pb2.Alias:
         version=stay.version,
         start_time=to_timestamp(stay.start_us),
         end_time=to_timestamp(stay.end_us),
-        actor=to_principal(stay.actor),
+        actor=principal_message(stay.actor),
         reason=stay.reason,
         is_protected=is_protected,
         etag=stay.etag if stay.position else "",
@@ -130,7 +130,7 @@ def to_loaded(report: LoadedReport) -> loaded_pb2.LoadedVersion:
         digest=f"sha256:{report.digest}",
         load_time=to_timestamp(report.load_us),
         report_time=to_timestamp(report.report_us),
-        reporter=to_principal(report.reporter),
+        reporter=principal_message(report.reporter),
         match=_MATCHES[report.match],
     )
 
@@ -143,7 +143,7 @@ def to_transition(stay: Stay) -> promotion_service_pb2.Transition:
         from_stage=_STAGES[stay.from_stage] if stay.from_stage else version_pb2.STAGE_UNSPECIFIED,
         to_stage=_STAGES[stay.to_stage],
         reason=stay.reason,
-        actor=to_principal(stay.actor),
+        actor=principal_message(stay.actor),
         create_time=to_timestamp(stay.start_us),
         end_time=to_timestamp(stay.end_us),
         cause=_CAUSES[stay.cause],
@@ -170,7 +170,7 @@ def to_entry(entry: Entry) -> ledger_pb2.LedgerEntry:
     return ledger_pb2.LedgerEntry(
         position=entry.position,
         create_time=to_timestamp(entry.create_us),
-        actor=to_principal(entry.actor),
+        actor=principal_message(entry.actor),
         action=entry.action,
         resource=entry.resource,
         outcome=_OUTCOMES[entry.outcome],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry_service.approvals import LAPSED, STALE
 from registry_service.policy_conversion import to_rule_result
-from service_chassis.principal_message import to_message as to_principal
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import to_timestamp
 from studbook.registry.v1 import review_service_pb2 as messages
 
@@ -26,7 +26,7 @@ def to_request(view: RequestView) -> messages.TransitionRequest:
         name=request.name,
         version=request.version,
         reason=request.reason,
-        requester=to_principal(request.requester),
+        requester=principal_message(request.requester),
         state=_state(view),
         reviews=[_review(review, judged.get(review)) for review in request.reviews],
         approvals=[]
@@ -56,7 +56,7 @@ def _state(view: RequestView) -> State.ValueType:
 
 def _review(review: Review, approval: Approval | None) -> messages.Review:
     return messages.Review(
-        reviewer=to_principal(review.reviewer),
+        reviewer=principal_message(review.reviewer),
         decision=messages.ReviewDecision.Value(f"REVIEW_DECISION_{review.decision.name}"),
         comment=review.comment,
         reviewed_digest=review.reviewed_digest,

@@ -11,7 +11,7 @@ from registry_service.records import Stage
 from registry_service.watch_changes import AliasMove, StageMove
 from registry_service.watch_interest import Interest, Sight
 from service_chassis.errors import invalid_field
-from service_chassis.principal_message import to_message as to_principal
+from service_chassis.principal_message import principal_message
 from service_chassis.resource_names import WORKSPACE
 from service_chassis.timestamps import to_timestamp
 from service_chassis.validation import check_count
@@ -101,7 +101,7 @@ def to_change(change: Change, sight: Sight) -> watch_pb2.Change:
             message.alias.to_version = after
             message.alias.digest = digest
     if sight is Sight.ALL:
-        message.actor.CopyFrom(to_principal(change.actor))
+        message.actor.CopyFrom(principal_message(change.actor))
         message.reason = change.reason
     return message
 

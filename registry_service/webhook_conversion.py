@@ -11,7 +11,7 @@ from registry_service.watch_conversion import check_models
 from registry_service.webhook_events import EVENTS
 from registry_service.webhook_records import WebhookSettings, WebhookState
 from service_chassis.errors import invalid_field, required_field
-from service_chassis.principal_message import to_message as to_principal
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import to_timestamp
 from service_chassis.validation import LONGEST_DESCRIPTION, check_count, check_text
 from studbook.registry.v1 import webhook_pb2
@@ -137,7 +137,7 @@ def to_webhook(webhook: Webhook) -> webhook_pb2.Webhook:
                 )
                 for secret in webhook.secrets
             ],
-            creator=to_principal(webhook.creator),
+            creator=principal_message(webhook.creator),
             create_time=to_timestamp(webhook.create_us),
             update_time=to_timestamp(webhook.update_us),
             etag=webhook.etag,

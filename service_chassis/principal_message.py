@@ -16,7 +16,7 @@ _KINDS = {
 }
 
 
-def to_message(principal: Principal) -> principal_pb2.Principal:
+def principal_message(principal: Principal) -> principal_pb2.Principal:
     """The principal as a message; a kind that is none of the contract's stays unset."""
     return principal_pb2.Principal(
         id=principal.id,

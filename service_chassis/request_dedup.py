@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
@@ -66,17 +67,16 @@ def once(
     if not request_id or getattr(request, "validate_only", False):
         return work()
     _check_uuid(request_id)
-    key = sa.and_(
-        table.c.principal == caller.principal.id,
-        table.c.request_type == type(request).__name__,
-        table.c.request_id == request_id,
-    )
+    key = {
+        "principal": caller.principal.id,
+        "request_type": type(request).__name__,
+        "request_id": request_id,
+    }
     body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
     now = now_us()
-    connection.execute(table.delete().where(table.c.expire_time < now))
-    known = connection.execute(
-        sa.select(table.c.body_hash, table.c.response).where(key)
-    ).one_or_none()
+    statements = _statements(table)
+    connection.execute(statements.forget, {"now": now})
+    known = connection.execute(statements.find, key).one_or_none()
     if known is not None:
         if bytes(known.body_hash) != body_hash:
             raise invalid_field(
@@ -88,20 +88,36 @@ def once(
             )
         return response_type.FromString(bytes(known.response))
     response = work()
-    answer = table.insert().values(
-        principal=caller.principal.id,
-        request_type=type(request).__name__,
-        request_id=request_id,
-        body_hash=body_hash,
-        response=response.SerializeToString(),
-        expire_time=now + KEPT_US,
-    )
+    answer = {
+        "body_hash": body_hash,
+        "response": response.SerializeToString(),
+        "expire_time": now + KEPT_US,
+    }
     try:
-        connection.execute(answer)
+        connection.execute(statements.remember, {**key, **answer})
     except IntegrityError as error:
         # The same request is being answered on another connection; its answer is ours, too.
         raise TransactionConflictError from error
     return response
+
+
+class _Statements(NamedTuple):
+    """What is asked of the table."""
+
+    forget: sa.Delete
+    find: sa.Select[tuple[bytes, bytes]]
+    remember: sa.Insert
+
+
+# Kept, because making a statement takes several times as long as running it.
+@cache
+def _statements(table: sa.Table) -> _Statements:
+    key = (column == sa.bindparam(column.name) for column in table.primary_key)
+    return _Statements(
+        forget=table.delete().where(table.c.expire_time < sa.bindparam("now")),
+        find=sa.select(table.c.body_hash, table.c.response).where(*key),
+        remember=table.insert(),
+    )
 
 
 def _check_uuid(request_id: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service_chassis.principal_message import principal_message
 from service_chassis.timestamps import set_timestamp, to_timestamp
-from studbook.identity.v1 import principal_pb2
 from studbook.tracking.v1 import (
     artifact_pb2,
     dataset_pb2,
@@ -19,7 +19,6 @@ from tracking_service.run_comparison import without_rows
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from service_chassis.caller import Principal
     from tracking_service.dataset_records import Dataset, DatasetReference
     from tracking_service.records import (
         Artifact,
@@ -34,29 +33,10 @@ if TYPE_CHECKING:
     from tracking_service.run_comparison import ComparedDataset, ComparedMetric, Comparison
     from tracking_service.run_holds import HeldRun
 
-_PRINCIPAL_KINDS = {
-    "user": principal_pb2.PRINCIPAL_KIND_USER,
-    "service": principal_pb2.PRINCIPAL_KIND_SERVICE,
-    "pipeline": principal_pb2.PRINCIPAL_KIND_PIPELINE,
-}
-
 
 def digest_text(digest: str) -> str:
     """A stored digest as it is written on the wire."""
     return f"sha256:{digest}"
-
-
-def principal_message(principal: Principal) -> principal_pb2.Principal:
-    """A principal as a message."""
-    return principal_pb2.Principal(
-        id=principal.id,
-        kind=_PRINCIPAL_KINDS.get(principal.kind, principal_pb2.PRINCIPAL_KIND_UNSPECIFIED),
-        display_name=principal.display_name,
-        issuer=principal.issuer,
-        subject=principal.subject,
-        pipeline_claims=principal.pipeline_claims,
-        token_id=principal.token_id,
-    )
 
 
 def experiment_message(experiment: Experiment) -> experiment_pb2.Experiment:

@@ -96,13 +96,13 @@ class RunContents:
                 {"run": run.key, "experiment": run.experiment_key, **param_row(param)}
                 for param in new
             ]
-            self._connection.execute(params.insert(), rows)
+            self._connection.execute(_ADD_PARAMS, rows)
             size = sum(param.size for param in new)
             self._connection.execute(_MORE_PARAM_BYTES, {"run_key": run.key, "more": size})
 
     def set_tags(self, run: Run, new: Mapping[str, str]) -> None:
         """Make these the run's tags, in place of all it had; the run is locked."""
-        self._connection.execute(tags.delete().where(tags.c.run == run.key))
+        self._connection.execute(_REMOVE_TAGS, {"run_key": run.key})
         self.add_tags(run, new)
 
     def add_tags(self, run: Run, new: Mapping[str, str]) -> None:
@@ -112,13 +112,13 @@ class RunContents:
                 {"run": run.key, "experiment": run.experiment_key, "key": key, "value": value}
                 for key, value in new.items()
             ]
-            self._connection.execute(tags.insert(), rows)
+            self._connection.execute(_ADD_TAGS, rows)
 
     def add_dataset_inputs(self, run: Run, inputs: Iterable[tuple[int, str]]) -> None:
         """Store uses of datasets, each a dataset's key and a role, that the run does not have."""
         rows = [{"run": run.key, "dataset": dataset, "role": role} for dataset, role in inputs]
         if rows:
-            self._connection.execute(dataset_inputs.insert(), rows)
+            self._connection.execute(_ADD_DATASET_INPUTS, rows)
 
     def _params(self, keys: Collection[int], view: RunView) -> Mapping[int, list[Param]]:
         found = defaultdict(list)
@@ -218,6 +218,10 @@ _HEARD = _of_runs(
 ).group_by(metric_writers.c.run)
 
 
+_ADD_PARAMS, _ADD_TAGS, _ADD_DATASET_INPUTS = (
+    table.insert() for table in (params, tags, dataset_inputs)
+)
+_REMOVE_TAGS = tags.delete().where(tags.c.run == sa.bindparam("run_key"))
 _MORE_PARAM_BYTES = (
     runs.update()
     .where(runs.c.id == sa.bindparam("run_key"))
