@@ -132,10 +132,10 @@ def check_file(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
-    """Find faults in an access file, e.g. in a pull request.
+    """Find faults in an access file.
 
-    Prints FILE:LINE: error: ... or warning: ..., as compilers do. Ends with 0 when a gateway would
-    take the file, and with 1 when it would refuse it.
+    For instance in a pull request. Prints FILE:LINE: error: ... or warning: ..., as compilers do.
+    Ends with 0 when a gateway would take the file, and with 1 when it would refuse it.
     """
     from studbook.cli import output
     from studbook.cli.access_files import report

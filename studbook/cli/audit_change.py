@@ -8,10 +8,11 @@ from studbook.cli.options import AsJson, DryRun, Limit
 
 
 def make_checkpoint(*, as_json: AsJson = False) -> None:
-    """Make a checkpoint of the ledger and print it on one line, to be kept elsewhere.
+    """Make a checkpoint of the ledger, to be kept elsewhere.
 
-    E.g. `studbook audit checkpoint >> checkpoints.jsonl`, on a machine that the registry's
-    administrators do not reach. When nothing was entered since the last one, prints that.
+    Prints it on one line: e.g. `studbook audit checkpoint >> checkpoints.jsonl`, on a machine that
+    the registry's administrators do not reach. When nothing was entered since the last one, prints
+    that.
     """
     import sys
 
@@ -48,9 +49,9 @@ def list_checkpoints(*, limit: Limit = 50, as_json: AsJson = False) -> None:
 
 
 def print_keys(*, as_json: AsJson = False) -> None:
-    """Print the public keys that checkpoints and certificates are verified with, in PEM.
+    """Print the public keys that verify what the registry signs.
 
-    The one that the registry signs with now comes first.
+    For checkpoints and certificates, in PEM. The one that the registry signs with now comes first.
     """
     import sys
 

@@ -38,7 +38,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the ledger, its checkpoints, and that the registry's tables agree with it.
+    """Verify that ledger, checkpoints and tables agree.
 
     The registry compares its tables with the ledger; the ledger is checked here. Names the first
     entry that does not fit, and ends with exit code 6.

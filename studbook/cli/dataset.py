@@ -59,7 +59,10 @@ def show_dataset(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show a dataset version: digest, columns with their profiles, runs that used it."""
+    """Show a dataset version, and the runs that used it.
+
+    Digest, columns with their profiles, and runs.
+    """
     from studbook.cli import dataset_calls, dataset_tables, output
     from studbook.client import Client
 
@@ -88,9 +91,10 @@ def show_descendants(
     limit: Limit = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """List every model version that learned from a dataset, and when it was in Production.
+    """List every model version that learned from a dataset.
 
-    Also what began from such a version: its children have learned from the data as well.
+    With when it was in Production. Also what began from such a version: its children have learned
+    from the data as well.
     """
     from studbook.cli import derivation_calls, derivation_table, output
     from studbook.client import Client
@@ -112,7 +116,10 @@ def digest_data(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Print digest and form of data that lies here, as a run would record them. No server."""
+    """Print the digest that a run would record of data here.
+
+    With form and size, and without a server.
+    """
     from studbook.cli import output
     from studbook.datasets import describe_dataset
 

@@ -33,10 +33,10 @@ def write_certificate(
         typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
     ] = None,
 ) -> None:
-    """Write the certificate of a version: all that is known of it, signed by the registry.
+    """Write the signed certificate of a version.
 
-    `studbook verify` verifies it, and the files, without a network. Page and ML-BOM are made from
-    the certificate; they are not signed themselves.
+    It holds all that is known of the version. `studbook verify` verifies it, and the files, without
+    a network. Page and ML-BOM are made from the certificate; they are not signed themselves.
     """
     import sys
 
@@ -80,10 +80,10 @@ def sign_files(
         typer.Option("--output", "-o", metavar="FILE", help="Default: DIR.sig."),
     ] = None,
 ) -> None:
-    """Sign a model's files in the OpenSSF model-signing format, with a key of your own.
+    """Sign a model's files with a key of your own.
 
-    Verify with `studbook verify DIR --signature FILE --key PUBLIC`, or with any program that
-    knows the format.
+    In the OpenSSF model-signing format. Verify with `studbook verify DIR --signature FILE --key
+    PUBLIC`, or with any program that knows the format.
     """
     from studbook.cli import output
 

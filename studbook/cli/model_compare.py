@@ -20,10 +20,10 @@ def compare_versions(
     everything: AllColumns = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what changed between two versions, e.g. wine@production and wine@previous.
+    """Say what changed between two versions.
 
-    Data, code, parameters, environment, metrics and files: the same or not, with evidence, and one
-    verdict.
+    Such as wine@production and wine@previous. Data, code, parameters, environment, metrics and
+    files: the same or not, with evidence, and one verdict.
     """
     from studbook.cli import comparison_page, output
     from studbook.model_comparison import compare_versions as compare
@@ -54,7 +54,7 @@ def check_inputs(
     everything: AllColumns = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether recent inputs look like the data that a version was trained on.
+    """Say whether inputs look like what a version learned from.
 
     Exit code 0 when they do, 6 when columns drifted, 1 when that cannot be said.
     """

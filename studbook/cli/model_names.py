@@ -65,7 +65,10 @@ def list_aliases(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List what the aliases of a model name now, named at a moment, or ever named."""
+    """List what the aliases of a model name, or named.
+
+    Now, at a moment, or ever.
+    """
     from studbook.cli import alias_tables, model_calls, output
     from studbook.cli.references import moment
     from studbook.client import Client
@@ -108,7 +111,10 @@ def edit(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change description and tags of a model or version, and which aliases a model protects."""
+    """Change description, tags and protected aliases.
+
+    Description and tags of a model or version; which aliases a model protects.
+    """
     from studbook.cli import model_calls, model_edit, output
 
     wanted = model_edit.Wanted(

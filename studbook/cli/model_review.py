@@ -25,9 +25,10 @@ Seen = Annotated[
 
 
 def explain_promotion(version: VersionArgument, *, as_json: AsJson = False) -> None:
-    """Say what each rule of the policies would do to a promotion now; changes nothing.
+    """Say what each rule would do to a promotion now.
 
-    Ends with 0 when the version could enter Production, 5 when a rule keeps it out.
+    Changes nothing. Ends with 0 when the version could enter Production, 5 when a rule keeps it
+    out.
     """
     from studbook.cli import output, policy_tables, review_calls
     from studbook.client import Client
@@ -46,7 +47,7 @@ def explain_promotion(version: VersionArgument, *, as_json: AsJson = False) -> N
 def request_promotion(
     version: VersionArgument, *, reason: Reason = "", as_json: AsJson = False
 ) -> None:
-    """Ask that a version enter Production, so that others can approve it."""
+    """Ask for approval of a version for Production."""
     from studbook.cli import review_calls
     from studbook.client import Client
 
@@ -90,7 +91,7 @@ def list_requests(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List requests, or show those of one version with their reviews."""
+    """List requests, or show a version's with their reviews."""
     from studbook.cli import output, review_calls, review_tables
     from studbook.cli.references import names_version
     from studbook.client import Client

@@ -38,12 +38,12 @@ def watch_models(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a name stands for, and each time that it changes; until Ctrl-C.
+    """Tell what a name stands for, and each change of it.
 
-    Of a whole model or a pattern of models every change is told. When the server is away it is
-    asked again until it answers, and nothing is missed in between. A --exec command that fails is
-    run again after 1 s, 2 s and so on up to a minute, until it succeeds or another version has
-    come.
+    Goes on until Ctrl-C. Of a whole model or a pattern of models every change is told. When the
+    server is away it is asked again until it answers, and nothing is missed in between. A --exec
+    command that fails is run again after 1 s, 2 s and so on up to a minute, until it succeeds or
+    another version has come.
     """
     from studbook.cli import watch_lines
     from studbook.cli.version_command import VersionCommand, run_for_each

@@ -26,7 +26,10 @@ def set_policy(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put policies in force as files have them; what is so already stays as it is."""
+    """Put policies in force as files have them.
+
+    What is so already stays as it is.
+    """
     from studbook.cli import output, policy_calls, policy_tables
     from studbook.client import Client
 

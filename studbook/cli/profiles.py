@@ -21,7 +21,10 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
 
 @app.command("ls")
 def list_profiles(*, as_json: AsJson = False) -> None:
-    """List the profiles: which is in use, for which server, and whether you are logged in."""
+    """List the profiles, their servers, and the one in use.
+
+    And whether you are logged in under each.
+    """
     from studbook.cli import output
     from studbook.profiles import Profiles
 
@@ -46,7 +49,10 @@ def list_profiles(*, as_json: AsJson = False) -> None:
 
 @app.command("use")
 def use(name: _Name) -> None:
-    """Use a profile from now on, where neither STUDBOOK_ADDRESS nor STUDBOOK_PROFILE is set."""
+    """Use a profile from now on.
+
+    Where neither STUDBOOK_ADDRESS nor STUDBOOK_PROFILE is set.
+    """
     from studbook.cli import output
     from studbook.profiles import Profiles
 

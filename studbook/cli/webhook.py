@@ -38,7 +38,10 @@ def create_webhook(
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Add a webhook, and print its secret, which is never shown again."""
+    """Add a webhook, and print its secret.
+
+    The secret is never shown again.
+    """
     from studbook.cli import output, webhook_calls
 
     answer = webhook_calls.create(name, url, models, events or [], description)
@@ -109,7 +112,10 @@ def rotate_secret(
         typer.Option("--overlap", metavar="HOURS", min=0, help="How long the old one is used too."),
     ] = 24.0,
 ) -> None:
-    """Give a webhook a new secret, and print it; deliveries are signed with both for a while."""
+    """Give a webhook a new secret, and print it.
+
+    Deliveries are signed with both for a while.
+    """
     from studbook.cli import output, webhook_calls
 
     output.print_lines([webhook_calls.rotate(name, overlap_hours)])

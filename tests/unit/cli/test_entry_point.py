@@ -36,6 +36,21 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n  {name} " in text for name in entry.COMMANDS)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [(name,) for name in entry.COMMANDS] + [("model", "alias")],
+    ids=" ".join,
+)
+def test_lists_of_commands_say_of_each_what_it_does(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """What does not fit on its line is cut off there by the library."""
+    assert entry.run([*words, "--help"]) == 0
+
+    _, _, listed = capsys.readouterr().out.partition("Commands:\n")
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from studbook.cli.__main__ import run; run(['--help']); "
