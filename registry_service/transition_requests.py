@@ -130,19 +130,8 @@ def review(
         )
     view = look(store, request)
     if seen_digest != view.digest and (seen_digest or decision is Decision.APPROVE):
-        raise StudbookError(
-            Code.ABORTED,
-            "REVIEW_OUTDATED",
-            f"What {name} is about is not, or no longer, {seen_digest or '(nothing given)'}; look "
-            "at it again and give its present reviewed_digest.",
-            metadata={"resource": name, "reviewed_digest": view.digest},
-        )
-    named = (
-        {one for rule in view.standing.rules for one in rule.rule.approvers}
-        if view.standing
-        else set()
-    )
-    groups = tuple(group for group in caller.groups if group in named)
+        raise _outdated(name, seen_digest, view.digest)
+    groups = _groups_that_count(caller, view.standing)
     content: JsonObject = {
         "decision": decision.name,
         "groups": list(groups),
@@ -166,6 +155,22 @@ def review(
     if decision is Decision.REJECT:
         reviewed = _end(store, reviewed, Ending.REJECTED, entry)
     return look(store, reviewed)
+
+
+def _outdated(name: str, seen_digest: str, digest: str) -> StudbookError:
+    return StudbookError(
+        Code.ABORTED,
+        "REVIEW_OUTDATED",
+        f"What {name} is about is not, or no longer, {seen_digest or '(nothing given)'}; look "
+        "at it again and give its present reviewed_digest.",
+        metadata={"resource": name, "reviewed_digest": digest},
+    )
+
+
+def _groups_that_count(caller: Caller, standing: Standing | None) -> tuple[str, ...]:
+    """Of the reviewer's groups, which may be many, those that a rule asks for."""
+    named = {one for rule in standing.rules for one in rule.rule.approvers} if standing else set()
+    return tuple(group for group in caller.groups if group in named)
 
 
 def cancel(store: RegistryStore, caller: Caller, name: str, reason: str) -> RequestView:

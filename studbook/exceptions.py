@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     import grpc
 
-DOMAIN = "studbook.dev"
-
 
 @dataclass(frozen=True)
 class FieldViolation:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _log = logging.getLogger("studbook")
@@ -117,14 +117,3 @@ def note_refusal(refused: Path, what: str, why: str, content: Mapping[str, Any])
             file.write(line)
     except OSError as error:
         _log.warning("Studbook: %s cannot be written: %s.", refused, error.strerror or error)
-
-
-def read_refusals(refused: Path) -> Iterator[tuple[str, str]]:
-    """What was refused of a chain, and why."""
-    try:
-        text = refused.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        entry = json.loads(line)
-        yield entry["what"], entry["why"]

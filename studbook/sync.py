@@ -35,7 +35,6 @@ class SyncedRun:
 
     Attributes:
         run: Resource name of the run; the folder's path when its records cannot be read.
-        sent_writers: Processes of whose records the server has all now.
         busy_writers: Processes that are still writing, or whose records another one is sending;
             left alone.
         refusals: What the server did not want, in words.
@@ -43,7 +42,6 @@ class SyncedRun:
     """
 
     run: str
-    sent_writers: int = 0
     busy_writers: int = 0
     refusals: list[str] = field(default_factory=list)
     problem: Exception | None = None
@@ -166,7 +164,6 @@ def _sync_chain(
         if is_last and not synced.busy_writers and shipment.end is None and not start.attached:
             shipment.mark_killed(_VANISHED)
         shipment.remove()
-        synced.sent_writers += 1
     finally:
         synced.refusals += shipment.take_refusals()
         shipment.close()

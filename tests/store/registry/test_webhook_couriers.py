@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from registry_service.public_addresses import read_networks
@@ -22,7 +23,7 @@ from tests.store.registry.seeding import GRACE, Stud
 from tests.unit.registry_service.webhook_receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from service_chassis.database import Database
 
@@ -31,7 +32,7 @@ LIMITS = DeliveryLimits(first_pause_us=20_000, give_up_us=3600 * 1_000_000, keep
 
 
 class Process:
-    """What a process of the registry does to deliver; `kill` ends it without a good-bye."""
+    """What a process of the registry does to deliver."""
 
     def __init__(self, database: Database) -> None:
         self.database = RegistryDatabase(database)
@@ -57,6 +58,19 @@ class Process:
         await self._sender.close()
 
 
+@asynccontextmanager
+async def delivering(stud: Stud, processes: int) -> AsyncIterator[None]:
+    """So many processes deliver until the context is left."""
+    running = [Process(stud.database) for _ in range(processes)]
+    for process in running:
+        await process.start()
+    try:
+        yield
+    finally:
+        for process in running:
+            await process.stop()
+
+
 def prepare(stud: Stud, url: str) -> None:
     stud.create_model()
     stud.register("1.0.0")
@@ -71,14 +85,15 @@ def move(stud: Stud, times: int) -> None:
 
 async def told(stud: Stud) -> int:
     """Wait until everything was delivered; returns how many changes there were."""
-    while True:
-        webhook = await asyncio.to_thread(stud.read, lambda store: store.webhooks.find(HOOK))
-        last = await asyncio.to_thread(
-            stud.read, lambda store: store.ledger.done(["version.transition"], 0, limit=1000)
-        )
-        assert webhook is not None
-        if webhook.told_position >= last[-1].position:
-            return len(last)
+    async with asyncio.timeout(120):
+        while True:
+            webhook = await asyncio.to_thread(stud.read, lambda store: store.webhooks.find(HOOK))
+            last = await asyncio.to_thread(
+                stud.read, lambda store: store.ledger.done(["version.transition"], 0, limit=1000)
+            )
+            assert webhook is not None
+            if webhook.told_position >= last[-1].position:
+                return len(last)
 
 
 def test_two_processes_deliver_each_change_once_and_in_order(
@@ -89,14 +104,9 @@ def test_two_processes_deliver_each_change_once_and_in_order(
     async def test() -> None:
         with Receiver() as receiver:
             prepare(stud, receiver.url)
-            processes = [Process(stud.database) for _ in range(2)]
-            for process in processes:
-                await process.start()
-            await asyncio.to_thread(move, stud, 30)
-            async with asyncio.timeout(60):
+            async with delivering(stud, processes=2):
+                await asyncio.to_thread(move, stud, 30)
                 count = await told(stud)
-            for process in processes:
-                await process.stop()
             positions = [int(r.content["data"]["ledgerPosition"]) for r in receiver.received]
             assert len(positions) == count == 30
             assert positions == sorted(set(positions))
@@ -113,14 +123,9 @@ def test_what_fails_now_and_then_arrives_in_order_all_the_same(
     async def test() -> None:
         with Receiver(answer=lambda *_: dice.choice([200, 200, 500, 429])) as receiver:
             prepare(stud, receiver.url)
-            processes = [Process(stud.database) for _ in range(2)]
-            for process in processes:
-                await process.start()
-            await asyncio.to_thread(move, stud, 15)
-            async with asyncio.timeout(60):
+            async with delivering(stud, processes=2):
+                await asyncio.to_thread(move, stud, 15)
                 await told(stud)
-            for process in processes:
-                await process.stop()
             positions = [int(r.content["data"]["ledgerPosition"]) for r in receiver.received]
             # Attempts at one change follow each other; then comes the next.
             assert positions == sorted(positions)
@@ -142,12 +147,9 @@ def test_a_lease_of_a_process_that_died_runs_out(
             uid = stud.read(lambda store: store.webhooks.all())[0].uid
             until = now_us() + 1_000_000
             assert stud.write(lambda store: store.webhooks.lease(uid, "dead", now_us(), until))
-            process = Process(stud.database)
-            await process.start()
-            move(stud, 1)
-            async with asyncio.timeout(30):
+            async with delivering(stud, processes=1):
+                move(stud, 1)
                 await told(stud)
-            await process.stop()
             assert len(receiver.received) == 1
             assert now_us() >= until
 
