@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from service_chassis.resource_names import DATASET_VERSION
 from tracking_service.records import DatasetInput, Param
 from tracking_service.run_view import EVERYTHING
+from tracking_service.store.held_rows import HeldRows
 from tracking_service.store.metrics import SUMMARY, summary_record
 from tracking_service.tables import (
     dataset_inputs,
@@ -80,7 +81,7 @@ class RunContents:
         for start in range(0, len(rows), _RUNS_COUNTED):
             part = rows[start : start + _RUNS_COUNTED]
             keys = [row.id for row in part]
-            counted = self._rows(_METRIC_COUNTS, keys) if with_metrics else ()
+            counted = _METRIC_COUNTS.read(self._connection, keys) if with_metrics else ()
             counts = {row.run: row.metrics for row in counted}
             for place, row in enumerate(part, start):
                 metrics += counts.get(row.id, 0)
@@ -122,25 +123,25 @@ class RunContents:
 
     def _params(self, keys: Collection[int], view: RunView) -> Mapping[int, list[Param]]:
         found = defaultdict(list)
-        for run, key, *stored in self._rows(_PARAMS, keys, view.keys.get("params")):
+        for run, key, *stored in _PARAMS.read(self._connection, keys, view.keys.get("params")):
             found[run].append(Param(key, _param_value(*stored)))
         return found
 
     def _tags(self, keys: Collection[int], view: RunView) -> Mapping[int, dict[str, str]]:
         found: dict[int, dict[str, str]] = defaultdict(dict)
-        for run, key, value in self._rows(_TAGS, keys, view.keys.get("tags")):
+        for run, key, value in _TAGS.read(self._connection, keys, view.keys.get("tags")):
             found[run][key] = value
         return found
 
     def _metrics(self, keys: Collection[int], view: RunView) -> Mapping[int, list[MetricSummary]]:
         found = defaultdict(list)
-        for run, *summary in self._rows(_METRICS, keys, view.keys.get("metrics")):
+        for run, *summary in _METRICS.read(self._connection, keys, view.keys.get("metrics")):
             found[run].append(summary_record(*summary))
         return found
 
     def _dataset_inputs(self, keys: Collection[int]) -> Mapping[int, list[DatasetInput]]:
         found = defaultdict(list)
-        for row in self._rows(_DATASET_INPUTS, keys):
+        for row in _DATASET_INPUTS.read(self._connection, keys):
             name = DATASET_VERSION.format(
                 workspace=row.workspace, dataset=row.dataset, version=row.version
             )
@@ -148,76 +149,50 @@ class RunContents:
         return found
 
     def _heard(self, keys: Collection[int]) -> Mapping[int, int]:
-        return {row.run: row.heard for row in self._rows(_HEARD, keys)}
-
-    def _rows(
-        self,
-        statement: sa.Select[Any] | _ByKey,
-        keys: Collection[int],
-        wanted: Collection[str] | None = None,
-    ) -> Sequence[Any]:
-        bound: dict[str, Any] = {"run_keys": keys}
-        if isinstance(statement, _ByKey):
-            if wanted is not None:
-                bound["wanted_keys"] = wanted
-            statement = statement.all if wanted is None else statement.some
-        # All at once: a row at a time costs as much again.
-        return self._connection.execute(statement, bound).all()
+        return {row.run: row.heard for row in _HEARD.read(self._connection, keys)}
 
 
-def _of_runs(*columns: sa.Table | sa.ColumnElement[Any], run: sa.Column[int]) -> sa.Select[Any]:
-    return sa.select(*columns).where(run.in_(sa.bindparam("run_keys", expanding=True)))
-
-
-class _ByKey(NamedTuple):
-    """Reads all that runs hold of a kind, or what they hold under some keys."""
-
-    all: sa.Select[Any]
-    some: sa.Select[Any]
-
-    @classmethod
-    def of(cls, *columns: sa.ColumnElement[Any], table: sa.Table) -> _ByKey:
-        """Read columns of a table, ordered by run and key."""
-        statement = _of_runs(*columns, run=table.c.run).order_by(table.c.run, table.c.key)
-        wanted = table.c.key.in_(sa.bindparam("wanted_keys", expanding=True))
-        return cls(statement, statement.where(wanted))
-
-
-# Made once: making and naming a statement takes longer than running it.
-_PARAMS = _ByKey.of(
-    params.c.run,
-    params.c.key,
-    params.c.kind,
-    params.c.text_value,
-    params.c.int_value,
-    params.c.number_value,
-    table=params,
+_PARAMS = HeldRows(
+    sa.select(
+        params.c.run,
+        params.c.key,
+        params.c.kind,
+        params.c.text_value,
+        params.c.int_value,
+        params.c.number_value,
+    ).order_by(params.c.run, params.c.key),
+    params,
 )
-_TAGS = _ByKey.of(tags.c.run, tags.c.key, tags.c.value, table=tags)
-_METRICS = _ByKey.of(metric_series.c.run, *SUMMARY, table=metric_series)
-_METRIC_COUNTS = _of_runs(
-    metric_series.c.run, sa.func.count().label("metrics"), run=metric_series.c.run
-).group_by(metric_series.c.run)
-_DATASET_INPUTS = (
-    _of_runs(
+_TAGS = HeldRows(
+    sa.select(tags.c.run, tags.c.key, tags.c.value).order_by(tags.c.run, tags.c.key), tags
+)
+_METRICS = HeldRows(
+    sa.select(metric_series.c.run, *SUMMARY).order_by(metric_series.c.run, metric_series.c.key),
+    metric_series,
+)
+_METRIC_COUNTS = HeldRows(
+    sa.select(metric_series.c.run, sa.func.count().label("metrics")).group_by(metric_series.c.run),
+    metric_series,
+)
+_DATASET_INPUTS = HeldRows(
+    sa.select(
         dataset_inputs.c.run,
         dataset_inputs.c.role,
         datasets.c.workspace,
         datasets.c.dataset,
         datasets.c.version,
         datasets.c.digest,
-        run=dataset_inputs.c.run,
     )
     .join(datasets, datasets.c.id == dataset_inputs.c.dataset)
-    .order_by(dataset_inputs.c.role, datasets.c.dataset, datasets.c.version)
+    .order_by(dataset_inputs.c.role, datasets.c.dataset, datasets.c.version),
+    dataset_inputs,
 )
-_HEARD = _of_runs(
-    metric_writers.c.run,
-    sa.func.max(metric_writers.c.heard_time).label("heard"),
-    run=metric_writers.c.run,
-).group_by(metric_writers.c.run)
-
-
+_HEARD = HeldRows(
+    sa.select(
+        metric_writers.c.run, sa.func.max(metric_writers.c.heard_time).label("heard")
+    ).group_by(metric_writers.c.run),
+    metric_writers,
+)
 _ADD_PARAMS, _ADD_TAGS, _ADD_DATASET_INPUTS = (
     table.insert() for table in (params, tags, dataset_inputs)
 )
