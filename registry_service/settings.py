@@ -62,18 +62,6 @@ class RegistrySettings(ServiceClientSettings, ServiceSettings):
         1000, ge=1, description="Of how many instances of each caller and model reports are kept."
     )
 
-    concurrent_calls: int = Field(
-        5000,
-        ge=1,
-        description="Most calls at a time, watches included; more are refused with "
-        "RESOURCE_EXHAUSTED.",
-    )
-    concurrent_streams: int = Field(
-        5000,
-        ge=1,
-        description="Most calls at a time per connection. A gateway has one connection for all of "
-        "its callers.",
-    )
     watchers: int = Field(
         2000, ge=1, description="Most watches at a time; more are refused with RESOURCE_EXHAUSTED."
     )

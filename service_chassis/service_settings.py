@@ -158,6 +158,18 @@ class ServiceSettings(TlsServerSettings):
     metadata_bytes: int = Field(
         256 * 1024, ge=8192, le=1024 * 1024, description="Most metadata of one call in bytes."
     )
+    concurrent_calls: int = Field(
+        5000,
+        ge=1,
+        description="Most calls at a time, streams and watches included; more are refused with "
+        "RESOURCE_EXHAUSTED.",
+    )
+    concurrent_streams: int = Field(
+        5000,
+        ge=1,
+        description="Most calls at a time per connection. A gateway has one connection for all of "
+        "its callers.",
+    )
     tls_client_ca: FilePath | None = Field(
         None,
         validate_default=True,
