@@ -17,6 +17,19 @@ from service_chassis.certificates import CertificatePair
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Python 3.13 and newer refuse authorities that do not say so.
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -48,9 +61,18 @@ class Authority:
 
     def pem(self) -> bytes:
         """Its own certificate."""
-        builder = _build(self.name, self.name, self.key, 30)
-        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)  # noqa: FBT003
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        certificate = (
+            _build(self.name, self.name, self.key, 30)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(self._key_id, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def _key_id(self) -> x509.SubjectKeyIdentifier:
+        return x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
 
     def write(self, folder: Path) -> Path:
         """The file with its own certificate."""
@@ -64,8 +86,13 @@ class Authority:
         """Write `NAME.crt` and `NAME.key`, for a name and for a host, by default this machine."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName(host)])
-        builder = _build(name, self.name, key, days).add_extension(names, critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
+        signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id)
+        certificate = (
+            _build(name, self.name, key, days)
+            .add_extension(names, critical=False)
+            .add_extension(signer, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
         pair = CertificatePair(folder / f"{name}.crt", folder / f"{name}.key")
         pair.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
         pair.private_key.write_bytes(

@@ -151,7 +151,7 @@ def test_times_are_those_of_utc() -> None:
             {"at": dt.datetime(2026, 3, 3, 12, 5, tzinfo=dt.UTC)},
             {"at": np.datetime64("2026-03-03T12:05")},
             {"at": pd.Timestamp("2026-03-03T12:05")},
-            {"at": np.datetime64("NaT")},
+            {"at": np.datetime64("NaT", "s")},
         ]
     )
     (column,) = profile.message().columns

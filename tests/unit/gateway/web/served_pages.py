@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -126,7 +126,7 @@ class Pages:
         self.issuer.behave()
         self.clock.ahead_s = 0
         self.rules.current = rules_for(self.issuer.url, more=WEB, rest=BINDINGS)
-        with sqlite3.connect(self.folder / "web.sqlite") as database:
+        with closing(sqlite3.connect(self.folder / "web.sqlite")) as database, database:
             database.execute("DELETE FROM web_sessions")
 
     def browser(self) -> PlainBrowser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with sqlite3.connect(folder / "web.sqlite") as database:
+    with closing(sqlite3.connect(folder / "web.sqlite")) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute("SELECT * FROM web_sessions")]
 
 
 def change(folder: Path, what: str) -> None:
-    with sqlite3.connect(folder / "web.sqlite") as database:
+    with closing(sqlite3.connect(folder / "web.sqlite")) as database, database:
         database.execute(f"UPDATE web_sessions SET {what}")  # noqa: S608 - ours
 
 
