@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import psycopg
 import sqlalchemy as sa
 import structlog
-from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +40,10 @@ async def listen(engine: sa.Engine, channel: str, tell: Callable[[], None]) -> N
     """
     if engine.dialect.name != "postgresql":
         return
+    # Ten megabytes that a process with SQLite has no use for.
+    import psycopg  # noqa: PLC0415
+    from psycopg import sql  # noqa: PLC0415
+
     _, arguments = engine.dialect.create_connect_args(engine.url)
     arguments = {**_KEEPALIVE, **arguments, "application_name": "studbook-listen"}
     pause_s = _FIRST_PAUSE_S

@@ -96,11 +96,19 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> Hash
     with open_file(path) as descriptor:
         state = state_of(descriptor)
         view = memoryview(bytearray(READ_BYTES))
-        while count := os.readv(descriptor, [view]):
+        while count := _read(descriptor, view, path):
             total.update(view[:count])
             if on_bytes:
                 on_bytes(count)
     return HashedFile(path, prefixed(total.hexdigest()), state)
+
+
+def _read(descriptor: int, view: memoryview, path: Path) -> int:
+    try:
+        return os.readv(descriptor, [view])
+    except OSError as error:
+        error.filename = str(path)  # which a descriptor does not tell
+        raise
 
 
 def digest_of_listing(files: Iterable[tuple[str, str]]) -> str:

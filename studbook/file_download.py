@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import secrets
+import stat
 import threading
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from studbook.bulk_data import PIECE_BYTES
 from studbook.disk_traffic import SteadyWriter
-from studbook.exceptions import StudbookError, Unavailable, VerificationFailed
+from studbook.exceptions import InvalidArgument, StudbookError, Unavailable, VerificationFailed
 from studbook.file_digests import READ_BYTES, hex_of, prefixed
 from studbook.safe_paths import folder_for, unfinished_name
 
@@ -59,9 +61,29 @@ def receive(
         The file.
 
     Raises:
-        InvalidArgument: When the path would leave the folder.
+        InvalidArgument: When the path would leave the folder, or a folder stands there.
         VerificationFailed: When the bytes do not have the digest.
+        OSError: When it cannot be written, with its path.
     """
+    path = folder.joinpath(*part.path.split("/"))
+    try:
+        _receive(folder, part, source, patience, on_position)
+    except IsADirectoryError as error:
+        message = f"{path} is a folder, where a file is to be; move it away."
+        raise InvalidArgument(message, reason="ARTIFACT_PATH_INVALID") from error
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+    return path
+
+
+def _receive(
+    folder: Path,
+    part: Part,
+    source: Callable[[int], Iterator[bytes | memoryview]],
+    patience: Patience,
+    on_position: Callable[[int], None] | None,
+) -> None:
     with (
         folder_for(folder, part.path) as (parent, name),
         _temporary_file(parent, part.digest) as (descriptor, temporary),
@@ -79,10 +101,11 @@ def receive(
         os.fsync(descriptor)
         os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         os.fsync(parent)
-    return folder.joinpath(*part.path.split("/"))
 
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# A link, a folder, a socket or a device without a driver stands there.
+_NO_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO, errno.ENODEV})
 
 
 @contextmanager
@@ -104,7 +127,13 @@ def _temporary_file(parent: int, digest: str) -> Iterator[tuple[int, str]]:
 
 
 def _open(parent: int, name: str) -> int | None:
-    descriptor = os.open(name, _FLAGS, 0o666, dir_fd=parent)
+    """The file of this name, locked; None when it is in use, or nothing to write to."""
+    try:
+        descriptor = os.open(name, _FLAGS, 0o666, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mine = os.fstat(descriptor)
@@ -112,9 +141,11 @@ def _open(parent: int, name: str) -> int | None:
     except OSError:
         os.close(descriptor)
         return None
-    if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+    # Not one that whoever held the lock has just finished and renamed away; nor a pipe, or a second
+    # name of another file, that somebody has put there.
+    is_same = (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+    if is_same and stat.S_ISREG(mine.st_mode) and mine.st_nlink == 1:
         return descriptor
-    # Whoever held the lock has just finished and renamed the file away.
     os.close(descriptor)
     return None
 
@@ -221,4 +252,6 @@ def _mismatch(part: Part, received: _Received) -> VerificationFailed:
         f"expected were {part.digest} and {part.size} bytes. It was not kept.",
         reason="DIGEST_MISMATCH",
         metadata={"path": part.path, "declared": part.digest, "actual": received.digest()},
+        next_step="Try again. If it stays so, the server's copy is damaged; its operators can have "
+        "it replaced.",
     )

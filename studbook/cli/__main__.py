@@ -104,15 +104,30 @@ def run(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         sys.stderr.write(_unknown(name))
         return _USAGE
+    return _run_command(name, list(arguments[1:]))
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
     try:
-        _command(name).main(list(arguments[1:]), prog_name=f"studbook {name}")
+        _command(name).main(arguments, prog_name=f"studbook {name}")
     except SystemExit as end:
         # Typer ends this way whatever happened; wrong usage is printed by then.
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except StudbookError as error:
         sys.stderr.write(in_words(error))
         return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Of this machine's files: a disk that is full, a folder that may not be written to.
+        sys.stderr.write(f"Error: {_of_system(error)}.\n")
+        return 1
     return 0
+
+
+def _of_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def in_words(error: StudbookError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import subprocess
@@ -105,6 +106,28 @@ def test_error_is_told_with_next_step_and_exit_code(
 
     assert entry.run(["probe"]) == 3
     assert capsys.readouterr().err == "Error: There is no such thing. [NOT_FOUND]\nMake one.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/disk/model.bin"), "/disk/model.bin: "),
+        (OSError(errno.ENOSPC, "No space left on device"), ""),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    command: Callable[[Callable[[], Any]], None],
+    capsys: pytest.CaptureFixture[str],
+    error: OSError,
+    said: str,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    command(fail)
+
+    assert entry.run(["probe"]) == 1
+    assert capsys.readouterr().err == f"Error: {said}No space left on device.\n"
 
 
 def test_interruption(command: Callable[[Callable[[], Any]], None]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +25,7 @@ from studbook.patience import Patience
 from tests.unit.sdk.runs.conftest import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from studbook.client import Client
@@ -295,6 +297,65 @@ def test_a_link_in_the_target_folder_is_not_followed(tmp_path: Path, kind: str) 
     with pytest.raises(InvalidArgument, match="in the target folder"):
         receive(target, part, lambda _: iter([b"x"]), patience=Patience())
     assert list(outside.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    artifact_transfer.upload(client, RUN, folder / "big.bin")
+    (tmp_path / "target" / "big.bin").mkdir(parents=True)
+
+    with pytest.raises(InvalidArgument, match=r"big\.bin is a folder, where a file is to be"):
+        artifact_transfer.download(client, RUN, tmp_path / "target")
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    part = Part("a/big.bin", f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", len(CONTENT))
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, most))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            receive(tmp_path, part, lambda offset: iter([CONTENT[offset:]]), patience=Patience())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+        signal.signal(signal.SIGXFSZ, before)
+    assert caught.value.filename == str(tmp_path / "a" / "big.bin")
+
+
+def link(path: Path, other: Path) -> None:
+    path.symlink_to(other)
+
+
+def second_name(path: Path, other: Path) -> None:
+    path.hardlink_to(other)
+
+
+def pipe(path: Path, _other: Path) -> None:
+    os.mkfifo(path)
+
+
+def directory(path: Path, _other: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("plant", [link, second_name, pipe, directory])
+def test_what_lies_under_the_temporary_name_is_left_alone(
+    tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    target, precious = tmp_path / "target", tmp_path / "precious"
+    target.mkdir()
+    precious.write_text("precious")
+    planted = target / f".studbook-{digest[7:]}.part"
+    plant(planted, precious)
+    part = Part("big.bin", digest, len(CONTENT))
+
+    file = receive(target, part, lambda offset: iter([CONTENT[offset:]]), patience=Patience())
+
+    assert file.read_bytes() == CONTENT
+    assert precious.read_text() == "precious"
+    assert {path.name for path in target.iterdir()} == {"big.bin", planted.name}
 
 
 def test_links_out_of_a_folder_are_not_uploaded(
