@@ -163,7 +163,8 @@ class NotFound(StudbookError):
             model = self.metadata.get("model", "").rpartition("/")[2] or "NAME"
             return f"`studbook model show {model}` lists the versions and where they stand."
         resource = self.metadata.get("resource", "")
-        noun = "model" if "/models/" in resource else "run"
+        nouns = (noun for noun in ("model", "dataset", "webhook") if f"/{noun}s/" in resource)
+        noun = next(nouns, "run")
         return f"Check the spelling; `studbook {noun} ls` shows what there is."
 
 

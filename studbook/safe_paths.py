@@ -67,11 +67,16 @@ def folder_for(root: Path, path: str) -> Iterator[tuple[int, str]]:
         A symbolic link among the folders is refused, also one that appears in the meantime.
 
     Raises:
-        InvalidArgument: When the path is refused, or a link or file stands where a folder should.
+        InvalidArgument: When the path is refused, or a link or file stands where a folder should,
+            the root included.
         OSError: When a folder cannot be made.
     """
     *folders, name = check_artifact_path(path)
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        message = f"{root} is not a folder, nor can be made one; name another."
+        raise InvalidArgument(message, reason="FIELD_INVALID") from error
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for folder in folders:

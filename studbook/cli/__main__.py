@@ -127,7 +127,9 @@ def _run_command(name: str, arguments: list[str]) -> int:
 
 def _of_system(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    said = f"{where}{error.strerror or error}"
+    # A name may have come from elsewhere, and must not drive the terminal.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said)
 
 
 def in_words(error: StudbookError) -> str:

@@ -112,6 +112,7 @@ def test_error_is_told_with_next_step_and_exit_code(
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/disk/model.bin"), "/disk/model.bin: "),
+        (OSError(errno.ENOSPC, "No space left on device", "a\x1b[2Jb"), "a\ufffd[2Jb: "),
         (OSError(errno.ENOSPC, "No space left on device"), ""),
     ],
 )

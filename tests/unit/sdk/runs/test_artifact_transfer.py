@@ -309,6 +309,16 @@ def test_a_folder_in_the_place_of_a_file_is_named(
         artifact_transfer.download(client, RUN, tmp_path / "target")
 
 
+@pytest.mark.parametrize("below", [".", "deep"])
+def test_a_file_in_the_place_of_the_target_folder_is_named(
+    client: Client, folder: Path, below: str
+) -> None:
+    artifact_transfer.upload(client, RUN, folder / "big.bin")
+
+    with pytest.raises(InvalidArgument, match=r"big\.bin.* is not a folder"):
+        artifact_transfer.download(client, RUN, folder / "big.bin" / below)
+
+
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     part = Part("a/big.bin", f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", len(CONTENT))
     usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
