@@ -364,7 +364,7 @@ def stage_number(stage: str) -> version_pb2.Stage.ValueType:
         InvalidArgument: When there is no such stage.
     """
     if stage.lower() not in STAGES:
-        message = f'"{stage}" is not a stage; there are {", ".join(STAGES)}.'
+        message = f'"{stage}" is not a stage; the stages are {", ".join(STAGES)}.'
         raise InvalidArgument(message, reason="FIELD_INVALID")
     return version_pb2.Stage.Value(f"STAGE_{stage.upper()}")
 

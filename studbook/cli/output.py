@@ -86,6 +86,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     lines = [[one_line(cell) for cell in row] for row in rows]
     for line in lines:
         table.add_row(*map(Text, line))
+    if not lines:
+        table.add_row(Text("(none)", "dim"))
     # Where the terminal is too narrow it is better for it to wrap lines than for us to cut ids.
     needed = sum(
         max(len(heading), *(len(line[index]) for line in lines), 0) + 2

@@ -54,6 +54,18 @@ def test_a_table_for_people_has_headings_and_aligned_columns(
 
 
 @pytest.mark.usefixtures("terminal")
+def test_an_empty_table_says_to_people_that_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("RUN", "STATE"), [])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["RUN     STATE", "(none)"]
+
+
+def test_an_empty_table_is_nothing_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("RUN", "STATE"), [])
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
 def test_what_looks_like_markup_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("A",), [("[bold]x[/bold] :smile:",)])
     assert "[bold]x[/bold] :smile:" in capsys.readouterr().out
