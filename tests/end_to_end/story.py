@@ -26,7 +26,7 @@ from studbook.tracking.v1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from studbook.client import Client
 
@@ -145,6 +145,22 @@ def create_model(client: Client, model: str) -> str:
         model_service_pb2.CreateModelRequest(parent=WORKSPACE, model_id=model)
     )
     return answer.model.name
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A model with one version, and the run that made it."""
+
+    model: str
+    version: str
+    trained: Trained
+
+
+def begin(client: Client, new_id: Callable[[str], str], seed: int = 1) -> Begun:
+    """Train and register version 1.0.0 of a model of its own."""
+    trained = train(client, create_experiment(client, new_id("wine")), seed)
+    model = create_model(client, new_id("wine-cultivar"))
+    return Begun(model, register(client, model, "1.0.0", trained.run).name, trained)
 
 
 def promote(

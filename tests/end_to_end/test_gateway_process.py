@@ -22,17 +22,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc.jwk import OKPKey
 
 from studbook.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from tests.free_ports import free_port
 from tests.unit.conftest import write_issuer_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

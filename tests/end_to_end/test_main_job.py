@@ -74,20 +74,17 @@ def test_main_job(everyone: Everyone, new_id: Callable[[str], str]) -> None:
 def test_lineage_answers_after_the_run_is_deleted(
     everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 7)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run)
-    everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=trained.run))
+    begun = story.begin(everyone.ada, new_id, seed=7)
+    everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=begun.trained.run))
 
     answer = everyone.max.lineage.GetLineage(
-        lineage_service_pb2.GetLineageRequest(name=version.name)
+        lineage_service_pb2.GetLineageRequest(name=begun.version)
     )
     lineage = answer.lineage
-    assert lineage.run.name == trained.run
+    assert lineage.run.name == begun.trained.run
     assert lineage.run.creator.display_name == "Ada"
     assert [(p.key, p.int_value) for p in lineage.run.params] == [("seed", 7)]
-    assert [(d.name, d.role) for d in lineage.datasets] == [(trained.dataset, "training")]
+    assert [(d.name, d.role) for d in lineage.datasets] == [(begun.trained.dataset, "training")]
     assert lineage.code.commit == "a" * 40
     assert lineage.environment.python_version == "3.11.7"
     assert [metric.count for metric in lineage.run.metrics] == [10]
@@ -96,13 +93,10 @@ def test_lineage_answers_after_the_run_is_deleted(
 def test_lineage_says_which_pipeline_promoted(
     everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run)
-    story.promote(everyone.release, version.name)
+    begun = story.begin(everyone.ada, new_id)
+    story.promote(everyone.release, begun.version)
     answer = everyone.max.lineage.GetLineage(
-        lineage_service_pb2.GetLineageRequest(name=version.name)
+        lineage_service_pb2.GetLineageRequest(name=begun.version)
     )
     actor = answer.transitions[0].actor
     assert actor.id == "pipeline:release"
@@ -111,7 +105,7 @@ def test_lineage_says_which_pipeline_promoted(
     assert actor.pipeline_claims["environment"] == "production"
     entries = everyone.max.lineage.ListLedgerEntries(
         lineage_service_pb2.ListLedgerEntriesRequest(
-            parent=model, filter='action = "version.transition"'
+            parent=begun.model, filter='action = "version.transition"'
         )
     ).entries
     # The ledger's actor says, too, by which token, of which issuer.
@@ -124,14 +118,11 @@ def test_lineage_says_which_pipeline_promoted(
 def test_refused_promotion_is_in_the_ledger(
     everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run)
+    begun = story.begin(everyone.ada, new_id)
     with pytest.raises(PermissionDenied):
-        story.promote(everyone.ada, version.name)
+        story.promote(everyone.ada, begun.version)
     entries = everyone.max.lineage.ListLedgerEntries(
-        lineage_service_pb2.ListLedgerEntriesRequest(parent=model)
+        lineage_service_pb2.ListLedgerEntriesRequest(parent=begun.model)
     ).entries
     assert [entry.outcome for entry in entries][-1] == 2
     assert entries[-1].actor.id == "user:dev:ada"
@@ -142,32 +133,26 @@ def test_refused_promotion_is_in_the_ledger(
 def test_run_in_production_cannot_be_deleted(
     everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run)
-    story.promote(everyone.release, version.name)
-    with pytest.raises(FailedPrecondition, match=version.name) as refused:
-        everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=trained.run))
+    begun = story.begin(everyone.ada, new_id)
+    story.promote(everyone.release, begun.version)
+    with pytest.raises(FailedPrecondition, match=begun.version) as refused:
+        everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=begun.trained.run))
     assert refused.value.reason == "RESOURCE_HELD"
 
 
 def test_serving_reads_production_and_nothing_else(
     everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    staged = story.register(everyone.ada, model, "1.0.0", trained.run)
+    begun = story.begin(everyone.ada, new_id)
     with pytest.raises(NotFound):
-        story.in_production(everyone.serving, model)
+        story.in_production(everyone.serving, begun.model)
     with pytest.raises(PermissionDenied):
-        story.fetch(everyone.serving, staged.name)
+        story.fetch(everyone.serving, begun.version)
     with pytest.raises(PermissionDenied):
-        everyone.serving.models.GetVersion(model_service_pb2.GetVersionRequest(name=staged.name))
+        everyone.serving.models.GetVersion(model_service_pb2.GetVersionRequest(name=begun.version))
     with pytest.raises(PermissionDenied):
         everyone.serving.serving.ResolveVersion(
-            serving_service_pb2.ResolveVersionRequest(model=model, version="1.0.0")
+            serving_service_pb2.ResolveVersionRequest(model=begun.model, version="1.0.0")
         )
 
 

@@ -61,19 +61,16 @@ def kept(
     request: pytest.FixtureRequest, everyone: Everyone, new_id: Callable[[str], str]
 ) -> tuple[str, Trained]:
     """A version that is or was in Production, and the run that made it."""
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run).name
-    story.promote(everyone.release, version)
+    begun = story.begin(everyone.ada, new_id)
+    story.promote(everyone.release, begun.version)
     if request.param == "was in Production":
-        story.promote(everyone.release, version, version_pb2.STAGE_ARCHIVED)
+        story.promote(everyone.release, begun.version, version_pb2.STAGE_ARCHIVED)
     if request.param == "was displaced from Production":
-        other = story.train(everyone.ada, experiment, 2)
+        other = story.train(everyone.ada, story.create_experiment(everyone.ada, new_id("wine")), 2)
         story.promote(
-            everyone.release, story.register(everyone.ada, model, "1.1.0", other.run).name
+            everyone.release, story.register(everyone.ada, begun.model, "1.1.0", other.run).name
         )
-    return version, trained
+    return begun.version, begun.trained
 
 
 def test_neither_version_nor_model_can_be_deleted(
@@ -148,17 +145,16 @@ def test_its_bytes_outlive_every_collection(
 def test_a_version_that_never_was_there_and_its_run_can_go_yet_not_its_bytes(
     stack: LocalStack, everyone: Everyone, new_id: Callable[[str], str]
 ) -> None:
-    experiment = story.create_experiment(everyone.ada, new_id("wine"))
-    trained = story.train(everyone.ada, experiment, 1)
-    model = story.create_model(everyone.ada, new_id("wine-cultivar"))
-    version = story.register(everyone.ada, model, "1.0.0", trained.run).name
-    alias = alias_service_pb2.SetAliasRequest(name=f"{model}/aliases/canary", version=version)
+    begun = story.begin(everyone.ada, new_id)
+    alias = alias_service_pb2.SetAliasRequest(
+        name=f"{begun.model}/aliases/canary", version=begun.version
+    )
     everyone.ada.aliases.SetAlias(alias)
-    assert reason(lambda: delete_version(everyone.olga, version)) == "RESOURCE_HELD"
+    assert reason(lambda: delete_version(everyone.olga, begun.version)) == "RESOURCE_HELD"
     everyone.ada.aliases.DeleteAlias(alias_service_pb2.DeleteAliasRequest(name=alias.name))
 
-    everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=trained.run))
+    everyone.ada.runs.DeleteRun(run_service_pb2.DeleteRunRequest(name=begun.trained.run))
     collect_at_once(stack)
-    assert story.fetch(everyone.ada, version) == {"model.bin": trained.model_bytes}
-    assert reason(lambda: story.promote(everyone.release, version)) == "RUN_NOT_ACTIVE"
-    delete_version(everyone.olga, version)
+    assert story.fetch(everyone.ada, begun.version) == {"model.bin": begun.trained.model_bytes}
+    assert reason(lambda: story.promote(everyone.release, begun.version)) == "RUN_NOT_ACTIVE"
+    delete_version(everyone.olga, begun.version)

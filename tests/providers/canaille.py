@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.free_ports import free_ports
 from tests.providers.provider import (
     AUDIENCE,
     CLI,
@@ -20,7 +21,6 @@ from tests.providers.provider import (
     WEB_SIGNED_OUT,
     Abilities,
     ProcessProvider,
-    free_ports,
 )
 
 if TYPE_CHECKING:

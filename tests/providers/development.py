@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.dev_issuer.app import create_app
 from gateway.dev_issuer.config import DevIssuerConfig
 from gateway.dev_issuer.password_hash import hash_secret
+from tests.free_ports import free_ports
 from tests.providers.provider import (
     AUDIENCE,
     CLI,
@@ -26,7 +27,6 @@ from tests.providers.provider import (
     WEB_SIGNED_OUT,
     Abilities,
     Provider,
-    free_ports,
 )
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import yaml
 
 from local_stack import keys
 from local_stack.child import Child, ChildSpec
-from tests.providers.provider import START_S, WEB_ORIGIN, Provider, free_ports
+from tests.free_ports import free_ports
+from tests.providers.provider import START_S, WEB_ORIGIN, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

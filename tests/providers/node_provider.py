@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.free_ports import free_ports
 from tests.providers.provider import (
     AUDIENCE,
     CLI,
@@ -26,7 +27,6 @@ from tests.providers.provider import (
     WEB_SIGNED_OUT,
     Abilities,
     ProcessProvider,
-    free_ports,
 )
 
 if TYPE_CHECKING:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from joserfc.jwk import ECKey
+
+from tests.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,18 +27,8 @@ SERVICE, SERVICE_SECRET, SIGNING = "serving", "secret-of-the-serving-account", "
 SIGNING_KEY = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
 START_S = 120
 
-
-def free_ports(number: int) -> list[int]:
-    """Free ports on loopback, all different."""
-    with ExitStack() as held:
-        listeners = [
-            held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
-        ]
-        return [int(listener.getsockname()[1]) for listener in listeners]
-
-
 # Where the pages are, which providers are told before these are served.
-WEB_ORIGIN = f"http://127.0.0.1:{free_ports(1)[0]}"
+WEB_ORIGIN = f"http://127.0.0.1:{free_port()}"
 WEB_CALLBACK, WEB_SIGNED_OUT = f"{WEB_ORIGIN}/callback", f"{WEB_ORIGIN}/signed-out"
 WEB_LOGOUT = f"{WEB_ORIGIN}/backchannel-logout"
 

@@ -12,17 +12,12 @@ import pytest
 from gateway.access_checks import AccessFileError
 from gateway.dev_issuer.config import DevIssuerConfig
 from gateway.dev_issuer_server import DevIssuerServer
+from tests.free_ports import free_port
 from tests.unit.conftest import write_issuer_config
 from tests.unit.gateway.loopback_issuer import rules_for
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_it_serves_and_stops(tmp_path: Path) -> None:

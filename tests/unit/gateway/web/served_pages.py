@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 import sqlite3
 import threading
 import time
@@ -23,6 +22,7 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.web.application import Web
+from tests.free_ports import free_port
 from tests.plain_browser import PATIENCE_S, PlainBrowser, query_of
 from tests.unit.gateway.loopback_issuer import LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import BINDINGS, IDENTITY_LIMITS, Rules
@@ -169,11 +169,6 @@ class Pages:
         return browser
 
 
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
-
-
 @contextmanager
 def serving_pages(
     issuer: LoginIssuer,
@@ -194,7 +189,7 @@ def serving_pages(
         provider: Lines of the issuer in the access rules.
         rest: Further lines of the access rules.
     """
-    address = free_address()
+    address = f"127.0.0.1:{free_port()}"
     key_file = folder / f"keys-{address.rpartition(':')[2]}"
     key_file.write_text(keys)
     settings = GatewaySettings.model_construct(
