@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studbook.fork_gate import importing
 from studbook.system_names import apple_name
 
 _GIB = 2**30
@@ -51,7 +52,8 @@ def nvidia_devices(root: Path = Path("/")) -> list[NvidiaDevice]:
 
 def _devices_of_library() -> list[NvidiaDevice]:
     try:
-        import pynvml  # noqa: PLC0415 - an optional dependency
+        with importing():
+            import pynvml  # noqa: PLC0415 - an optional dependency
 
         pynvml.nvmlInit()
         found = []

@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from studbook.credentials import LastingTokenSource
 from studbook.exceptions import StudbookError, Unauthenticated, Unavailable, from_rpc_error
+from studbook.fork_gate import calling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -144,12 +145,13 @@ class _UnaryCall:
         while True:
             sent = self._channel.call_metadata()
             try:
-                return self._call(
-                    request,
-                    timeout=max(deadline - time.monotonic(), 0.001),
-                    metadata=(*sent, *(metadata or ())),
-                    **options,
-                )
+                with calling():
+                    return self._call(
+                        request,
+                        timeout=max(deadline - time.monotonic(), 0.001),
+                        metadata=(*sent, *(metadata or ())),
+                        **options,
+                    )
             except grpc.RpcError as error:
                 failure = self._channel.error(error)
                 if self._worth_repeating(failure, sent, waits, deadline):
@@ -234,6 +236,7 @@ class _StreamedRequest:
     ) -> Any:
         everything = (*self._channel.call_metadata(lasting=True), *(metadata or ()))
         try:
-            return self._call(requests, timeout=timeout, metadata=everything, **options)
+            with calling():
+                return self._call(requests, timeout=timeout, metadata=everything, **options)
         except grpc.RpcError as error:
             raise self._channel.error(error) from error

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
 
 def config_folder() -> Path:
-    """Where the user's configuration is: STUDBOOK_CONFIG_DIR, else the platform's place for it."""
+    """Where the user's configuration is: STUDBOOK_CONFIG_DIR, else the platform's place for it.
+
+    The home folder of a user who has none, as in many containers, is the root.
+    """
     if explicit := os.environ.get("STUDBOOK_CONFIG_DIR"):
         return Path(explicit)
     if sys.platform == "win32":
         return Path(os.environ.get("APPDATA", Path.home())) / "studbook"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "studbook"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "studbook"
 
 
 def replace_private(path: Path, text: str) -> None:

@@ -88,7 +88,13 @@ class ConsoleCapture:
         except OSError as error:
             _log.warning("Studbook: the console is not recorded: %s.", error)
             return
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._streams.stop()
+            self._streams.abandon()
+            self._streams = None
+            raise
 
     def stop(self) -> None:
         """End, and log what was printed."""

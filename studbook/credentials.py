@@ -50,10 +50,15 @@ class NoToken:
 
 
 class FixedToken:
-    """One token for all calls, for example one that a CI system gave its job."""
+    """One token for all calls, for example one that a CI system gave its job.
 
-    def __init__(self, token: str) -> None:
-        self._token = check_token(token)
+    Args:
+        token: The token.
+        source: Where it is from, for messages.
+    """
+
+    def __init__(self, token: str, source: str = "The token") -> None:
+        self._token = check_token(token, source)
 
     def token(self) -> str | None:
         """The token."""
@@ -68,18 +73,23 @@ class FileToken:
 
     def token(self) -> str | None:
         """What the file holds now."""
-        return check_token(service_account.read_secret(self._path, "STUDBOOK_TOKEN_FILE"))
+        text = service_account.read_secret(self._path, "STUDBOOK_TOKEN_FILE")
+        return check_token(text, f"What {self._path} holds")
 
 
-def check_token(text: str) -> str:
+def check_token(text: str, source: str = "The token") -> str:
     """The token, when it can be one at all.
+
+    Args:
+        text: What is to be one.
+        source: What it is called in the message when it is none.
 
     Raises:
         InvalidArgument: It is empty or holds what no token holds. The text is not repeated.
     """
     token = text.strip()
     if not token or not token.isascii() or any(not "!" <= letter <= "~" for letter in token):
-        message = "The token is empty or holds characters that no token holds."
+        message = f"{source} is empty or holds characters that no token holds."
         raise InvalidArgument(message, reason="FIELD_INVALID")
     return token
 
@@ -99,7 +109,7 @@ def default_token_source(address: str) -> TokenSource:
         InvalidArgument: One of these is set to what cannot be used.
     """
     if token := os.environ.get("STUDBOOK_TOKEN"):
-        return FixedToken(token)
+        return FixedToken(token, "The value of STUDBOOK_TOKEN")
     if path := os.environ.get("STUDBOOK_TOKEN_FILE"):
         return FileToken(Path(path))
     if account := service_account.from_environment(address):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from studbook.accelerators import describe_accelerators
 from studbook.conda_environment import observe_conda
 from studbook.control_group import ControlGroup
+from studbook.fork_gate import importing
 from studbook.redaction import command_line_without_secrets, without_secrets
 from studbook.run_records import Environment
 from studbook.system_names import processor_name, system_name
@@ -58,7 +59,8 @@ def installed_packages() -> dict[str, str]:
 
     Where several are installed under one name, the one that an import finds counts.
     """
-    from importlib import metadata  # noqa: PLC0415 - takes as long as all else here
+    with importing():
+        from importlib import metadata  # noqa: PLC0415 - takes as long as all else here
 
     found: dict[str, str] = {}
     for distribution in metadata.distributions():

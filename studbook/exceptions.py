@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from studbook import job_variables
+from studbook.fork_gate import importing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -323,8 +324,9 @@ def from_rpc_error(error: grpc.RpcError, *, address: str = "") -> StudbookError:
         error: As raised by a generated stub.
         address: Whom the call went to, for the message when nobody answered.
     """
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - keeps the import light
-    from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415
+    with importing():
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 - keeps the import light
+        from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415
 
     code = error.code().value[0] if hasattr(error, "code") else 2
     kind = _BY_CODE.get(code, ServerError)

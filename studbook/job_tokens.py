@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from studbook.exceptions import Unauthenticated, Unavailable
+from studbook.fork_gate import importing
 from studbook.job_variables import GITHUB_SECRET, GITHUB_URL, VARIABLE, is_github
 from studbook.server_info import server_info
 from studbook.shared_audiences import is_of_login, is_of_service
@@ -154,13 +155,17 @@ def _is_github_issuer(url: str) -> bool:
 
 
 def _github_token(audience: str) -> str:
-    import httpx  # noqa: PLC0415 - needed in GitHub's jobs only
+    with importing():
+        import httpx  # noqa: PLC0415 - needed in GitHub's jobs only
 
     # The URL has a query of its own already.
     url = httpx.URL(os.environ[GITHUB_URL]).copy_merge_params({"audience": audience})
     secret = os.environ[GITHUB_SECRET]
     try:
-        answer = httpx.get(url, headers={"Authorization": f"Bearer {secret}"}, timeout=_TIMEOUT_S)
+        with importing():  # which a first client does
+            client = httpx.Client(timeout=_TIMEOUT_S)
+        with client:
+            answer = client.get(url, headers={"Authorization": f"Bearer {secret}"})
     except httpx.HTTPError as error:
         message = f"GitHub cannot be asked for the job's token: {error}."
         raise Unavailable(message) from None

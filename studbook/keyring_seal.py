@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from studbook.exceptions import InvalidArgument, StudbookError
+from studbook.fork_gate import importing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -80,7 +81,8 @@ class KeyringSeal:
         Raises:
             ValueError: The keyring does not give the key to it.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - for sealed files only
+        with importing():
+            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - for sealed files only
 
         if self._key is None:
             self._key, self.keyring = _kept_key()
@@ -96,11 +98,13 @@ class KeyringSeal:
 def system_keyring() -> KeyringBackend | None:
     """The keyring of this machine; None when there is none, or none that keeps secrets."""
     try:
-        import keyring  # noqa: PLC0415 - an optional library, and a slow one
-        from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415
+        with importing():
+            import keyring  # noqa: PLC0415 - an optional library, and a slow one
+            from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415
     except ImportError:
         return None
-    chosen = keyring.get_keyring()
+    with importing():  # the keyrings that there may be
+        chosen = keyring.get_keyring()
     candidates = chosen.backends if isinstance(chosen, ChainerBackend) else [chosen]
     return next(filter(_keeps_secrets, candidates), None)
 
@@ -161,7 +165,8 @@ def _key_in(keyring: KeyringBackend) -> bytes | None:
 
 
 def _new_key_in(keyring: KeyringBackend) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
+    with importing():
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
 
     key = AESGCM.generate_key(_KEY_BITS)
     keyring.set_password(_SERVICE, _ENTRY, base64.b64encode(key).decode())
@@ -169,6 +174,7 @@ def _new_key_in(keyring: KeyringBackend) -> bytes:
 
 
 def _cipher(key: bytes) -> AESGCM:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
+    with importing():
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
 
     return AESGCM(key)

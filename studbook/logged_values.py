@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import suppress
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -116,14 +116,22 @@ def metric_value(key: str, value: Any) -> float:
     if isinstance(value, (str, bytes, bytearray, complex)) or value is None:
         message = f"{_short(key)} is {type(value).__name__} {_short(value)}, not a number"
         raise NotLoggable(message)
+    if isinstance(value, Mapping):
+        message = f"{_short(key)} is nested more than {_DEEPEST} mappings deep, or holds itself"
+        raise NotLoggable(message)
     try:
         # A tensor that takes part in training is not to notice that it was looked at.
         if hasattr(value, "detach"):
             value = value.detach()
         # `item` takes the number out of arrays and tensors with one element.
         return float(value.item() if hasattr(value, "item") else value)
+    except OverflowError as error:
+        message = f"{_short(key)} is {_short(value)}, too large for 64 bits of floating point"
+        raise NotLoggable(message) from error
     except Exception as error:  # a value's own code may raise anything
-        message = f"{_short(key)} is a {type(value).__name__} that is not one number: {error}"
+        message = f"{_short(key)} is of type {type(value).__name__}, not one number: {error}"
+        if isinstance(value, Sized):
+            message += "; a studbook.Histogram takes many, and so do names of their own"
         raise NotLoggable(message) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studbook.exceptions import Unauthenticated, Unavailable
+from studbook.fork_gate import importing
 from studbook.stored_logins import StoredLogins
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class StoredLogin:
                 raise self._over()
             if not login.refresh_token or not login.is_due(lasting=lasting):
                 return login
-            from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
+            with importing():
+                from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
 
             try:
                 renewed = login_provider.refresh(login)

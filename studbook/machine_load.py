@@ -21,9 +21,9 @@ _STACKED_DEVICES = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
 _MOST_PROCESSES = 4096
 
 
-def linux_sources() -> Sequence[LoadSource]:
-    """All of them, as seen by this process."""
-    return [CpuLoad(), MemoryLoad(), DiskLoad(), NetworkLoad()]
+def linux_sources() -> Sequence[type[LoadSource]]:
+    """All of them, still to be made."""
+    return [CpuLoad, MemoryLoad, DiskLoad, NetworkLoad]
 
 
 class CpuLoad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import encodings.idna  # noqa: F401 - names are resolved with it, in threads beside a training
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from authlib.oauth2.client import OAuth2Client
 
 from studbook.address import Address
 from studbook.exceptions import Unauthenticated, Unavailable
+from studbook.fork_gate import importing
 
 if TYPE_CHECKING:
     import ssl
@@ -69,12 +71,13 @@ def http_client(url: str, trusted: ssl.SSLContext | None = None) -> httpx.Client
     """
     # What is on loopback must not be asked for at a proxy.
     local = Address(urlsplit(url).hostname or "", 0).is_loopback
-    return httpx.Client(
-        timeout=_TIMEOUT_S,
-        follow_redirects=False,
-        trust_env=not local,
-        verify=_trusted() if trusted is None else trusted,
-    )
+    with importing():  # which a first client does
+        return httpx.Client(
+            timeout=_TIMEOUT_S,
+            follow_redirects=False,
+            trust_env=not local,
+            verify=_trusted() if trusted is None else trusted,
+        )
 
 
 @cache

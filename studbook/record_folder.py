@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -34,10 +35,18 @@ _COPY_ATTEMPTS = 3
 
 
 def records_root() -> Path:
-    """The folder for the records of all runs: STUDBOOK_DIR, else below the user's data folder."""
-    if configured := os.environ.get("STUDBOOK_DIR"):
-        return Path(configured).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    """The folder for the records of all runs: STUDBOOK_DIR, else below the user's data folder.
+
+    Raises:
+        OSError: When it cannot be told where that is, because there is no home folder, or because
+            the current folder is gone.
+    """
+    try:
+        if configured := os.environ.get("STUDBOOK_DIR"):
+            return Path(configured).expanduser().absolute()
+        data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError as error:  # what pathlib raises where a user has no home folder
+        raise OSError(errno.ENOENT, "no home folder is known; set HOME or STUDBOOK_DIR") from error
     return Path(data) / "studbook" / "runs"
 
 

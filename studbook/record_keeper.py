@@ -67,5 +67,10 @@ class RecordKeeper:
 
     def _run(self) -> None:
         while not self._stopping.wait(_INTERVAL_S):
+            self._keep_what_can_be()
+        self._keep_what_can_be()
+
+    def _keep_what_can_be(self) -> None:
+        # A process may have too many files open for the moment, or its folder may be gone.
+        with suppress(OSError):
             self.keep()
-        self.keep()

@@ -28,9 +28,11 @@ def open_records(start: RunStart) -> tuple[RunFolder, RecordWriter] | None:
     Returns:
         None when nothing at all can be written to. Whatever is unusual has been told.
     """
-    wanted = RunFolder.of(start.run, records_root())
+    wanted = "The folder for records"
     try:
-        return wanted, _begin(wanted, start)
+        folder = RunFolder.of(start.run, records_root())
+        wanted = str(folder.path)
+        return folder, _begin(folder, start)
     except OSError as error:
         reason = error.strerror or str(error)
     for folder in _other_places(start):
@@ -41,7 +43,7 @@ def open_records(start: RunStart) -> tuple[RunFolder, RecordWriter] | None:
         _log.warning(
             "Studbook: %s cannot be written to (%s); records go to %s. What is not sent when the "
             "run ends can be sent with `STUDBOOK_DIR=%s studbook sync`.",
-            wanted.path,
+            wanted,
             reason,
             folder.path,
             folder.path.parent,
@@ -50,7 +52,7 @@ def open_records(start: RunStart) -> tuple[RunFolder, RecordWriter] | None:
     _log.warning(
         "Studbook: %s cannot be written to (%s), nor can a folder for temporary files. Training "
         "goes on; nothing of it is recorded.",
-        wanted.path,
+        wanted,
         reason,
     )
     return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studbook.record_folder import RunFolder, records_root
+from studbook.record_folder import RunFolder
 from studbook.run import Run
 from studbook.run_config import RunConfig
 from studbook.run_recorder import RunRecorder
@@ -13,7 +14,6 @@ from studbook.run_session import attach_to, no_longer_active
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from studbook.run_ending import Ending
     from studbook.run_records import RunStart
@@ -28,7 +28,7 @@ class OffRun(Run):
 
     def __init__(self, start: RunStart) -> None:
         # Not that of Run: there are no threads and no files.
-        RunRecorder.__init__(self, start, RunFolder.of(start.run, records_root()), None)
+        RunRecorder.__init__(self, start, RunFolder.of(start.run, Path()), None)
         self.config = RunConfig(lambda _values: None, lambda _change: None)
 
     @property

@@ -95,14 +95,16 @@ class RunRecorder:
         except OSError as error:
             self._not_written(error)
         except Exception as error:  # noqa: BLE001 - logging must not end a training
-            self._warn_once(str(error)[:40], f"log() ignored a call: {error}")
+            kind = "" if isinstance(error, NotLoggable) else f"{type(error).__name__}: "
+            self._warn_once(str(error)[:40], f"log() ignored a call: {kind}{error}")
 
     def _log_fast(self, values: Mapping[str, Any], step: Any) -> bool:
         """Record values whose names are known; returns whether they were.
 
         Names are looked at once; after that, packing itself tells whether all are numbers.
         """
-        if type(step) is not int or self._writer is None:
+        # Going through other mappings may take for ever; the careful way stops somewhere.
+        if type(step) is not int or self._writer is None or not isinstance(values, dict):
             return False
         names: tuple[str, ...] = tuple(values)
         numbers: Iterable[Any] = values.values()

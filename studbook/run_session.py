@@ -10,10 +10,11 @@ import sys
 import time
 import uuid
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from studbook.address import configured_address, resolve_address
-from studbook.exceptions import FailedPrecondition, InvalidArgument
+from studbook.address import configured_address, parse_address
+from studbook.exceptions import InvalidArgument, StudbookError
 from studbook.logged_values import params_of, tags_of, text_of
 from studbook.record_places import open_records
 from studbook.run_ending import ExitWatch, ending_by_signal, ending_of
@@ -25,9 +26,10 @@ from studbook.surroundings_settings import read_settings
 from studbook.workspaces import resolve_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from studbook.client import Client
+    from studbook.record_folder import RunFolder
     from studbook.run import Run
     from studbook.surroundings_settings import SurroundingsSettings
 
@@ -96,7 +98,6 @@ def init(
         NotLoggable: When config or tags cannot be recorded.
     """
     chosen = _chosen_mode(mode)
-    resolve_address(address)
     settings = read_settings(system_metrics=system_metrics, console=console)
     run_id = run_id or os.environ.get("STUDBOOK_RUN")
     start = RunStart(
@@ -108,7 +109,7 @@ def init(
         display_name=text_of(name or "", 256),
         description=text_of(description, 4096),
         tags=tags_of(tags or {}),
-        address=configured_address(address),
+        address=_address(address),
         resumes=run_id is not None,
         attached=attach,
         request_id=str(uuid.uuid4()),
@@ -158,10 +159,26 @@ def _begin(start: RunStart, mode: str, settings: SurroundingsSettings) -> Run:
     _active.append(run)
     _signals.start()
     _exits.start()
-    if not start.attached:
-        surroundings.start()
-    run.begin()
+    parts = [run.begin] if start.attached else [surroundings.start, run.begin]
+    _begin_beside(parts, folder)
     return run
+
+
+def _begin_beside(parts: Sequence[Callable[[], None]], folder: RunFolder) -> None:
+    """Begin what goes on beside the training, which goes on without what cannot begin."""
+    problems = []
+    for begin in parts:
+        try:
+            begin()
+        except Exception as error:  # noqa: BLE001 - no training ends for want of a record of it
+            problems.append(str(error))
+    if problems:
+        _log.warning(
+            "Studbook: not all that is recorded by itself can be: %s. What is logged is kept in "
+            "%s; what is not sent when the run ends, `studbook sync` sends.",
+            problems[0].rstrip("."),
+            folder.path,
+        )
 
 
 def _finish_former_input() -> None:
@@ -179,6 +196,25 @@ def _chosen_mode(mode: str | None) -> str:
         message = f'"{chosen}" is not a mode; there are {", ".join(_MODES)}.'
         raise InvalidArgument(message, reason="FIELD_INVALID")
     return chosen
+
+
+def _address(explicit: str | None) -> str:
+    """The server as configured; empty when it was not, or when the configuration cannot be read.
+
+    The thread that sends will read it again, and tell what is wrong with it.
+
+    Raises:
+        InvalidArgument: When it is malformed.
+    """
+    try:
+        configured = configured_address(explicit)
+    except InvalidArgument:
+        raise
+    except StudbookError:
+        return ""
+    if configured:
+        parse_address(configured)
+    return configured
 
 
 def _writer_id(label: str) -> str:
@@ -199,12 +235,11 @@ def active_run() -> Run | None:
 
 
 def log(values: Mapping[str, Any], step: int | None = None) -> None:
-    """Record metrics of the active run; see `Run.log`.
-
-    Raises:
-        FailedPrecondition: When no run is active.
-    """
-    _require_active().log(values, step)
+    """Record metrics of the active run; see `Run.log`. Never raises, not even without a run."""
+    if _active:
+        _active[-1].log(values, step)
+    else:
+        _warn_without_run()
 
 
 def finish(state: str = "finished", *, reason: str = "") -> None:
@@ -227,11 +262,13 @@ def signal_received() -> str:
     return _signals.received
 
 
-def _require_active() -> Run:
-    if not _active:
-        message = "No run is active."
-        raise FailedPrecondition(message, next_step="Begin one with `studbook.init(...)`.")
-    return _active[-1]
+@cache
+def _warn_without_run() -> None:
+    """Say it once."""
+    _log.warning(
+        "Studbook: log() is called while no run is active, and records nothing. Begin one with "
+        "`studbook.init(...)`."
+    )
 
 
 def _checked_id(text: str, what: str) -> str:

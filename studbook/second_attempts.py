@@ -73,6 +73,11 @@ def takes_some_metrics(error: StudbookError, keys: int) -> bool:
     return wanted - stored < keys or stored < allowed
 
 
+def lasting_limit(error: StudbookError) -> str:
+    """Name of the limit that a refused record goes beyond; empty when it was refused otherwise."""
+    return error.metadata.get("limit", "") if error.reason == "QUOTA_EXCEEDED" else ""
+
+
 def longest_wait_s(error: Exception) -> float:
     """How long to wait between attempts at most; and at least, where a person must act first."""
     if isinstance(error, Unauthenticated):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studbook.exceptions import InvalidArgument, Unauthenticated, Unavailable
+from studbook.fork_gate import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,8 @@ class ClientCredentials:
             return self._login.access_token
 
     def _next(self, present: Login | None) -> Login:
-        from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
+        with importing():
+            from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
 
         try:
             provider = login_provider.discover(self._address, self._provider_name)
@@ -92,7 +94,8 @@ class ClientCredentials:
 
     def _with_key(self, provider: Provider, key: ClientKey) -> Login:
         """Providers differ in whom an assertion has to name: their issuer or the endpoint."""
-        from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
+        with importing():
+            from studbook import login_provider  # noqa: PLC0415 - loads the OAuth library
 
         audiences = [provider.issuer, provider.token_endpoint]
         audiences.sort(key=lambda audience: audience != self._audience)
@@ -147,7 +150,8 @@ def read_secret(path: Path, variable: str) -> str:
 
 
 def _key() -> ClientKey:
-    from studbook.client_key import read_client_key  # noqa: PLC0415 - loads the OAuth library
+    with importing():
+        from studbook.client_key import read_client_key  # noqa: PLC0415 - loads the OAuth library
 
     return read_client_key(Path(os.environ[_KEY_FILE]), os.environ.get(_KEY_ID, ""))
 

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from studbook.config_files import config_folder, locked, replace_private
+from studbook.fork_gate import importing
 from studbook.stored_logins import Login
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class SharedExchange:
 
     def find(self) -> Login | None:
         """What the token was exchanged for, if that is known here."""
-        from cryptography.fernet import Fernet, InvalidToken  # noqa: PLC0415 - for CI jobs only
+        with importing():
+            from cryptography.fernet import Fernet, InvalidToken  # noqa: PLC0415 - for CI jobs only
 
         try:
             content = Fernet(self._key).decrypt(self.path.read_bytes())
@@ -64,7 +66,8 @@ class SharedExchange:
 
     def keep(self, login: Login) -> None:
         """Let the other processes know. Hold the lock while doing so."""
-        from cryptography.fernet import Fernet  # noqa: PLC0415 - as above
+        with importing():
+            from cryptography.fernet import Fernet  # noqa: PLC0415 - as above
 
         sealed = Fernet(self._key).encrypt(json.dumps(asdict(login)).encode()).decode()
         with suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from studbook.client_settings import ClientSettings
@@ -19,7 +20,12 @@ from studbook.record_folder import RunFolder
 from studbook.record_log import METRICS, SHAPE, MetricDecoder, learn_shapes
 from studbook.record_position import PositionFile, note_refusal
 from studbook.run_records import Artifacts, RunEnd, RunStart, VersionWanted, decode
-from studbook.second_attempts import is_refusal, is_worth_dividing, takes_some_metrics
+from studbook.second_attempts import (
+    is_refusal,
+    is_worth_dividing,
+    lasting_limit,
+    takes_some_metrics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +43,24 @@ _log = logging.getLogger("studbook")
 _POINTS_A_PART = 1000
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What the server did not want.
+
+    Attributes:
+        what: What it was.
+        why: The server's words.
+        limit: Name of the limit that it goes beyond, as all that follows will; else empty.
+    """
+
+    what: str
+    why: str
+    limit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
 class Shipment:
     """One chain on its way to the server. Made with `acquire`.
 
@@ -52,7 +76,7 @@ class Shipment:
         self.chain = chain
         self.start = start
         self.end: RunEnd | None = None
-        self._refusals: list[str] = []
+        self._refusals: list[Refusal] = []
         self._attempts = 0
         self._position = position
         self._delivery = delivery
@@ -193,7 +217,8 @@ class Shipment:
         keys = ", ".join(one.key for one in series[:3]) + (" and more" if len(series) > 3 else "")
         request = encoded_request(self.start.run, self.start.writer, 1, series)
         content = {"append_metrics_request": base64.b64encode(request).decode()}
-        self._refused(f"{points} points of {keys}", _words(error), content)
+        refusal = Refusal(f"{points} points of {keys}", _words(error), lasting_limit(error))
+        self._refused(refusal, content)
 
     def _send_record(self, raw: RawRecord) -> None:
         content: dict[str, Any] = {"kind": raw.kind, "record": raw.body.decode(errors="replace")}
@@ -205,11 +230,11 @@ class Shipment:
             self._deliver(record)
         except StudbookError as error:
             self._unless_refused(error, record)
-            self._refused(what, _words(error), content)
+            self._refused(Refusal(what, _words(error), lasting_limit(error)), content)
         except Exception as error:
             if isinstance(record, RunStart):
                 raise
-            self._refused(what, f"{type(error).__name__}: {error}", content)
+            self._refused(Refusal(what, f"{type(error).__name__}: {error}"), content)
         else:
             self._remove_staged(record)
         self._position.done(end)
@@ -240,13 +265,13 @@ class Shipment:
         if not is_refusal(error, self._attempts):
             raise error
 
-    def _refused(self, what: str, why: str, content: dict[str, Any]) -> None:
-        note_refusal(self.chain.refused, what, why, content)
+    def _refused(self, refusal: Refusal, content: dict[str, Any]) -> None:
+        note_refusal(self.chain.refused, refusal.what, refusal.why, content)
         self._delivery.progressed()
-        self._refusals.append(f"{what}: {why}")
+        self._refusals.append(refusal)
 
-    def take_refusals(self) -> list[str]:
-        """What the server did not want, in words, since this was last asked."""
+    def take_refusals(self) -> list[Refusal]:
+        """What the server did not want, since this was last asked."""
         taken, self._refusals = self._refusals, []
         return taken
 
@@ -280,7 +305,7 @@ class Shipment:
                 self._delivery.deliver(console)
             except StudbookError as error:
                 self._unless_refused(error, console)
-                self._refused(_in_words(console), _words(error), {})
+                self._refused(Refusal(_in_words(console), _words(error)), {})
             else:
                 self._remove_staged(console)
         remove_console(console_folder(place, self.chain.writer))

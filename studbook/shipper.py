@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from studbook.client_settings import ClientSettings
 from studbook.exceptions import StudbookError
+from studbook.fork_gate import importing
+from studbook.process_room import require_room
 from studbook.second_attempts import longest_wait_s, waits_for_a_person
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from studbook.client import Client
     from studbook.record_chain import RecordChain
     from studbook.record_folder import RunFolder
-    from studbook.shipment import Shipment
+    from studbook.shipment import Refusal, Shipment
 
 _log = logging.getLogger("studbook")
 
@@ -49,6 +51,7 @@ class Shipper:
         self, folder: RunFolder, connect: Callable[[], Client], only: str | None = None
     ) -> None:
         self.refusals: list[str] = []
+        self._reported: set[str] = set()
         self._folder = folder
         self._connect = connect
         self._only = only
@@ -86,7 +89,10 @@ class Shipper:
         Returns:
             None when the server has everything; else what stands in the way.
         """
-        self.start()  # a signal may end the run in the middle of its beginning
+        try:
+            self.start()  # a signal may end the run in the middle of its beginning
+        except (RuntimeError, OSError) as error:  # there can be no more threads, or open files
+            return error
         with self._passes:
             # The pass under way may have looked for records before the last one was written.
             wanted = self._passes_begun + 1
@@ -103,7 +109,7 @@ class Shipper:
                 if self._progress != last:
                     last, since = self._progress, time.monotonic()
                 elif time.monotonic() - since > patience_s:
-                    return self._problem or TimeoutError("the server does not answer")
+                    return self._problem or TimeoutError(f"{self._server} does not answer")
                 if deadline is not None and time.monotonic() > deadline:
                     return self._problem or TimeoutError("there was no time to send the rest")
         return None
@@ -115,8 +121,13 @@ class Shipper:
         client = self._client
         if client is not None:
             client.close()
-        # A call that was given up may still be pausing before its next attempt.
-        self._thread.join(_LONGEST_FAREWELL_S)
+        if self._thread.ident is not None:
+            # A call that was given up may still be pausing before its next attempt.
+            self._thread.join(_LONGEST_FAREWELL_S)
+
+    @property
+    def _server(self) -> str:
+        return "the server" if self._client is None else str(self._client.address)
 
     def remaining_bytes(self) -> int:
         """Bytes of records that the server does not have yet."""
@@ -164,7 +175,9 @@ class Shipper:
             number = self._passes_begun
         try:
             if self._client is None:
-                self._client = self._connect()
+                require_room()
+                with importing():
+                    self._client = self._connect()
             for chain in self._chains():
                 self._send(self._client, chain)
             self._send_heartbeat()
@@ -189,7 +202,8 @@ class Shipper:
     def _send(self, client: Client, chain: RecordChain) -> None:
         shipment = self._shipments.get(chain)
         if shipment is None:
-            from studbook.shipment import Shipment  # noqa: PLC0415 - imports grpc
+            with importing():
+                from studbook.shipment import Shipment  # noqa: PLC0415 - imports grpc
 
             shipment = Shipment.acquire(client, chain, self._progressed)
             if shipment is None:
@@ -208,15 +222,18 @@ class Shipper:
             shipment.remove()
             self._folder.remove_if_empty()
 
-    def _report_refusal(self, chain: RecordChain, refusal: str) -> None:
-        self.refusals.append(refusal)
-        if len(self.refusals) > _MOST_REPORTED:
+    def _report_refusal(self, chain: RecordChain, refusal: Refusal) -> None:
+        self.refusals.append(str(refusal))
+        about = refusal.limit or str(refusal)
+        if about in self._reported or len(self._reported) >= _MOST_REPORTED:
             return
+        self._reported.add(about)
+        lasts = refusal.limit or len(self._reported) == _MOST_REPORTED
         _log.warning(
-            "Studbook: the server did not take the %s It is kept in %s.%s",
-            refusal if refusal.endswith(".") else f"{refusal}.",
+            "Studbook: the server did not take the %s. It is kept in %s%s",
+            str(refusal).rstrip("."),
             chain.refused,
-            " Further ones are kept there too." if len(self.refusals) == _MOST_REPORTED else "",
+            ", and so is what else it does not take." if lasts else ".",
         )
 
     def _send_heartbeat(self) -> None:
@@ -244,9 +261,8 @@ class Shipper:
             self._failures += 1
         if first:
             _log.warning(
-                "Studbook: nothing can be sent at present: %s%s Training goes on; records are "
-                "kept in %s and sent later.",
-                error,
-                f" {step}" if (step := getattr(error, "next_step", "")) else "",
+                "Studbook: nothing can be sent at present: %s Training goes on; records are kept "
+                "in %s and sent later.",
+                f"{str(error).rstrip('.')}. {getattr(error, 'next_step', '')}".rstrip(),
                 self._folder.path,
             )

@@ -92,7 +92,7 @@ class Surroundings:
         """End; from then on all that was observed is in the record file."""
         if self._metrics is not None:
             self._metrics.stop()
-        if self._observer is not None:
+        if self._observer is not None and self._observer.ident is not None:
             self._observer.join(_LONGEST_FAREWELL_S)
         if self._console is not None:
             self._console.stop()

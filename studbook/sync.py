@@ -165,5 +165,5 @@ def _sync_chain(
             shipment.mark_killed(_VANISHED)
         shipment.remove()
     finally:
-        synced.refusals += shipment.take_refusals()
+        synced.refusals += map(str, shipment.take_refusals())
         shipment.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,10 +47,13 @@ class SystemMetrics:
     ) -> None:
         self._take = take
         self._interval_s = interval_s
-        # Made here, so that rates are over the whole run.
-        self._sources = list(_sources() if sources is None else sources)
-        self._finds_gpus = sources is None
         self._failed: set[str] = set()
+        self._sources = list(sources or ())
+        self._finds_gpus = sources is None
+        if sources is None:
+            # Made here, so that rates are over the whole run.
+            for kind in _sources():
+                self._attempt(kind.__name__, lambda kind=kind: self._sources.append(kind()))  # type: ignore[misc]
         self._samples = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="studbook-metrics", daemon=True)
@@ -104,13 +108,12 @@ class SystemMetrics:
                 _log.warning("Studbook: system metrics lack a part (%s): %s", what, error)
 
 
-def _sources() -> Sequence[LoadSource]:
+def _sources() -> Sequence[type[LoadSource]]:
     if Path("/proc/stat").exists():
         return linux_sources()
-    try:
-        return [PortableLoad()]
-    except ImportError:
-        _log.warning(
-            "Studbook: system metrics are not recorded; on this operating system they take psutil."
-        )
-        return []
+    if find_spec("psutil") is not None:
+        return [PortableLoad]
+    _log.warning(
+        "Studbook: system metrics are not recorded; on this operating system they take psutil."
+    )
+    return []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import threading
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +39,19 @@ class Wordless:
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
+
+
+class Endless(Mapping[str, float]):
+    """A mapping whose keys never end."""
+
+    def __getitem__(self, key: str) -> float:
+        return 1.0
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, itertools.count())
+
+    def __len__(self) -> int:
+        return 1
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -75,6 +90,7 @@ def nested_list(levels: int) -> list[Any]:
         {"x": 10**400},
         {"\ud800": 1},
         {f"k{number}": 1 for number in range(MOST_VALUES + 1)},
+        Endless(),
         ["x", 1],
         "x",
     ],

@@ -77,6 +77,19 @@ def test_metrics_of_a_run_that_has_too_many_go_on(offline: Path, stored: Stored)
     assert stored.calls.count("AppendMetrics") < 60
 
 
+def test_a_limit_that_is_reached_is_one_warning(
+    online: Path, stored: Stored, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored.most_metrics = 11
+    with studbook.init("wine", run_id="one") as run:
+        for step in range(200):
+            run.log({"loss": step, f"loss of {step}": step}, step)
+    assert len(run.refusals) > 1
+    (warning,) = caplog.messages
+    assert "Too many metrics. It is kept in" in warning
+    assert warning.endswith("and so is what else it does not take.")
+
+
 def test_a_refusal_is_an_answer(offline: Path, stored: Stored, client: Client) -> None:
     stored.refused_keys = {"bad"}
     with studbook.init("wine", run_id="one") as run:

@@ -16,6 +16,7 @@ from studbook.exceptions import FailedPrecondition, InvalidArgument, Unavailable
 from studbook.logged_values import NotLoggable
 from studbook.sync import sync_pending
 from studbook.tracking.v1 import run_pb2
+from tests.unit.sdk.runs.programs import run_to_its_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,8 +319,12 @@ def test_a_finished_run_takes_nothing_more(
     assert stored.runs[run.name].state == run_pb2.RUN_STATE_FINISHED
     assert not stored.points
     assert any("is finished" in message for message in caplog.messages)
-    with pytest.raises(FailedPrecondition):
-        studbook.log({"x": 1})
+
+
+def test_logging_without_a_run_is_one_warning(records: Path) -> None:
+    ended = run_to_its_end("import studbook\nfor _ in range(3): studbook.log({'x': 1})")
+    assert ended.returncode == 0
+    assert ended.stderr.count("no run is active") == 1
 
 
 def test_an_unwritable_folder_is_one_warning(
