@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tracking_service.records import Points, SeriesRecord, Window
     from tracking_service.store.tracking_store import TrackingStore
 
+MOST_REDUCED = 1_000_000
+"""A series that is reduced has no more points, whatever was asked for."""
+
+# Points of reduced portions that are kept until they are reduced together.
+_REDUCED_KEPT = 2 * MOST_REDUCED
 # Series whose chunks are read by one statement.
 _SERIES_TOGETHER = 1_000
 # After so many series no more runs are looked through before their points are read.
@@ -107,16 +112,23 @@ class MetricReader:
         return parts
 
     async def _long_series(self, series: _Series) -> AsyncIterator[Part]:
-        if self._most:
-            total, reduced = 0, []
-            async for points in self._portions(series):
-                total += len(points)
-                reduced.append(self._reduced(points))
-            yield self._part(series, self._reduced(joined(reduced)), total)
+        if 0 < self._most < series.record.summary.count:
+            yield await self._reduced_series(series)
             return
         total = await self._count(series)
         async for points in self._portions(series):
             yield self._part(series, points, total)
+
+    async def _reduced_series(self, series: _Series) -> Part:
+        total, reduced, kept = 0, [], 0
+        async for points in self._portions(series):
+            total += len(points)
+            reduced.append(self._reduced(points))
+            kept += len(reduced[-1])
+            if kept > _REDUCED_KEPT:
+                reduced = [self._reduced(joined(reduced))]
+                kept = len(reduced[0])
+        return self._part(series, self._reduced(joined(reduced)), total)
 
     async def _count(self, series: _Series) -> int:
         if self._window.is_whole:
@@ -143,7 +155,7 @@ class MetricReader:
         return await read(self._database, fetch)
 
     def _reduced(self, points: Points) -> Points:
-        return downsample(points, self._most) if self._most else points
+        return downsample(points, min(self._most, MOST_REDUCED)) if self._most else points
 
     def _part(self, series: _Series, points: Points, total: int) -> Part:
         return Part(series.run, series.record.summary.key, points, total)

@@ -138,8 +138,8 @@ class ReadMetricsRequest(_message.Message):
     MIN_TIME_FIELD_NUMBER: _builtins.int
     MAX_TIME_FIELD_NUMBER: _builtins.int
     max_points: _builtins.int
-    """Most points a series; 0 means all. A reduced series keeps the smallest and the largest value
-    of each stretch, and the first and last point.
+    """Most points a series; 0 means all. A series that has more keeps the smallest and the largest
+    value of each stretch, and the first and last point, at most 1 000 000 in all.
     """
     min_step: _builtins.int
     """Lowest step to read."""

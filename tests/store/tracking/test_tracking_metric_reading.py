@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from studbook.tracking.v1 import metric_service_pb2 as pb
 from tests.store.tracking.at_work import WINE, batch, reason
 from tracking_service import metric_reading
+from tracking_service.series_reading import end_of_portion
 
 if TYPE_CHECKING:
     from tests.store.tracking.at_work import Tracking
@@ -79,6 +81,28 @@ def test_several_runs_and_keys_are_read_in_one_call(tracking: Tracking) -> None:
 
     assert read(runs=[two, one]) == [(two, "a"), (two, "c"), (one, "a"), (one, "b")]
     assert read(runs=[one, two], keys=["a", "none"]) == [(one, "a"), (two, "a")]
+
+
+def test_a_long_series_is_reduced_in_bounded_memory(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tracking.run().name
+    values = np.random.default_rng(1).normal(size=1000)
+    for start in range(0, 1000, 10):
+        points = [(step, float(values[step])) for step in range(start, start + 10)]
+        tracking.append(run, sequence=start + 1, loss=points)
+    monkeypatch.setattr(metric_reading, "POINTS_A_PORTION", 50)
+    monkeypatch.setattr(metric_reading, "end_of_portion", partial(end_of_portion, points=50))
+    monkeypatch.setattr(metric_reading, "MOST_REDUCED", 100)
+    monkeypatch.setattr(metric_reading, "_REDUCED_KEPT", 200)
+
+    assert [step for step, _ in tracking.points(run, max_points=2**31 - 1)] == list(range(1000))
+    for most in (20, 999):
+        reduced = tracking.points(run, max_points=most)
+        assert len(reduced) <= min(most, 100)
+        assert reduced[0][0] == 0
+        assert reduced[-1][0] == 999
+        assert {values.min(), values.max()} <= {value for _, value in reduced}
 
 
 def test_very_many_series_are_read_a_portion_at_a_time(
