@@ -26,6 +26,12 @@ _SEND_FORM = """url => {
   form.submit();
 }"""
 
+_LENGTHEN = """more => {
+  for (const one of document.querySelectorAll("h1, code, dd, .who")) {
+    one.textContent += more;
+  }
+}"""
+
 
 def sign_in(page: Page, stack: LocalStack, person: str = "Ada") -> None:
     """From a page that asks for it, to that page."""
@@ -60,6 +66,18 @@ def test_signing_in_and_out(page: Page, stack: LocalStack) -> None:
     page.goto(f"{stack.addresses.web}/account")
     assert page.url.startswith(f"{stack.addresses.web}/login")
     assert complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_fits_its_window_however_long_a_name_is(
+    page: Page, stack: LocalStack, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    sign_in(page, stack)
+    page.evaluate(_LENGTHEN, "x" * 200)
+
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.get_by_role("banner").get_by_role("button", name="Sign out").is_visible()
 
 
 def test_signing_out_everywhere(page: Page, browser: Browser, stack: LocalStack) -> None:
