@@ -90,10 +90,10 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_row(Text("(none)", "dim"))
     # Where the terminal is too narrow it is better for it to wrap lines than for us to cut ids.
     needed = sum(
-        max(len(heading), *(len(line[index]) for line in lines), 0) + 2
+        max(width(heading), *(width(line[index]) for line in lines), 0) + 2
         for index, heading in enumerate(headings[:-1])
     )
-    words = [len(word) for line in lines for word in line[-1].split()]
+    words = [width(word) for line in lines for word in line[-1].split()]
     last = max(_NARROWEST_LAST, min(max(words, default=0), _LONGEST_WORD))
     _console(least_width=needed + last).print(table)
 
@@ -239,6 +239,21 @@ def _console(least_width: int = 0) -> Console:
     # Both, or a terminal that calls itself dumb keeps its 80 columns.
     console.size = max(width, least_width), height
     return console
+
+
+def width(text: str) -> int:
+    """How many cells of a terminal a text takes; Chinese characters, say, take two each."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A line of text for people that takes no more cells, with a sign where it was cut."""
+    from rich.cells import set_cell_size
+
+    line = one_line(text)
+    return line if width(line) <= longest else set_cell_size(line, longest - 1).rstrip() + "…"
 
 
 def one_line(text: str) -> str:

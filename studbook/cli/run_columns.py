@@ -44,6 +44,10 @@ _ENVIRONMENT = (
     "python_version", "python_implementation", "platform", "machine", "cpu_count", "cpu_model",
     "memory_bytes", "hostname", "command_line", "accelerators", "container_image_digest", "conda",
 )  # fmt: skip
+# What may be of any length. A terminal shows the beginning: one long text would push all columns
+# behind it out of sight.
+_TEXTS = frozenset({"name", "description", "state_reason", "params", "tags"})
+_LONGEST_TEXT = 60
 # What a filter calls them.
 _OTHER_NAMES = {
     "display_name": "name",
@@ -54,6 +58,7 @@ _OTHER_NAMES = {
     "heartbeat_time": "heartbeat",
 }
 _COMMA_OUTSIDE_QUOTES = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_SIGNS = re.compile(r"[\[?]")
 _QUOTED = re.compile(r'"([^"]*)"(?:\.(\w+))?')
 
 
@@ -154,7 +159,9 @@ def _expanded(column: Column, runs: Sequence[Run]) -> list[Column]:
 
 
 def _matches(column: Column, name: str) -> bool:
-    return column.key == name if column.exact else fnmatchcase(name, column.key)
+    # No other sign than the star means anything.
+    pattern = _SIGNS.sub(r"[\g<0>]", column.key)
+    return column.key == name if column.exact else fnmatchcase(name, pattern)
 
 
 def _keys(run: Run, group: str) -> Iterable[str]:
@@ -174,9 +181,11 @@ def _keys(run: Run, group: str) -> Iterable[str]:
 
 
 def _cell(run: Run, column: Column) -> str:
-    if not column.group:
-        return _OF_RUN[column.key](run) or output.MISSING
-    return _OF_GROUP[column.group](run, column) or output.MISSING
+    of_run = not column.group
+    cell = _OF_RUN[column.key](run) if of_run else _OF_GROUP[column.group](run, column)
+    if output.for_people() and (column.key if of_run else column.group) in _TEXTS:
+        cell = output.shortened(cell, _LONGEST_TEXT)
+    return cell or output.MISSING
 
 
 def _param_cell(run: Run, column: Column) -> str:

@@ -211,12 +211,12 @@ def _known(values: Iterable[str]) -> tuple[str, ...]:
 
 def _print_part(headings: Sequence[str], baseline: int, rows: Sequence[_Row]) -> None:
     """Print a table, or several one below the other where the terminal is too narrow for it."""
-    cells = [[_short(cell) for cell in row.cells] for row in rows]
+    cells = [[output.shortened(cell, _LONGEST_CELL) for cell in row.cells] for row in rows]
     widths = [
-        _GAP + max(len(heading), *(len(row[place]) for row in cells))
+        _GAP + max(output.width(heading), *(output.width(row[place]) for row in cells))
         for place, heading in enumerate(headings)
     ]
-    room = get_terminal_size().columns - max(len(row.name) for row in rows) - _GAP
+    room = get_terminal_size().columns - max(output.width(row.name) for row in rows) - _GAP
     for number, places in enumerate(_fitting(widths, baseline, room)):
         if number:
             output.print_lines([""])
@@ -249,11 +249,6 @@ def _fitting(widths: Sequence[int], baseline: int, room: int) -> Iterator[list[i
             taken = []
         taken.append(place)
     yield [baseline, *taken]
-
-
-def _short(text: str) -> str:
-    line = output.one_line(text)
-    return line if len(line) <= _LONGEST_CELL else line[: _LONGEST_CELL - 1] + "…"
 
 
 def _print_pages(comparison: CompareRunsResponse, names: Sequence[str]) -> None:

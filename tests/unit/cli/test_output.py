@@ -30,6 +30,24 @@ def test_no_word_of_a_table_is_broken_in_two(
     assert "training=wine-training@15a799dd59c0," in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("terminal")
+def test_wide_characters_take_no_room_from_other_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    output.print_table(("RUN", "NAME", "STATE"), [("wine/otter", "模型训练" * 10, "finished")])
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split() == ["wine/otter", "模型训练" * 10, "finished"]
+
+
+def test_a_text_is_cut_by_the_cells_that_it_takes() -> None:
+    assert output.shortened("otter", 5) == "otter"
+    assert output.shortened("otters", 5) == "otte…"
+    assert output.shortened("模型训练", 8) == "模型训练"
+    assert output.shortened("模型训练", 7) == "模型训…"
+    assert output.shortened("模型训练", 6) == "模型…"
+
+
 def test_a_piped_table_is_tab_separated_without_headings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

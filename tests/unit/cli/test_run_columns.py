@@ -201,3 +201,23 @@ def test_people_are_told_when_there_may_be_more(
     run_columns.note_when_cut(printed, limit)
 
     assert capsys.readouterr().err == said
+
+
+def test_long_texts_are_cut_for_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_pb2.Run(name="workspaces/main/experiments/wine/runs/r", display_name="x" * 200)
+    run.params.add(key="a").value.string_value = "y" * 200
+    columns = "run,name,params.a"
+
+    assert row(columns, run) == ["wine/r", "x" * 200, "y" * 200]
+    monkeypatch.setenv("STUDBOOK_FORCE_TTY", "1")
+    assert row(columns, run) == ["wine/r", "x" * 59 + "…", "y" * 59 + "…"]
+
+
+def test_no_other_sign_than_the_star_stands_for_others() -> None:
+    run = run_pb2.Run()
+    for key in ("layers[0]", "layers[1]", "layers0", "x?y", "xzy"):
+        run.params.add(key=key).value.int_value = 1
+
+    assert headings("params.layers[*", run) == ["params.layers[0]", "params.layers[1]"]
+    assert headings("params.*[0]", run) == ["params.layers[0]"]
+    assert headings("params.x?*", run) == ["params.x?y"]
