@@ -40,6 +40,17 @@ def test_compose_sets_what_exists_and_all_that_is_required(name: str) -> None:
     assert required <= given
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_compose_says_of_each_dependency_how_far_it_must_be(name: str) -> None:
+    """The Compose specification asks for it; a file without is refused as a whole."""
+    conditions = {
+        needed: how.get("condition")
+        for needed, how in COMPOSE["services"][name]["depends_on"].items()
+    }
+    assert conditions.pop("database") == "service_healthy"
+    assert set(conditions.values()) <= {"service_started"}
+
+
 def test_services_are_not_published() -> None:
     published = {name for name, service in COMPOSE["services"].items() if "ports" in service}
     assert published == {"gateway"}
