@@ -233,7 +233,7 @@ def test_tokens_hold_only_for_the_same_arguments(filled: sa.Connection) -> None:
 
 def test_only_known_fields_can_be_sorted_by(filled: sa.Connection) -> None:
     with pytest.raises(
-        StudbookError, match=r"no colour to sort by; there are .*tags\.\{key\}"
+        StudbookError, match=r'no field "colour" to sort by; there are .*tags\.\{key\}'
     ) as caught:
         page(filled, ListRunsRequest(order_by="colour"))
     assert caught.value.reason == "ORDER_BY_INVALID"
@@ -244,5 +244,5 @@ def test_a_table_can_restrict_what_is_sorted_by(filled: sa.Connection) -> None:
         {"label": listing.Field(BOTTLES.c.label, listing.Kind.TEXT)}, sortable=frozenset()
     )
     read = PageRequest.read(ListRunsRequest(), default_order="label", tokens=TOKENS)
-    with pytest.raises(StudbookError, match="no label to sort by"):
+    with pytest.raises(StudbookError, match='no field "label" to sort by'):
         list_page(filled, sa.select(BOTTLES), read, fields, BOTTLES.c.uid)
