@@ -8,12 +8,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from tests.patience import PATIENCE_S
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-# A machine that is busy, or stood still, answers late.
-PATIENCE_S = 120
 
 SESSION = "__Host-studbook-session"
 LOGIN = "__Host-studbook-login"

@@ -21,7 +21,7 @@ from studbook.registry.v1 import (
 from studbook.tracking.v1 import artifact_service_pb2, metric_pb2, metric_service_pb2
 from tests.end_to_end import story
 from tests.end_to_end.conftest import Everyone, clients_of, tokens_of
-from tests.end_to_end.patience import insist
+from tests.patience import insist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

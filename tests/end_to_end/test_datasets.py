@@ -12,6 +12,7 @@ import pytest
 
 from studbook.tracking.v1 import dataset_service_pb2 as pb
 from tests.end_to_end import story
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from studbook.tracking.v1.dataset_pb2 import Dataset
     from tests.end_to_end.conftest import Everyone
 
-PATIENCE_S = 300
 
 PROGRAM = """
 import gzip, json, sys

@@ -21,7 +21,7 @@ from studbook.file_upload import send_bytes
 from studbook.patience import Patience
 from studbook.tracking.v1 import artifact_service_pb2
 from tests.end_to_end import story
-from tests.end_to_end.patience import PATIENCE_S, wait_until
+from tests.patience import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

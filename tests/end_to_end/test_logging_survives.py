@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from studbook.cli.__main__ import run as studbook_command
 from studbook.client import Client
 from studbook.tracking.v1 import metric_service_pb2
 from tests.end_to_end.conftest import FixedToken
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +154,5 @@ def test_sync_sends_what_the_dead_left_while_others_are_running(
     finally:
         alive.kill()
         alive.communicate(timeout=60)
-    deadline = time.monotonic() + 60
-    while studbook_command(["sync"]) and time.monotonic() < deadline:
-        pass
+    wait_until(lambda: studbook_command(["sync"]) == 0)
     assert list((tmp_path / "records").iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 
 from studbook.tracking.v1 import artifact_pb2, run_pb2, run_service_pb2
 from tests.end_to_end import story
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from local_stack.stack import LocalStack
     from tests.end_to_end.conftest import Everyone
-
-PATIENCE_S = 120
 
 
 class Shell:

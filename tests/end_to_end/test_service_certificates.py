@@ -24,7 +24,7 @@ from studbook.registry.v1 import (
 from studbook.tracking.v1 import run_service_pb2, run_service_pb2_grpc
 from tests.end_to_end import story
 from tests.end_to_end.conftest import clients_of, tokens_of
-from tests.end_to_end.patience import wait_until
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from studbook.cli.__main__ import run as studbook_command
 from studbook.client import Client
 from studbook.tracking.v1 import run_pb2, run_service_pb2
 from tests.end_to_end.conftest import FixedToken, tokens_of
-from tests.end_to_end.patience import wait_until
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ import pytest
 from studbook import artifact_transfer
 from studbook.tracking.v1 import artifact_service_pb2
 from tests.end_to_end import story, transfer_process
-from tests.end_to_end.patience import PATIENCE_S, insist
+from tests.patience import PATIENCE_S, insist
 
 if TYPE_CHECKING:
     from pathlib import Path

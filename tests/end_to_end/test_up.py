@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_stack.child import is_serving
+from tests.patience import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_PATIENCE_S = 120
 
 
 @dataclass
@@ -31,16 +30,13 @@ class Up:
 
     def wait_ready(self) -> dict[str, Any]:
         """The addresses, once everything serves."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while not self.ready_file.exists():
-            assert self.process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: self.ready_file.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None
         return dict(json.loads(self.ready_file.read_text()))
 
 
 def all_gone(addresses: dict[str, Any]) -> bool:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     ports = [addresses[name] for name in ("gateway", "tracking", "registry")]
     while any(is_serving(address) for address in ports):
         if time.monotonic() > deadline:
@@ -66,7 +62,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield running
         if running.process.poll() is None:
             running.process.terminate()
-            running.process.wait(_PATIENCE_S)
+            running.process.wait(PATIENCE_S)
 
 
 def test_one_at_a_time_until_ctrl_c(up: Up, tmp_path: Path) -> None:
@@ -74,13 +70,13 @@ def test_one_at_a_time_until_ctrl_c(up: Up, tmp_path: Path) -> None:
     assert addresses["pid"] == up.process.pid
 
     second = start(tmp_path)
-    _, said = second.process.communicate(timeout=_PATIENCE_S)
+    _, said = second.process.communicate(timeout=PATIENCE_S)
     assert second.process.returncode == 1
     assert "Another Studbook is running" in said
 
     # What a terminal does: the signal goes to the whole process group.
     os.killpg(up.process.pid, signal.SIGINT)
-    printed, said = up.process.communicate(timeout=_PATIENCE_S)
+    printed, said = up.process.communicate(timeout=PATIENCE_S)
 
     assert up.process.returncode == 0
     assert "studbook login --as ada" in printed
@@ -93,6 +89,6 @@ def test_nothing_outlives_a_killed_supervisor(up: Up) -> None:
     addresses = up.wait_ready()
 
     up.process.kill()
-    up.process.wait(_PATIENCE_S)
+    up.process.wait(PATIENCE_S)
 
     assert all_gone(addresses)

@@ -14,7 +14,7 @@ import pytest
 
 import studbook
 from tests.end_to_end import story
-from tests.end_to_end.patience import PATIENCE_S, insist, wait_until
+from tests.patience import PATIENCE_S, insist, wait_until
 from tests.unit.registry_service.webhook_receiver import Receiver
 
 if TYPE_CHECKING:

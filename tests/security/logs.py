@@ -6,13 +6,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.patience import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
     from tests.security.castle import Castle
 
-PATIENCE_S = 20.0
 PROCESSES = ("gateway", "registry", "tracking")
 
 

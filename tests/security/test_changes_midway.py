@@ -12,6 +12,7 @@ from studbook.registry.v1 import version_pb2
 from studbook.registry.v1.promotion_service_pb2 import TransitionStageRequest
 from studbook.registry.v1.watch_service_pb2 import WatchVersionsRequest
 from studbook.tracking.v1.artifact_service_pb2 import UploadHeader, UploadRequest
+from tests.patience import PATIENCE_S
 from tests.security.castle import bearer, outcome
 from tests.security.logs import Logs
 from tests.security.story import RUN, STAGED
@@ -28,7 +29,6 @@ UPLOAD = "/studbook.tracking.v1.ArtifactService/Upload"
 DENIED = ("PERMISSION_DENIED", "PERMISSION_MISSING")
 CHANGED = ("UNAVAILABLE", "ACCESS_CHANGED")
 REVOKED = ("UNAUTHENTICATED", "TOKEN_REVOKED")
-PATIENCE_S = 20.0
 PROMOTES = message(
     TransitionStageRequest(
         name=STAGED, to_stage=version_pb2.STAGE_PRODUCTION, reason="an attack"

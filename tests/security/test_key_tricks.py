@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.security.broken_issuers import SHARED_SECRET, weak_key
 from tests.security.castle import bearer, outcome
 from tests.unit.gateway.loopback_issuer import rsa_key
@@ -125,7 +126,7 @@ def test_slow_issuer_holds_up_nobody_else(castle: Castle) -> None:
     slow, release = castle.issuers["slow"], threading.Event()
 
     def wait() -> None:
-        release.wait(30)
+        release.wait(PATIENCE_S)
 
     slow.before_answer = wait
     waiting = threading.Thread(target=listed, args=(castle, slow.token()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.patience import PATIENCE_S, wait_until
 from tests.security.castle import Castle, bearer, outcome
 from tests.unit.gateway.loopback_issuer import ec_key, public_jwk, rsa_key
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 INVALID = ("UNAUTHENTICATED", "TOKEN_INVALID")
 # Nobody of these issuers may do anything; but whose token is good is told that.
 KNOWN = ("PERMISSION_DENIED", "PERMISSION_MISSING")
-PATIENCE_S = 20.0
 DISCOVERY = "/main/.well-known/openid-configuration"
 
 
@@ -47,10 +47,8 @@ class Rotation:
         number = next(self._numbers)
         sign = public_jwk(ec_key(1000 + number), f"sign-{number}")
         self.issuer.keys = [*keys, sign]
-        deadline = time.monotonic() + PATIENCE_S
-        while self.told(ec_key(1000 + number), f"sign-{number}", "ES256") != KNOWN:
-            assert time.monotonic() < deadline, "the new set was not fetched"
-            time.sleep(0.1)
+        key = ec_key(1000 + number)
+        wait_until(lambda: self.told(key, f"sign-{number}", "ES256") == KNOWN)
 
     def told(self, key: Any, key_id: str, algorithm: str = "RS256") -> tuple[str, str]:
         """What somebody is told whose token is signed so."""

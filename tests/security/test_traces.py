@@ -18,7 +18,7 @@ from studbook.registry.v1 import (
     promotion_service_pb2,
     version_pb2,
 )
-from tests.end_to_end.patience import wait_until
+from tests.patience import wait_until
 from tests.security.castle import DEADLINE_S, bearer, outcome
 from tests.security.ci_jobs import JOBS
 from tests.security.logs import Logs

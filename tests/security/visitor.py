@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.fernet import Fernet
 
-from tests.end_to_end.patience import wait_until
+from tests.patience import wait_until
 from tests.plain_browser import SESSION, PlainBrowser
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from studbook.registry.v1.model_service_pb2 import ListModelsRequest
+from tests.patience import PATIENCE_S
 from tests.security.castle import reason_in
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 LIST_MODELS = "/studbook.registry.v1.ModelService/ListModels"
-PATIENCE_S = 20.0
 Header = tuple[str | bytes, str | bytes]
 
 

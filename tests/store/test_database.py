@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from service_chassis.database import Database, TransactionConflictError
 from service_chassis.errors import Code, StudbookError
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,12 +92,12 @@ def test_reading_sees_one_moment(database: Database) -> None:
         query = sa.select(COUNTERS.c.value)
         first = connection.execute(query).scalar_one()
         started.set()
-        assert changed.wait(10)
+        assert changed.wait(PATIENCE_S)
         return [first, connection.execute(query).scalar_one()]
 
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(database.read_now, work)
-        assert started.wait(10)
+        assert started.wait(PATIENCE_S)
         database.write_now(add_one)
         changed.set()
         assert reading.result() == [0, 0]
@@ -129,7 +130,7 @@ def test_what_was_not_read_to_its_end_keeps_no_snapshot(database: Database) -> N
 def test_loop_stays_free_while_work_runs(database: Database) -> None:
     async def run() -> bool:
         let_go = threading.Event()
-        work = asyncio.ensure_future(database.read(lambda _: let_go.wait(10)))
+        work = asyncio.ensure_future(database.read(lambda _: let_go.wait(PATIENCE_S)))
         await asyncio.sleep(0)
         let_go.set()
         return await work
@@ -153,7 +154,7 @@ class Busy:
 
     def _work(self, _connection: sa.Connection) -> None:
         self._started.set()
-        assert self._let_go.wait(10)
+        assert self._let_go.wait(PATIENCE_S)
 
 
 def add_and_tell(connection: sa.Connection) -> int:

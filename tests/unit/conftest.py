@@ -21,6 +21,7 @@ from gateway.dev_issuer.signing_key import SigningKey
 from studbook.identity.v1.identity_service_pb2 import LoginProvider
 from studbook.job_variables import VARIABLE
 from studbook.stored_logins import StoredLogins
+from tests.patience import PATIENCE_S
 from tests.unit.identity_server import Identity, serving
 
 if TYPE_CHECKING:
@@ -141,10 +142,10 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedIssuer]:
     server = _Server(create_app(config))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    assert server.is_up.wait(20)
+    assert server.is_up.wait(PATIENCE_S)
     yield ServedIssuer(config)
     server.should_exit = True
-    thread.join(20)
+    thread.join(PATIENCE_S)
     listener.close()
 
 

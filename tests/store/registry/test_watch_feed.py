@@ -20,6 +20,7 @@ from registry_service.watch_interest import Interest
 from registry_service.watch_state import read_state
 from service_chassis.errors import StudbookError
 from service_chassis.notifications import listen
+from tests.patience import PATIENCE_S
 from tests.store.registry.seeding import GRACE, MODEL, Clock, Stud
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def test_a_word_from_another_process_is_heard_and_one_that_is_lost_is_made_up_fo
                         store, GRACE, name, version, reason="", etag="", validate_only=False
                     )
                 )
-                assert await subscription.wait(20)
+                assert await subscription.wait(PATIENCE_S)
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)

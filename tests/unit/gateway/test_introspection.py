@@ -20,6 +20,7 @@ from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from gateway.waiting_room import MOST_WAITING
 from service_chassis.errors import StudbookError
+from tests.patience import PATIENCE_S
 from tests.unit.gateway.loopback_issuer import AUDIENCE, LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import Rules
 
@@ -200,7 +201,7 @@ def test_few_wait_for_a_slow_answer(issuer: LoopbackIssuer, more: str) -> None:
     may_answer = threading.Event()
 
     def wait() -> None:
-        may_answer.wait(20)
+        may_answer.wait(PATIENCE_S)
 
     issuer.before_answer = wait
 

@@ -13,6 +13,7 @@ from gateway.refusals import TokenRefusedError
 from gateway.signature_check import prepare_keys, signature_is_valid
 from gateway.signing_keys import IssuerKeys, SigningKeys
 from service_chassis.errors import StudbookError
+from tests.patience import PATIENCE_S
 from tests.unit.gateway.loopback_issuer import b64, ec_key, public_jwk, rsa_key, rules_for
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def test_callers_share_one_fetch_and_one_may_give_up(http_issuer: LoopbackIssuer
 
         def hold() -> None:
             asked.set()
-            may_answer.wait(10)
+            may_answer.wait(PATIENCE_S)
 
         http_issuer.before_answer = hold
         waiting = [asyncio.create_task(reason(keys)) for _ in range(10)]

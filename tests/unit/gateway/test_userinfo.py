@@ -15,6 +15,7 @@ from gateway.authentication import Authenticated, Authenticator
 from gateway.signing_keys import SigningKeys
 from gateway.token_verifier import TokenVerifier
 from service_chassis.errors import StudbookError
+from tests.patience import PATIENCE_S
 from tests.unit.gateway.loopback_issuer import LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import Rules
 
@@ -203,7 +204,7 @@ def test_tokens_are_shown_to_the_issuer_a_few_at_a_time(issuer: LoopbackIssuer) 
             most = max(most, going)
             if going == 16:
                 filled.set()
-        filled.wait(10)
+        filled.wait(PATIENCE_S)
         with lock:
             going -= 1
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from gateway.waiting_room import MOST_WAITING
+from tests.patience import PATIENCE_S
 from tests.unit.gateway.loopback_issuer import public_jwk, rsa_key
 from tests.unit.gateway.running_gateway import Gateway, explanation, refused, through_gateway
 
@@ -33,7 +34,7 @@ class Slow:
         issuer.before_answer = self._wait
 
     def _wait(self) -> None:
-        self._may_answer.wait(30)
+        self._may_answer.wait(PATIENCE_S)
 
     def hold(self) -> None:
         self._may_answer.clear()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import pytest
 
 from local_stack.child import Child, ChildError, ChildSpec, is_serving
 from local_stack.ports import Ports
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +136,4 @@ def test_child_ends_with_a_killed_parent(tmp_path: Path) -> None:
 
         parent.send_signal(signal.SIGKILL)
 
-    deadline = time.monotonic() + 30
-    while is_serving(address):
-        assert time.monotonic() < deadline
+    wait_until(lambda: not is_serving(address))

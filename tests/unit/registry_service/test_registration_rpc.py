@@ -15,6 +15,7 @@ from registry_service.registration import Registration, register
 from registry_service.store import RegistryStore
 from service_chassis.blob_store import FolderBlobStore, open_blob_store
 from service_chassis.database import Database
+from tests.patience import PATIENCE_S
 from tests.unit.registry_service.serving_registry import (
     GRACE,
     MODEL,
@@ -229,7 +230,7 @@ def test_a_registrar_who_goes_away_leaves_no_version_unverified(
 
     def slow(store: FolderBlobStore, digest: str) -> str:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         return recompute(store, digest)
 
     monkeypatch.setattr(FolderBlobStore, "recompute", slow)

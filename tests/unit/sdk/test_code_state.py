@@ -303,9 +303,17 @@ def test_without_a_repository_or_git_nothing_is_claimed(
 
 
 def test_git_that_hangs_does_not_hold_up_training(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(code_state, "PATIENCE_S", 0.0)
+    hanging = tmp_path / "bin" / "git"
+    hanging.parent.mkdir()
+    hanging.write_text("#!/bin/sh\nexec sleep 3600\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", str(hanging.parent), prepend=os.pathsep)
+    monkeypatch.setattr(code_state, "PATIENCE_S", 0.1)
     assert observe_code().code.commit == ""
     assert "in time" in caplog.text
     assert repository.exists()

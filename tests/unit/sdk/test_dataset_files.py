@@ -14,13 +14,12 @@ import pytest
 from studbook import dataset_files, file_digests
 from studbook.datasets import describe_dataset
 from studbook.exceptions import Conflict, InvalidArgument, NotFound
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from studbook.run_records import DatasetUse
-
-PATIENCE_S = 60
 
 
 def describe(path: object) -> DatasetUse:

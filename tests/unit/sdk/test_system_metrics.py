@@ -16,6 +16,7 @@ from studbook.gpu_load import GpuLoad
 from studbook.machine_load import CpuLoad, DiskLoad, MemoryLoad, NetworkLoad, linux_sources
 from studbook.portable_load import PortableLoad
 from studbook.system_metrics import SystemMetrics
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ def test_the_first_sample_is_taken_at_once_and_the_last_at_the_end() -> None:
     samples = Samples()
     metrics = SystemMetrics(samples, 3600.0, [Constant()])
     metrics.start()
-    assert samples.is_enough.wait(20)
+    assert samples.is_enough.wait(PATIENCE_S)
     metrics.stop()
     assert samples.taken == [(0, {"system/constant": 1.0}), (1, {"system/constant": 1.0})]
 
@@ -81,7 +82,7 @@ def test_samples_go_on_in_between() -> None:
     samples = Samples(enough=5)
     metrics = SystemMetrics(samples, 0.01, [Constant()])
     metrics.start()
-    assert samples.is_enough.wait(20)
+    assert samples.is_enough.wait(PATIENCE_S)
     metrics.stop()
     assert [step for step, _ in samples.taken] == list(range(len(samples.taken)))
 
@@ -92,7 +93,7 @@ def test_a_source_that_fails_is_told_of_once_and_the_others_go_on(
     samples = Samples(enough=3)
     metrics = SystemMetrics(samples, 0.01, [Broken(), Constant()])
     metrics.start()
-    assert samples.is_enough.wait(20)
+    assert samples.is_enough.wait(PATIENCE_S)
     metrics.stop()
     assert all(values == {"system/constant": 1.0} for _, values in samples.taken)
     assert caplog.text.count("no such device") == 1
@@ -108,7 +109,7 @@ def test_a_full_disk_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
 
     metrics = SystemMetrics(refuse, 0.01, [Constant()])
     metrics.start()
-    assert tried.wait(20)
+    assert tried.wait(PATIENCE_S)
     metrics.stop()
     assert caplog.text.count("No space left") == 1
 

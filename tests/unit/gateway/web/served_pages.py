@@ -23,7 +23,8 @@ from gateway.token_verifier import TokenVerifier
 from gateway.turnstile import Turnstile
 from gateway.web.application import Web
 from tests.free_ports import free_port
-from tests.plain_browser import PATIENCE_S, PlainBrowser, query_of
+from tests.patience import PATIENCE_S
+from tests.plain_browser import PlainBrowser, query_of
 from tests.unit.gateway.loopback_issuer import LoopbackIssuer, rules_for
 from tests.unit.gateway.running_gateway import BINDINGS, IDENTITY_LIMITS, Rules
 

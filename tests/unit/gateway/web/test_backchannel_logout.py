@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.patience import wait_until
 from tests.unit.gateway.loopback_issuer import AUDIENCE, compact, ec_key, rsa_key
 from tests.unit.gateway.web.served_pages import WEB, Pages, serving_pages
 
@@ -114,11 +115,8 @@ def test_what_the_login_was_given_is_taken_back(pages: Pages, login_issuer: Logi
     login_issuer.refresh = "r1"
     signed_in(pages, "s1")
     assert tell(pages, logout_token(login_issuer, sid="s1")).status_code == 200
-    deadline = time.monotonic() + 20
-    while not (given := [form for kind, form in login_issuer.forms if kind == "revoke"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert [form["token"] for form in given] == ["r1"]
+    wait_until(lambda: any(kind == "revoke" for kind, _ in login_issuer.forms))
+    assert [form["token"] for kind, form in login_issuer.forms if kind == "revoke"] == ["r1"]
 
 
 def test_provider_that_knows_people_by_several_subjects(

@@ -1,4 +1,4 @@
-"""Waiting for what servers that were killed, or are slow, will do in the end."""
+"""Waiting for what will happen in the end, on a busy machine late: one patience for all."""
 
 from __future__ import annotations
 
