@@ -297,8 +297,9 @@ def _finish_at_exit() -> None:
     # belong to any earlier input.
     uncaught = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     ending = ending_of(uncaught, signal_received())
-    if uncaught is None and not signal_received():
-        ending = _exits.ending() or ending
+    if uncaught is None and (exited := _exits.ending()):
+        # A program may exit with a code of its own because of a signal.
+        ending = replace(ending, exit_code=exited.exit_code) if signal_received() else exited
     for run in reversed(_active.copy()):
         run.end(ending)
 

@@ -114,6 +114,19 @@ def test_sigterm_ends_the_run_as_killed(online: Path, stored: Stored) -> None:
     assert list(online.iterdir()) == []
 
 
+def test_a_handler_that_exits_decides_on_the_exit_code(online: Path, stored: Stored) -> None:
+    ended = run_to_its_end(
+        "import os, signal, studbook, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "studbook.init('wine', run_id='one')\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    assert ended.returncode == 9
+    kept = stored.runs[RUN]
+    assert (kept.state, kept.signal) == (run_pb2.RUN_STATE_KILLED, "SIGTERM")
+    assert kept.exit_code == 9
+
+
 def test_an_uncaught_error_ends_the_run_as_failed(online: Path, stored: Stored) -> None:
     ended = run_to_its_end(
         "import studbook\nstudbook.init('wine', run_id='one')\nstudbook.log({'x': 1})\n1 / 0"
