@@ -27,9 +27,21 @@ def configure_logging(component: str, level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: _Lines(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines(structlog.BytesLogger):
+    """Writes lines while there is room: no call fails because the disk of the log is full."""
+
+    def msg(self, message: bytes) -> None:
+        """Write a line, or lose it."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def _json(line: EventDict, **options: Any) -> bytes:

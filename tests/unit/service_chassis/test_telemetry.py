@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+FULL = Path("/dev/full")
 
 PROGRAM = """
 import json, sys, structlog
@@ -46,3 +49,11 @@ def test_line_is_plain_ascii_and_says_it_all(said: str, expected: object) -> Non
     written, line = logged(said)
     assert written.isascii()
     assert line["said"] == expected
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no device that is always full")
+def test_a_full_disk_takes_the_line_and_nothing_else() -> None:
+    with FULL.open("wb") as full:
+        command = [sys.executable, "-c", PROGRAM + "print('went on')", "1"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=True)
+    assert done.stdout == b"went on\n"
