@@ -338,5 +338,5 @@ def test_wrong_bytes_are_refused_with_their_own_exit_code(
     target = tmp_path / "target"
 
     assert run(["run", "download", RUN, str(target)]) == 6
-    assert "Do not use these files" in capsys.readouterr().err
+    assert "Try again. If it stays so" in capsys.readouterr().err
     assert not (target / "a.bin").exists()
