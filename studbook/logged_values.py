@@ -251,7 +251,7 @@ def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
         message = f"{len(tags)} tags; a run has at most {MOST_TAGS}"
         raise NotLoggable(message)
     return {
-        check_key(str(key), LONGEST_TAG_KEY): text_of(value, LONGEST_TAG)
+        check_key(str(key), LONGEST_TAG_KEY): without_tokens(text_of(value, LONGEST_TAG))
         for key, value in tags.items()
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,9 +15,14 @@ REDACTED = "***"
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)?$|pwd?$|secret|jwt|credential|api[-_.]?key|access[-_.]?key"
     r"|private[-_.]?key|account[-_.]?key|encryption[-_.]?key|auth(orization)?$|bearer|cookie"
-    r"|connection[-_.]?string|dsn$|(^|[-_.])key$|(^|[-_.])sig(nature)?$|token$|(?P<counted>token)(?!i[sz])",
+    r"|connection[-_.]?string|dsn$|(^|[-_.])pat$|(^|[-_.])key$|(^|[-_.])sig(nature)?$|token$|(?P<counted>token)(?!i[sz])",
     re.IGNORECASE,
 )
+# Variables that say where a secret is, or whose.
+_NO_VALUE = re.compile(r"_?(FILE|PATH|DIR|NAME|ID|ISSUER|URI)$", re.IGNORECASE)
+# What a variable holds is taken for a secret unless it is short, a path, or made of plain words.
+_SHORTEST_VALUE = 8
+_UNLIKE_WORDS = re.compile(r"^(?!/|[a-z]+([-_.][a-z]+)*$)")
 # Language models count tokens, too.
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d+)?")
 _USER_OPTIONS = frozenset({"-u", "--user", "--userpwd"})
@@ -103,8 +110,10 @@ def without_remote_credentials(remote: str) -> str:
 
 
 def has_secret(text: str) -> bool:
-    """Whether text holds what looks like a token of a well-known issuer, or a URL's password."""
+    """Whether text holds what is a secret wherever it stands, such as the password of a URL."""
     if any(hint in text for hint in _VALUE_HINTS) and _SECRET_VALUE.search(text):
+        return True
+    if any(value in text for value in _values_of_variables()):
         return True
     return "://" in text and any(_has_password(found[0]) for found in _URL.finditer(text))
 
@@ -137,13 +146,34 @@ def without_secrets(text: str) -> str:
 def without_tokens(text: str) -> str:
     """Text without what is a secret wherever it stands.
 
-    Credentials in URLs, tokens of well-known issuers, private keys.
+    Credentials in URLs, tokens of well-known issuers, private keys, and what variables of the
+    environment hold that are named like a secret.
     """
+    for value in _values_of_variables():
+        if value in text:
+            text = text.replace(value, REDACTED)
     if "://" in text:
         text = _URL.sub(lambda match: without_credentials(match[0]), text)
     if any(hint in text for hint in _VALUE_HINTS):
         text = _SECRET_VALUE.sub(REDACTED, text)
     return text
+
+
+def look_at_variables() -> None:
+    """Go, from now on, by the variables of the environment as they are now."""
+    _values_of_variables.cache_clear()
+
+
+@cache
+def _values_of_variables() -> tuple[str, ...]:
+    """What variables hold that are named like a secret, the longest first."""
+    values = {
+        value
+        for name, value in os.environ.items()
+        if _is_secret(name, value) and not _NO_VALUE.search(name) and _UNLIKE_WORDS.search(value)
+    }
+    long = [value for value in values if len(value) >= _SHORTEST_VALUE]
+    return tuple(sorted(long, key=len, reverse=True))
 
 
 def command_line_without_secrets(arguments: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from studbook.address import configured_address, parse_address
 from studbook.exceptions import InvalidArgument, StudbookError
 from studbook.logged_values import params_of, tags_of, text_of
 from studbook.record_places import open_records
+from studbook.redaction import look_at_variables, without_tokens
 from studbook.run_ending import ExitWatch, ending_by_signal, ending_of
 from studbook.run_records import RunStart
 from studbook.run_signals import SignalWatch
@@ -97,6 +98,7 @@ def init(
         InvalidArgument: When an id, the label, the address or the mode is malformed.
         NotLoggable: When config or tags cannot be recorded.
     """
+    look_at_variables()
     chosen = _chosen_mode(mode)
     settings = read_settings(system_metrics=system_metrics, console=console)
     run_id = run_id or os.environ.get("STUDBOOK_RUN")
@@ -106,8 +108,8 @@ def init(
         run_id=_checked_id(run_id, "run") if run_id else uuid.uuid4().hex,
         writer=_writer_id(label or os.environ.get("STUDBOOK_LABEL", "")),
         start_time_us=time.time_ns() // 1000,
-        display_name=text_of(name or "", 256),
-        description=text_of(description, 4096),
+        display_name=without_tokens(text_of(name or "", 256)),
+        description=without_tokens(text_of(description, 4096)),
         tags=tags_of(tags or {}),
         address=_address(address),
         resumes=run_id is not None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +11,14 @@ from hypothesis import strategies as st
 from studbook.redaction import (
     command_line_without_secrets,
     has_secret,
+    look_at_variables,
     without_credentials,
     without_remote_credentials,
     without_secrets,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc==\n-----END RSA PRIVATE KEY-----"
 TOKENS = [
@@ -161,3 +167,45 @@ def test_no_secret_is_left(secret: str) -> None:
     assert secret not in " ".join(without_secrets(text) for text in texts)
     line = ["x", "--password", secret, f"--token={secret}", f"api_key={secret}", *texts]
     assert secret not in " ".join(command_line_without_secrets(line))
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {
+        "DB_PASSWORD": "Tr0ub4dor&3",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "SERVICE_TOKEN_FILE": "/run/secrets/token1",
+        "SORT_KEY": "created_at",
+        "SIGNING_KEY": "/etc/keys/signing1.pem",
+        "API_KEY": "abc123",
+        "MAX_TOKENS": "123456789",
+        "HOME_TOWN": "Ulm12345678",
+    }.items():
+        monkeypatch.setenv(name, value)
+    look_at_variables()
+    yield
+    monkeypatch.undo()
+    look_at_variables()
+
+
+@pytest.mark.usefixtures("variables")
+def test_what_secret_variables_hold_is_blotted_out_everywhere() -> None:
+    assert without_secrets("connect with Tr0ub4dor&3 now") == "connect with *** now"
+    key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert command_line_without_secrets(["train.py", key, f"--x={key}"]) == [
+        "train.py",
+        "***",
+        "--x=***",
+    ]
+    assert has_secret(f"value = '{key}'")
+
+
+@pytest.mark.usefixtures("variables")
+@pytest.mark.parametrize(
+    "text",
+    ["/run/secrets/token1", "created_at", "/etc/keys/signing1.pem", "abc123", "123456789",
+     "Ulm12345678"],
+)  # fmt: skip
+def test_what_other_variables_hold_stays(text: str) -> None:
+    assert without_secrets(text) == text
+    assert not has_secret(text)
