@@ -77,6 +77,7 @@ class Run(RunRecorder):
         surroundings.report_to(self._not_written)
         self._keeper = RecordKeeper(folder)
         self._preempting = False
+        self._is_sent = False
         self._refusals: list[str] = []
 
     def _log_params(self, values: dict[str, ParamValue]) -> None:
@@ -261,6 +262,8 @@ class Run(RunRecorder):
             FailedPrecondition: In offline mode, or in a process that was forked off.
             StudbookError: What stands in the way.
         """
+        if self._is_sent:
+            return
         if self._shipper is None:
             message = f"{self.name} is not being sent by this process."
             raise FailedPrecondition(message, next_step="Send it with `studbook sync`.")
@@ -332,6 +335,7 @@ class Run(RunRecorder):
         shipper.stop()
         self._refusals = shipper.refusals
         self._shipper = None
+        self._is_sent = problem is None
         return problem
 
     def _report(self, problem: Exception | None) -> None:

@@ -316,6 +316,7 @@ def test_a_finished_run_takes_nothing_more(
     run.finish()
     run.log({"x": 1})
     run.finish("failed")
+    run.flush()
     assert stored.runs[run.name].state == run_pb2.RUN_STATE_FINISHED
     assert not stored.points
     assert any("is finished" in message for message in caplog.messages)
