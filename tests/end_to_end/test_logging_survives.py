@@ -17,7 +17,7 @@ from studbook.cli.__main__ import run as studbook_command
 from studbook.client import Client
 from studbook.tracking.v1 import metric_service_pb2
 from tests.end_to_end.conftest import FixedToken
-from tests.patience import wait_until
+from tests.patience import insist, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,14 @@ def steps_by_process(client: Client, key: int) -> dict[int, list[int]]:
     """The steps of one metric by process, in the order of the server, their values checked."""
     request = metric_service_pb2.ReadMetricsRequest(runs=[RUN], keys=[f"m{key}"])
     found: dict[int, list[int]] = {}
-    for part in client.metrics.ReadMetrics(request):
+    parts: list[metric_service_pb2.ReadMetricsResponse] = []
+
+    def read() -> None:
+        # After a kill the gateway may be about to find the service again; streams are not repeated.
+        parts[:] = client.metrics.ReadMetrics(request)
+
+    insist(read)
+    for part in parts:
         for step, value in zip(part.series.steps, part.series.values, strict=True):
             process, number = divmod(step, 10**9)
             assert value == number * KEYS + key
