@@ -94,6 +94,7 @@ _UNSIGNED = Reading(
 _NUMBERS: dict[str, Reading] = {
     "bool": Reading(_SIGNED.keys, _as_double, lambda key: "true" if key else "false"),
     **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"), _SIGNED),
+    "class_label": _SIGNED,
     "uint64": _UNSIGNED,
     **dict.fromkeys(("halffloat", "float", "double"), _FLOAT),
     "date32": Reading(

@@ -31,7 +31,7 @@ _TESTS = 4
 _LARGE_DISTANCE = 0.3
 
 _FAMILIES = {
-    "number": r"u?int(8|16|32|64)|halffloat|float|double|decimal\d*",
+    "number": r"u?int(8|16|32|64)|halffloat|float|double|decimal\d*|class_label",
     "text": r"(large_)?(string|utf8)|string_view",
     "bytes": r"(large_)?binary|binary_view|fixed_size_binary",
     "moment": r"date(32|64)|timestamp",

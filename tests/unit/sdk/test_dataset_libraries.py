@@ -137,6 +137,41 @@ def test_texts_are_the_same_in_every_library(texts: list[str | None]) -> None:
 _TEXT = datasets.Value("string")
 
 
+def labelled(*names: str) -> datasets.Dataset:
+    features = datasets.Features(label=datasets.ClassLabel(names=list(names)))
+    return datasets.Dataset.from_dict({"label": [0, 1]}, features=features)
+
+
+def test_the_names_of_class_labels_count() -> None:
+    named = labelled("cat", "dog")
+
+    assert digest(named) == digest(labelled("cat", "dog"))
+    assert digest(named) != digest(labelled("dog", "cat"))
+    assert digest(named) != digest({"label": np.array([0, 1])})
+    (column,) = describe_dataset(named, name="pets").columns
+    assert column.type == 'class_label[names=["cat", "dog"]]'
+    assert column.profile
+
+
+def test_the_names_of_class_labels_within_lists_count() -> None:
+    def boxes(*names: str) -> datasets.Dataset:
+        label = datasets.ClassLabel(names=list(names))
+        features = datasets.Features(
+            objects=[{"label": label, "size": datasets.Value("int64")}],
+            tags=datasets.Sequence(label),
+        )
+        rows = {"objects": [[{"label": 0, "size": 3}]], "tags": [[1, 0]]}
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    assert digest(boxes("cat", "dog")) == digest(boxes("cat", "dog"))
+    assert digest(boxes("cat", "dog")) != digest(boxes("dog", "cat"))
+    types = [column.type for column in describe_dataset(boxes("a", "b"), name="pets").columns]
+    assert types == [
+        'list<struct<label: class_label[names=["a", "b"]], size: int64>>',
+        'list<class_label[names=["a", "b"]]>',
+    ]
+
+
 @given(st.lists(st.floats(), max_size=20))
 def test_numbers_are_the_same_in_every_library(numbers: list[float]) -> None:
     array = np.array(numbers, dtype=float)
