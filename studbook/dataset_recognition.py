@@ -140,7 +140,8 @@ def _delta(path: Path) -> Recognised:
     if not versions:
         message = f"{path} has a _delta_log without a version, so it is no Delta table yet."
         raise InvalidArgument(message, reason="FIELD_INVALID")
-    return Recognised(reference("delta", str(path), str(max(versions))))
+    # A version says something only of one table; other folders may have the same relative path.
+    return Recognised(reference("delta", str(path.absolute()), str(max(versions))))
 
 
 def _iceberg_folder(path: Path) -> Recognised | None:

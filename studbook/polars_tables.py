@@ -64,9 +64,22 @@ def _table(schema: pl.Schema, frames: Iterable[pl.DataFrame], rows: int = -1) ->
         for frame in frames:
             table = frame.to_arrow(compat_level=_AS_THEY_ARE)
             # A cast would lose the rows of a table that has no columns.
-            yield from (table.cast(arrow_schema) if table.num_columns else table).to_batches()
+            if table.num_columns:
+                table = _cast(table, arrow_schema)
+            yield from table.to_batches()
 
     return table_of_batches(arrow_schema, batches(), rows)
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    try:
+        return table.cast(schema)
+    except pa.ArrowInvalid as error:  # lists of the type Null, which Polars hands out too short
+        message = (
+            f"Polars hands out something that is no Arrow table. {error}. Give what is of the type "
+            "Null within lists another one."
+        )
+        raise TypeError(message) from error
 
 
 def _arrow_type(name: str, kind: pl.DataType) -> pa.DataType:

@@ -94,7 +94,7 @@ class Used:
 
     def __init__(self, stack: LocalStack, token: str, folder: Path, prefix: str) -> None:
         self.prefix = prefix
-        self._folder = folder
+        self.folder = folder
         self._environment = {
             **os.environ,
             "STUDBOOK_ADDRESS": stack.addresses.gateway,
@@ -107,7 +107,7 @@ class Used:
     def run(self, *arguments: str) -> list[str]:
         done = subprocess.run(
             [sys.executable, *arguments],
-            cwd=self._folder,
+            cwd=self.folder,
             env=self._environment,
             capture_output=True,
             text=True,
@@ -162,7 +162,7 @@ def test_references_are_named_by_the_version_of_their_system(
 
     assert reference("dvc") == ("dvc", "wine.csv", "22e3d2ca5ff41d0d9f3b22ef9cb4b3d5")
     assert reference("git-lfs") == ("git-lfs", "large.bin", "sha256:" + "ab" * 32)
-    assert reference("delta") == ("delta", "delta", "3")
+    assert reference("delta") == ("delta", str(used.folder / "delta"), "3")
     assert reference("iceberg") == ("iceberg", "s3://lake/wine", "7")
     assert reference("lakefs")[2].startswith("9f86d081884c")
     assert reference("reference") == ("warehouse", "https://host/wine", "v7")

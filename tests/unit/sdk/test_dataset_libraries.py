@@ -360,6 +360,7 @@ def test_tensors_of_arrow_are_those_of_numpy() -> None:
         lambda: pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}),
         lambda: pl.DataFrame({"o": pl.Series([1], dtype=pl.Int128)}),
         lambda: pl.DataFrame({"o": [1]}).group_by("o"),
+        lambda: pl.DataFrame({"n": [[None], [None, None]]}),
         # What Polars hands to Arrow of it are addresses in memory.
         lambda: {"o": pl.Series([object()], dtype=pl.Object)},
         lambda: {"o": pl.Series([1], dtype=pl.Int128)},

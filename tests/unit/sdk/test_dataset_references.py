@@ -108,7 +108,7 @@ def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
     assert describe(file).format == "file/v1"
 
 
-def test_a_delta_table(tmp_path: Path) -> None:
+def test_a_delta_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "table" / "_delta_log"
     log.mkdir(parents=True)
     with pytest.raises(InvalidArgument, match="no Delta table yet"):
@@ -118,6 +118,8 @@ def test_a_delta_table(tmp_path: Path) -> None:
     (log / "_last_checkpoint").write_text("{}")
 
     assert referred(log.parent) == ("delta", str(log.parent), "11")
+    monkeypatch.chdir(tmp_path)
+    assert referred("table") == ("delta", str(log.parent), "11")
     assert describe(str(log.parent / "**")).format == "folder/v1"
 
 
