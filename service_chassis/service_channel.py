@@ -46,8 +46,9 @@ class ServiceChannel:
             ("grpc.enable_http_proxy", 0),
             # One that was restarted is found again within two seconds.
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
+            # So gRPC calls how long connecting may take: longer than busy or far machines need.
+            ("grpc.min_reconnect_backoff_ms", 5000),
             # A dead connection is noticed; services allow a ping each 30 s.
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),

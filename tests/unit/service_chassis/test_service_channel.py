@@ -264,3 +264,36 @@ def test_authorities_that_cannot_be_read_are_refused_at_the_start(tmp_path: Path
     faulty.write_text("-----BEGIN CERTIFICATE-----\n")
     with pytest.raises(SystemExit, match=r"services_ca: .*ca\.crt cannot be used"):
         ClientCertificate(faulty)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.closing(writer):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 0.5])
+def test_the_other_side_may_be_slow_to_answer(latency_s: float) -> None:
+    async def call() -> bytes:
+        service = grpc.aio.server()
+        service.add_generic_rpc_handlers((Answers(),))
+        port = service.add_insecure_port("127.0.0.1:0")
+        await service.start()
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(latency_s)  # the distance, or a machine that is busy
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+
+        far = await asyncio.start_server(relay, "127.0.0.1", 0)
+        channel = ServiceChannel(f"127.0.0.1:{far.sockets[0].getsockname()[1]}", [])
+        try:
+            answer: bytes = await channel.unary_unary(WHO)(b"")
+        finally:
+            await channel.close()
+            far.close()
+            await service.stop(None)
+        return answer
+
+    assert asyncio.run(call()) == b"nobody"
