@@ -30,6 +30,8 @@ LONGEST_FILTER = 16_384
 DEEPEST_NESTING = 32
 # Each comparison becomes at least one node of an SQL expression; SQLite allows a depth of 1000.
 MOST_COMPARISONS = 100
+# Each is looked for in all texts of every row there is.
+MOST_TEXTS_ALONE = 10
 
 
 class Comparator(Enum):
@@ -140,6 +142,7 @@ class _Parser:
         self._scanner = Scanner(text, self._refusal)
         self._depth = 0
         self._comparisons = 0
+        self._texts_alone = 0
         self._subject: _Subject | None = None
 
     def parse(self) -> Filter:
@@ -229,6 +232,13 @@ class _Parser:
 
     def _anywhere(self, start: int) -> Anywhere:
         self._count(start)
+        self._texts_alone += 1
+        if self._texts_alone > MOST_TEXTS_ALONE:
+            raise self._refusal(
+                start,
+                f"at most {MOST_TEXTS_ALONE} texts can stand alone; say in which fields to look "
+                "for the others",
+            )
         if not self._scanner.match(re.compile(r"""[^\s()=<>!:,\\]""")):
             raise self._scanner.expected("a field or a text")
         value = self._scanner.value()

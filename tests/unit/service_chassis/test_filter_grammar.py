@@ -161,6 +161,7 @@ def test_errors_name_the_column_and_what_was_expected(
         ("a=" + "b" * 16_383, "at most 16384 characters"),
         ("(" * 33 + "a=1" + ")" * 33, "at most 32 parentheses"),
         ("a=1 " * 101, "at most 100 comparisons"),
+        ("a OR " * 10 + "b", "column 51: at most 10 texts can stand alone"),
     ],
 )
 def test_filters_are_bounded(text: str, expected: str) -> None:
@@ -171,6 +172,7 @@ def test_filters_are_bounded(text: str, expected: str) -> None:
 def test_filters_up_to_the_bounds_pass() -> None:
     assert parse_filter("(" * 32 + "a=1" + ")" * 32)
     assert parse_filter("(a=1) " * 100)
+    assert parse_filter("a " * 10 + "b=1 " * 90)
 
 
 @given(st.text(alphabet=st.sampled_from("ab .=<>!:()\"'\\*-1ANDORT\n,é"), max_size=40))
