@@ -45,8 +45,18 @@ def _take_threads(taken: ExitStack) -> None:
             thread.start()
             taken.callback(thread.join)
     except RuntimeError as error:
+        if _is_ending(error):
+            return
         message = f"This process has no room for {_THREADS} more threads: {error}."
         step = "Raise its limit, e.g. with `ulimit -u` or for its container."
         raise Unavailable(message, next_step=step) from error
     finally:
         over.set()
+
+
+def _is_ending(error: RuntimeError) -> bool:
+    """Whether Python refuses a thread because the program is at its end, as 3.12 and newer do.
+
+    That says nothing of the room, and a run that ends with its program is sent then.
+    """
+    return "interpreter shutdown" in str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,3 +139,12 @@ def test_there_is_room_or_an_error_that_says_what_to_do() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert "open files" in str(caught.value)
     assert "ulimit -n" in caught.value.next_step
+
+
+def test_the_end_of_a_program_is_no_want_of_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        message = "can't create new thread at interpreter shutdown"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    require_room()
