@@ -45,7 +45,7 @@ def _take_threads(taken: ExitStack) -> None:
             thread.start()
             taken.callback(thread.join)
     except RuntimeError as error:
-        if _is_ending(error):
+        if is_end_of_program(error):
             return
         message = f"This process has no room for {_THREADS} more threads: {error}."
         step = "Raise its limit, e.g. with `ulimit -u` or for its container."
@@ -54,7 +54,7 @@ def _take_threads(taken: ExitStack) -> None:
         over.set()
 
 
-def _is_ending(error: RuntimeError) -> bool:
+def is_end_of_program(error: Exception) -> bool:
     """Whether Python refuses a thread because the program is at its end, as 3.12 and newer do.
 
     That says nothing of the room, and a run that ends with its program is sent then.

@@ -148,3 +148,17 @@ def test_the_end_of_a_program_is_no_want_of_room(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     require_room()
+
+
+def test_what_the_end_of_a_program_keeps_back_is_sent_later(online: Path, stored: Stored) -> None:
+    warnings = train(
+        "import studbook.delivery\n"
+        "def none(self, record):\n"
+        '    raise RuntimeError("can\'t create new thread at interpreter shutdown")\n'
+        "deliver = studbook.delivery.Delivery.deliver\n"
+        "studbook.delivery.Delivery.deliver = lambda self, record: (\n"
+        "    deliver if type(record).__name__ == 'RunStart' else none)(self, record)\n"
+    )
+    assert "did not take" not in warnings
+    assert sync_pending()[0].is_complete
+    assert is_complete(stored)
