@@ -23,6 +23,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from service_chassis.errors import Code, StudbookError, unavailable
+from service_chassis.running_reads import RunningRead
 from service_chassis.shared_commits import SharedCommits
 from service_chassis.sqlite_changes import SqliteChanges
 from service_chassis.sqlite_compiler import SqliteCompiler
@@ -91,6 +92,8 @@ class Database:
     async def read(self, work: Callable[[sa.Connection], T], *, brief: bool = False) -> T:
         """Run read-only work on one consistent snapshot, in a thread.
 
+        When the caller is cancelled, the statement that runs is ended.
+
         Args:
             work: What to do.
             brief: Promises that it is a handful of look-ups by key. On SQLite these take less
@@ -98,7 +101,18 @@ class Database:
         """
         if brief and self.is_sqlite:
             return self.read_now(work)
-        return await self._in_thread(self.read_now, work)
+        running = RunningRead(is_sqlite=self.is_sqlite)
+
+        def watched(connection: sa.Connection) -> T:
+            with running.on(connection):
+                return work(connection)
+
+        try:
+            return await self._in_thread(self.read_now, watched)
+        except asyncio.CancelledError:
+            # In a thread, for asking PostgreSQL takes a while; nobody waits for that either.
+            asyncio.get_running_loop().run_in_executor(None, running.give_up)
+            raise
 
     async def write(
         self, work: Callable[[sa.Connection], T], *, brief: bool = False, order: str = ""

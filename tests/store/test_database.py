@@ -270,3 +270,32 @@ def test_marks_of_two_connections_are_never_the_same(tmp_path: Path) -> None:
     assert refusal.value.reason == "STORE_UNAVAILABLE"
     assert database.sqlite_changes() != before
     database.close()
+
+
+def test_a_read_that_is_given_up_ends(database_factory: Callable[[str], Database]) -> None:
+    migrated = database_factory("registry_service")
+    url = migrated.engine.url.render_as_string(hide_password=False)
+    database = Database(url, "registry_service", pool_size=1)
+    begun = threading.Event()
+    endless = sa.text(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) "
+        "SELECT count(*) FROM numbers"
+    )
+
+    def work(connection: sa.Connection) -> None:
+        begun.set()
+        connection.execute(endless)
+
+    async def give_up_and_read() -> int:
+        reading = asyncio.create_task(database.read(work))
+        waiting = asyncio.create_task(database.read(work))
+        assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+        for task in (reading, waiting):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        # There is one thread, and it was taken.
+        return await database.read(lambda c: int(c.execute(sa.text("SELECT 42")).scalar_one()))
+
+    assert asyncio.run(asyncio.wait_for(give_up_and_read(), PATIENCE_S)) == 42
+    database.close()
