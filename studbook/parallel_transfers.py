@@ -68,9 +68,9 @@ def transfer_all(
     account = _Account([size_of(item) for item in items], progress)
     work = [(index, item) for index, item in enumerate(items)]
     parallel = min(parallel_transfers(), len(items))
-    if parallel <= 1:
-        return [_move_one(move, account, index, item) for index, item in work]
-    with ThreadPoolExecutor(parallel, thread_name_prefix="transfer") as threads:
+    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="transfer") as threads:
+        if parallel <= 1 or not _takes_work(threads):
+            return [_move_one(move, account, index, item) for index, item in work]
         futures = [threads.submit(_move_one, move, account, index, item) for index, item in work]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -84,6 +84,15 @@ def transfer_all(
         if not isinstance(error, _StoppedError):
             raise error
     return [future.result() for future in futures]
+
+
+def _takes_work(threads: ThreadPoolExecutor) -> bool:
+    """Whether more than one thread can be had; once a program is at its end, pools refuse."""
+    try:
+        threads.submit(int).result()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _move_one(

@@ -54,6 +54,14 @@ def _take_threads(taken: ExitStack) -> None:
         over.set()
 
 
+def end_of_program() -> Unavailable:
+    """What keeps files from being sent then, in words."""
+    return Unavailable(
+        "Files cannot be sent once a program is at its end, as Python begins no more threads",
+        next_step="End runs with run.finish(), or begin them in a `with` statement.",
+    )
+
+
 def is_end_of_program(error: Exception) -> bool:
     """Whether Python refuses a thread because the program is at its end, as 3.12 and newer do.
 

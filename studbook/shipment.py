@@ -14,7 +14,7 @@ from studbook.console_file import remove_console
 from studbook.delivery import Delivery
 from studbook.exceptions import StudbookError, Unsupported
 from studbook.metric_batches import MetricBatch, encoded_request
-from studbook.process_room import is_end_of_program
+from studbook.process_room import end_of_program, is_end_of_program
 from studbook.record_blocks import MetricRows, read_blocks
 from studbook.record_chain import read_start
 from studbook.record_folder import RunFolder
@@ -233,8 +233,10 @@ class Shipment:
             self._unless_refused(error, record)
             self._refused(Refusal(what, _words(error), lasting_limit(error)), content)
         except Exception as error:
-            # At the end of a program nothing is wrong with the record: a sync sends it.
-            if isinstance(record, RunStart) or is_end_of_program(error):
+            if is_end_of_program(error):
+                # Nothing is wrong with the record: a sync sends it.
+                raise end_of_program() from error
+            if isinstance(record, RunStart):
                 raise
             self._refused(Refusal(what, f"{type(error).__name__}: {error}"), content)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -160,5 +161,26 @@ def test_what_the_end_of_a_program_keeps_back_is_sent_later(online: Path, stored
         "    deliver if type(record).__name__ == 'RunStart' else none)(self, record)\n"
     )
     assert "did not take" not in warnings
+    assert "End runs with run.finish()" in warnings
     assert sync_pending()[0].is_complete
     assert is_complete(stored)
+
+
+def test_a_folder_that_is_logged_last_is_sent_at_the_end_of_the_program(
+    online: Path, stored: Stored, tmp_path: Path
+) -> None:
+    files = tmp_path / "many"
+    files.mkdir()
+    for number in range(20):
+        (files / f"{number}.txt").write_text(f"{number}\n" * 1000)
+    ended = run_to_its_end(
+        "import studbook\n"
+        'run = studbook.init("wine", run_id="one")\n'
+        f"run.log_artifact({str(files)!r})\n"
+    )
+    assert ended.returncode == 0
+    if sys.version_info < (3, 12):  # from which on no thread begins then
+        assert ended.stderr == ""
+    else:
+        sync_pending()
+    assert sum(path.startswith("many/") for _, path in stored.artifacts) == 20
