@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = "workspaces/main/experiments/wine/runs/first"
+MIB = 1024 * 1024
+CONTENT = random.Random(1).randbytes(3 * MIB + 17)  # noqa: S311 - incompressible, no secret
 
 
 @pytest.fixture
@@ -60,3 +64,17 @@ def online(records: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offline(online: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STUDBOOK_MODE", "offline")
     return online
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files to upload: a large one, an empty one and one further down."""
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "big.bin").write_bytes(CONTENT)
+    # Of two changes in the same few milliseconds a file system may tell the times alike.
+    earlier_ns = (source / "big.bin").stat().st_mtime_ns - 1_000_000_000
+    os.utime(source / "big.bin", ns=(earlier_ns, earlier_ns))
+    (source / "empty").write_bytes(b"")
+    (source / "inner" / "note.txt").write_text("hello")
+    return source

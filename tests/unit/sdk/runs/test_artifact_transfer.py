@@ -22,7 +22,7 @@ from studbook.file_digests import digest_of_listing, hash_file
 from studbook.file_download import Part, receive
 from studbook.file_upload import send_bytes
 from studbook.patience import Patience
-from tests.unit.sdk.runs.conftest import RUN
+from tests.unit.sdk.runs.conftest import CONTENT, MIB, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 
     from studbook.client import Client
     from tests.unit.sdk.runs.loopback_state import Stored
-
-MIB = 1024 * 1024
-CONTENT = os.urandom(3 * MIB + 17)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    source = tmp_path / "source"
-    (source / "inner").mkdir(parents=True)
-    (source / "big.bin").write_bytes(CONTENT)
-    # Of two changes in the same few milliseconds a file system may tell the times alike.
-    earlier_ns = (source / "big.bin").stat().st_mtime_ns - 1_000_000_000
-    os.utime(source / "big.bin", ns=(earlier_ns, earlier_ns))
-    (source / "empty").write_bytes(b"")
-    (source / "inner" / "note.txt").write_text("hello")
-    return source
 
 
 def test_a_folder_goes_up_and_comes_back(client: Client, folder: Path, tmp_path: Path) -> None:
@@ -366,66 +350,6 @@ def test_what_lies_under_the_temporary_name_is_left_alone(
     assert file.read_bytes() == CONTENT
     assert precious.read_text() == "precious"
     assert {path.name for path in target.iterdir()} == {"big.bin", planted.name}
-
-
-def test_links_out_of_a_folder_are_not_uploaded(
-    client: Client, folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "secret").write_text("secret")
-    (folder / "inside").symlink_to(folder / "empty")
-    assert len(artifact_transfer.upload(client, RUN, folder, "ok")) == 4
-    (folder / "outside").symlink_to(tmp_path / "secret")
-    with pytest.raises(InvalidArgument, match="symbolic link out of"):
-        artifact_transfer.upload(client, RUN, folder)
-
-
-def test_a_link_to_a_folder_inside_counts_as_that_folder(
-    client: Client, folder: Path, tmp_path: Path
-) -> None:
-    (folder / "latest").symlink_to("inner", target_is_directory=True)
-    sent = artifact_transfer.upload(client, RUN, folder, "data")
-    assert "data/latest/note.txt" in [artifact.path for artifact in sent]
-    (tmp_path / "elsewhere").mkdir()
-    (folder / "away").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    with pytest.raises(InvalidArgument, match="symbolic link out of"):
-        artifact_transfer.upload(client, RUN, folder)
-
-
-@pytest.mark.parametrize(
-    ("target", "what"), [("..", "a folder that it lies in"), ("nowhere", "to nothing")]
-)
-def test_links_that_lead_nowhere_are_told_clearly(
-    client: Client, stored: Stored, folder: Path, target: str, what: str
-) -> None:
-    (folder / "inner" / "link").symlink_to(target)
-    with pytest.raises(InvalidArgument, match=what) as caught:
-        artifact_transfer.upload(client, RUN, folder)
-    assert caught.value.reason == "ARTIFACT_PATH_INVALID"
-    assert not stored.artifacts
-
-
-@pytest.mark.parametrize("name", [b"line\nbreak", b"bell\x07", b"not-utf8-\xff", b"back\\slash"])
-def test_names_that_no_other_system_takes_are_not_uploaded(
-    client: Client, stored: Stored, folder: Path, name: bytes
-) -> None:
-    (folder / os.fsdecode(name)).write_text("x")
-    with pytest.raises(InvalidArgument, match="UTF-8, and must not hold backslashes or control"):
-        artifact_transfer.upload(client, RUN, folder)
-    assert not stored.artifacts
-
-
-def test_an_empty_path_is_not_the_current_folder(client: Client, stored: Stored) -> None:
-    with pytest.raises(InvalidArgument, match="is empty"):
-        artifact_transfer.upload(client, RUN, "")
-    assert not stored.artifacts
-
-
-def test_pipes_are_not_uploaded(client: Client, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidArgument, match="neither a file nor a folder"):
-        artifact_transfer.upload(client, RUN, tmp_path / "pipe")
-    with pytest.raises(NotFound):
-        artifact_transfer.upload(client, RUN, tmp_path / "nothing")
 
 
 def test_the_digest_of_a_listing_is_that_of_what_sha256sum_prints() -> None:
