@@ -34,7 +34,8 @@ _AUTHORITY_DAYS = 3650
 _COMPONENTS = ("gateway", "tracking", "registry")
 # The clock of another machine may be behind.
 _CLOCKS = dt.timedelta(hours=1)
-_SIGNS_CERTIFICATES = x509.KeyUsage(
+# Python 3.13 and newer refuse authorities that do not say so.
+SIGNS_CERTIFICATES = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
     key_encipherment=False,
@@ -111,7 +112,7 @@ def _found(certificate: Path, key_path: Path) -> None:
     own = (
         _draft(name, name, key, _AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .add_extension(SIGNS_CERTIFICATES, critical=True)
         .add_extension(_key_id(key), critical=False)
         .sign(key, hashes.SHA256())
     )

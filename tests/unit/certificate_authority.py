@@ -12,23 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from local_stack.service_certificates import SIGNS_CERTIFICATES
 from service_chassis.certificates import CertificatePair
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# Python 3.13 and newer refuse authorities that do not say so.
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 def _name(text: str) -> x509.Name:
@@ -64,7 +52,7 @@ class Authority:
         certificate = (
             _build(self.name, self.name, self.key, 30)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(SIGNS_CERTIFICATES, critical=True)
             .add_extension(self._key_id, critical=False)
             .sign(self.key, hashes.SHA256())
         )

@@ -37,6 +37,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def check_quota(
+    context: Any, limit: str, message: str, *, allowed: int, wanted: int, stored: int
+) -> None:
+    """Refuse as the server does when more is wanted than is allowed."""
+    if wanted > allowed:
+        fail(
+            context,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "QUOTA_EXCEEDED",
+            message,
+            limit=limit,
+            allowed=str(allowed),
+            wanted=str(wanted),
+            stored=str(stored),
+        )
+
+
 class Experiments(Part, experiment_service_pb2_grpc.ExperimentServiceServicer):
     def CreateExperiment(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.begin("CreateExperiment", context)
@@ -110,17 +127,14 @@ class Runs(Part, run_service_pb2_grpc.RunServiceServicer):
 
     def _check_params(self, stored: int, new: int, context: Any) -> None:
         # Each takes one byte here.
-        if stored + new > self.stored.most_params:
-            fail(
-                context,
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "QUOTA_EXCEEDED",
-                "Too many parameters.",
-                limit="run_param_bytes",
-                allowed=str(self.stored.most_params),
-                wanted=str(stored + new),
-                stored=str(stored),
-            )
+        check_quota(
+            context,
+            "run_param_bytes",
+            "Too many parameters.",
+            allowed=self.stored.most_params,
+            wanted=stored + new,
+            stored=stored,
+        )
 
 
 class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):
@@ -150,17 +164,14 @@ class Metrics(Part, metric_service_pb2_grpc.MetricServiceServicer):
     def _check_metrics(self, request: Any, context: Any) -> None:
         known = {key for run, key in self.stored.points if run == request.run}
         wanted = known | {series.key for series in request.series}
-        if len(wanted) > self.stored.most_metrics:
-            fail(
-                context,
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "QUOTA_EXCEEDED",
-                "Too many metrics.",
-                limit="run_metrics",
-                allowed=str(self.stored.most_metrics),
-                wanted=str(len(wanted)),
-                stored=str(len(known)),
-            )
+        check_quota(
+            context,
+            "run_metrics",
+            "Too many metrics.",
+            allowed=self.stored.most_metrics,
+            wanted=len(wanted),
+            stored=len(known),
+        )
 
 
 class Datasets(Part, dataset_service_pb2_grpc.DatasetServiceServicer):
